@@ -1,0 +1,7 @@
+//! Everything that determines a run, and its hash.
+
+mod lookup;
+mod schema;
+
+pub use lookup::lookup;
+pub use schema::{Config, LrScaling, ScheduleKind};

@@ -1,0 +1,142 @@
+//! The settings of a run. Keys are those of the CSV columns; the file's own format is TOML.
+
+use serde::{Deserialize, Serialize};
+use toml::Table;
+
+/// How the base learning rate follows the batch size B, relative to `lr_batch`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum LrScaling {
+    /// lr · B / lr_batch
+    Linear,
+    /// lr · sqrt(B / lr_batch)
+    Sqrt,
+    /// lr as it stands
+    None,
+}
+
+/// The course of the learning rate after the warm-up.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum ScheduleKind {
+    /// The same rate throughout.
+    Constant,
+    /// Multiplied by `lr_gamma` at each of `milestones` (in epochs).
+    MultiStep,
+    /// Half a cosine from the full rate to 0 at the end of training.
+    Cosine,
+}
+
+/// Everything that determines the result of a run, and nothing else: two runs with the same resolved configuration
+/// have the same name, and on the same device the same numbers.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Config {
+    /// Data set: see `mbn data list`.
+    pub dataset: String,
+    /// Network.
+    pub model: String,
+    /// Normalizer.
+    pub norm: String,
+    /// Repeat the forward pass after each update, so that remembered statistics fit the new weights.
+    pub double_forward: bool,
+    /// Images per update.
+    pub batch_size: usize,
+    /// Images whose statistics are taken together: the batch is processed as consecutive micro-batches of this size.
+    /// 0: the batch size.
+    pub norm_batch_size: usize,
+    /// Passes over the training data.
+    pub epochs: usize,
+    /// Seed of initialisation, order, augmentation and validation split.
+    pub seed: u64,
+
+    /// Base learning rate, for batches of `lr_batch` images.
+    pub lr: f64,
+    /// How the rate follows the batch size.
+    pub lr_scaling: LrScaling,
+    /// The batch size that `lr` is meant for.
+    pub lr_batch: usize,
+    /// Course of the learning rate.
+    pub schedule: ScheduleKind,
+    /// Epochs of linear warm-up from 0, fractions allowed.
+    pub warmup_epochs: f64,
+    /// multi-step: epochs after which the rate is multiplied by `lr_gamma`.
+    pub milestones: Vec<f64>,
+    /// multi-step: the factor.
+    pub lr_gamma: f64,
+    /// SGD momentum.
+    pub momentum: f64,
+    /// Nesterov's form of momentum.
+    pub nesterov: bool,
+    /// L2 penalty, added to the gradient as in PyTorch's SGD.
+    pub weight_decay: f64,
+    /// Apply the penalty to the normalizers' scales and shifts and to biases, too.
+    pub decay_norm: bool,
+    /// Cross-entropy against (1-s)·one-hot + s/classes.
+    pub label_smoothing: f64,
+
+    /// Part of the training data set aside for validation, in [0, 1).
+    pub val_fraction: f64,
+    /// Use only the first this many training images (after the validation split); 0: all.
+    pub train_limit: usize,
+    /// Use only the first this many test images; 0: all.
+    pub test_limit: usize,
+    /// Pad by 4, crop at random, flip: `true`, `false`, or by data set where absent.
+    pub augment: Option<bool>,
+
+    /// Evaluate under batch statistics, too, at every epoch (rows `stats = batch`).
+    pub gap: bool,
+    /// Evaluate under re-estimated statistics, too, at every epoch (rows `stats = precise`).
+    pub precise: bool,
+    /// Images whose pooled statistics `precise` and the diagnostics use; 0: the whole training set.
+    pub precise_examples: usize,
+    /// Measure the distribution shift per layer into `diagnostics.csv`.
+    pub diagnostics: bool,
+    /// Steps between two measurements of `diagnostics`.
+    pub diagnostics_every: usize,
+
+    /// Device: `cpu`, `cuda`, `cuda:N` or `metal`.
+    pub device: String,
+
+    /// The normalizer's parameters: the table of its name in the file (`[mbn]`).
+    #[serde(skip)]
+    pub norm_params: Table,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            dataset: "digits".into(),
+            model: "lenet".into(),
+            norm: "mbn".into(),
+            double_forward: false,
+            batch_size: 32,
+            norm_batch_size: 0,
+            epochs: 3,
+            seed: 0,
+            lr: 0.1,
+            lr_scaling: LrScaling::Linear,
+            lr_batch: 128,
+            schedule: ScheduleKind::Constant,
+            warmup_epochs: 0.0,
+            milestones: vec![],
+            lr_gamma: 0.1,
+            momentum: 0.9,
+            nesterov: false,
+            weight_decay: 1e-4,
+            decay_norm: true,
+            label_smoothing: 0.0,
+            val_fraction: 0.0,
+            train_limit: 0,
+            test_limit: 0,
+            augment: None,
+            gap: true,
+            precise: false,
+            precise_examples: 8192,
+            diagnostics: false,
+            diagnostics_every: 50,
+            device: "cpu".into(),
+            norm_params: Table::new(),
+        }
+    }
+}

@@ -1,0 +1,78 @@
+//! The library's error: what was wrong, where, and what to do about it.
+
+use std::path::{Path, PathBuf};
+
+/// Result of the library's own operations; layers and operations return `candle_core::Result`, as candle's do.
+pub type Result<T> = std::result::Result<T, Error>;
+
+/// Everything that can go wrong outside the arithmetic itself.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// A setting that does not exist, has the wrong type or contradicts another one. A user's mistake: exit code 2.
+    #[error("{0}")]
+    Config(String),
+
+    /// A data file that is missing or not what its name promises.
+    #[error("{path}: {reason}")]
+    Data {
+        /// The file or folder at fault.
+        path: PathBuf,
+        /// What is wrong with it and what to do.
+        reason: String,
+    },
+
+    /// A checkpoint or run folder that cannot be used.
+    #[error("{path}: {reason}")]
+    Checkpoint {
+        /// The file or folder at fault.
+        path: PathBuf,
+        /// What is wrong with it: the tensor or field, and what to do.
+        reason: String,
+    },
+
+    /// The operating system refused.
+    #[error("{path}: {source}")]
+    Io {
+        /// The file or folder it refused to touch.
+        path: PathBuf,
+        /// Its reason.
+        source: std::io::Error,
+    },
+
+    /// A tensor operation failed.
+    #[error("{}", first_line(.0))]
+    Tensor(#[from] candle_core::Error),
+}
+
+/// candle appends a backtrace to its message when `RUST_BACKTRACE` is set; people want the first line.
+fn first_line(error: &candle_core::Error) -> String {
+    error.to_string().lines().next().unwrap_or_default().to_string()
+}
+
+impl Error {
+    /// A user's mistake in a setting.
+    pub fn config(message: impl Into<String>) -> Self {
+        Self::Config(message.into())
+    }
+
+    /// A data file that cannot be used.
+    pub fn data(path: impl AsRef<Path>, reason: impl Into<String>) -> Self {
+        Self::Data { path: path.as_ref().to_path_buf(), reason: reason.into() }
+    }
+
+    /// A checkpoint that cannot be used.
+    pub fn checkpoint(path: impl AsRef<Path>, reason: impl Into<String>) -> Self {
+        Self::Checkpoint { path: path.as_ref().to_path_buf(), reason: reason.into() }
+    }
+
+    /// Attaches the path to an input/output error: `.map_err(Error::io(&path))`.
+    pub fn io(path: impl AsRef<Path>) -> impl FnOnce(std::io::Error) -> Self {
+        let path = path.as_ref().to_path_buf();
+        move |source| Self::Io { path, source }
+    }
+
+    /// Whether the mistake lies in what the user asked for (exit code 2) rather than in what happened (1).
+    pub fn is_usage(&self) -> bool {
+        matches!(self, Self::Config(_))
+    }
+}

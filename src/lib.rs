@@ -1,0 +1,15 @@
+//! Memorized Batch Normalization with Double-Forward, on candle.
+//!
+//! Data flows one way: configuration, data, batches, model (with its normalizers), step, records, report.
+
+pub mod config;
+pub mod data;
+mod error;
+pub mod model;
+pub mod norm;
+pub mod ops;
+pub mod record;
+pub mod rng;
+pub mod train;
+
+pub use error::{Error, Result};

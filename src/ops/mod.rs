@@ -1,0 +1,1 @@
+//! Differentiable operations candle lacks, does slowly or gets wrong.

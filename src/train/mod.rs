@@ -1,0 +1,1 @@
+//! Training: the loop, one step (with Double-Forward), optimizer, schedule, checkpoints.
