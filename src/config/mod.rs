@@ -3,5 +3,6 @@
 mod lookup;
 mod schema;
 
+pub(crate) use lookup::closest;
 pub use lookup::lookup;
 pub use schema::{Config, LrScaling, ScheduleKind};
