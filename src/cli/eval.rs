@@ -1,0 +1,134 @@
+//! `mbn eval`: a checkpoint's loss and accuracy under the statistics of one's choice.
+
+use std::path::PathBuf;
+
+use clap::{Args, ValueEnum};
+use mbn::run::{evaluate_checkpoint, EvalReport, EvalRequest, SplitName, Stats};
+
+use super::exit::End;
+use super::{output, Machine};
+
+const EXAMPLES: &str = "\
+Examples:
+  mbn eval results/runs/RUN                        as in training: the method's own statistics
+  mbn eval results/runs/RUN --stats precise        statistics re-estimated over training images
+  mbn eval results/runs/RUN/best.safetensors --split val --json
+  mbn eval resnet20.safetensors --dataset cifar10 --model resnet20 --norm bn";
+
+/// Arguments of `mbn eval`.
+#[derive(Args)]
+#[command(help_template = super::TEMPLATE, before_help = EXAMPLES)]
+pub struct EvalArgs {
+    /// A run folder (its last.safetensors) or a checkpoint
+    #[arg(value_name = "RUN_DIR|CHECKPOINT")]
+    path: PathBuf,
+    /// Data set [default: the one trained on]
+    #[arg(long, value_name = "NAME", help_heading = "Data")]
+    dataset: Option<String>,
+    /// Which images
+    #[arg(long, value_enum, default_value = "test", help_heading = "Data")]
+    split: SplitArg,
+    /// Evaluate on the first N test images only
+    #[arg(long, value_name = "N", help_heading = "Data")]
+    test_limit: Option<usize>,
+    /// Network, where the checkpoint does not say
+    #[arg(long, value_name = "NAME", help_heading = "Model")]
+    model: Option<String>,
+    /// Normalizer, where the checkpoint does not say
+    #[arg(long, value_name = "NAME", help_heading = "Normalizer")]
+    norm: Option<String>,
+    /// Which statistics normalize [default: the method's own]
+    #[arg(long, value_enum, help_heading = "Normalizer")]
+    stats: Option<StatsArg>,
+    /// Images whose statistics --stats batch takes together [default: as in training]
+    #[arg(long, value_name = "N", help_heading = "Normalizer")]
+    batch_size: Option<usize>,
+    #[command(flatten)]
+    machine: Machine,
+    /// Device [default: the one trained on]
+    #[arg(long, value_name = "NAME", help_heading = "Machine")]
+    device: Option<String>,
+    /// One JSON document instead of a table
+    #[arg(long, help_heading = "Output")]
+    json: bool,
+    /// Also write the first images and their logits to this safetensors file
+    #[arg(long, value_name = "FILE", help_heading = "Output")]
+    dump: Option<PathBuf>,
+}
+
+#[derive(Clone, Copy, ValueEnum)]
+enum SplitArg {
+    Test,
+    Val,
+    Train,
+}
+
+#[derive(Clone, Copy, ValueEnum)]
+enum StatsArg {
+    /// MBN's memory
+    Memory,
+    /// The running average
+    Ema,
+    /// Re-estimated over training images
+    Precise,
+    /// Those of each batch
+    Batch,
+}
+
+/// Runs `mbn eval`.
+pub fn run(args: &EvalArgs) -> anyhow::Result<End> {
+    let request = EvalRequest {
+        source: args.machine.prepare(),
+        path: args.path.clone(),
+        overrides: overrides(args),
+        split: match args.split {
+            SplitArg::Test => SplitName::Test,
+            SplitArg::Val => SplitName::Val,
+            SplitArg::Train => SplitName::Train,
+        },
+        stats: args.stats.map(|stats| match stats {
+            StatsArg::Memory => Stats::Memory,
+            StatsArg::Ema => Stats::Ema,
+            StatsArg::Precise => Stats::Precise,
+            StatsArg::Batch => Stats::Batch,
+        }),
+        dump: args.dump.clone(),
+    };
+    let report = evaluate_checkpoint(&request)?;
+    if args.json {
+        output::print_json(&report)?;
+    } else {
+        output::print(&describe(&report))?;
+    }
+    Ok(End::Done)
+}
+
+/// The settings that the flags change.
+fn overrides(args: &EvalArgs) -> Vec<(String, String)> {
+    let batch = args.batch_size.map(|size| size.to_string());
+    let limit = args.test_limit.map(|count| count.to_string());
+    [
+        ("dataset", &args.dataset),
+        ("model", &args.model),
+        ("norm", &args.norm),
+        ("device", &args.device),
+        ("batch_size", &batch),
+        ("norm_batch_size", &batch),
+        ("test_limit", &limit),
+    ]
+    .into_iter()
+    .filter_map(|(key, value)| Some((key.to_string(), value.clone()?)))
+    .collect()
+}
+
+fn describe(report: &EvalReport) -> String {
+    let row = vec![
+        report.dataset.clone(),
+        report.split.clone(),
+        report.stats.clone(),
+        report.images.to_string(),
+        output::loss(Some(report.loss)),
+        output::percent(Some(report.accuracy)),
+    ];
+    output::table(&["dataset", "split", "stats", "images", "loss", "accuracy"], &[row])
+}
