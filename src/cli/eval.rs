@@ -4,6 +4,8 @@ use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
 use mbn::run::{evaluate_checkpoint, EvalReport, EvalRequest, SplitName, Stats};
+use serde::Serialize;
+use toml::{Table, Value};
 
 use super::exit::End;
 use super::{output, Machine};
@@ -22,12 +24,33 @@ pub struct EvalArgs {
     /// A run folder (its last.safetensors) or a checkpoint
     #[arg(value_name = "RUN_DIR|CHECKPOINT")]
     path: PathBuf,
-    /// Data set [default: the one trained on]
-    #[arg(long, value_name = "NAME", help_heading = "Data")]
-    dataset: Option<String>,
     /// Which images
     #[arg(long, value_enum, default_value = "test", help_heading = "Data")]
     split: SplitArg,
+    /// Which statistics normalize [default: the method's own]
+    #[arg(long, value_enum, help_heading = "Normalizer")]
+    stats: Option<StatsArg>,
+    /// Images whose statistics --stats batch takes together [default: as in training]
+    #[arg(long, value_name = "N", help_heading = "Normalizer")]
+    batch_size: Option<usize>,
+    #[command(flatten)]
+    overrides: Overrides,
+    #[command(flatten)]
+    machine: Machine,
+    /// One JSON document instead of a table
+    #[arg(long, help_heading = "Output")]
+    json: bool,
+    /// Also write the first images and their logits to this safetensors file
+    #[arg(long, value_name = "FILE", help_heading = "Output")]
+    dump: Option<PathBuf>,
+}
+
+/// Settings over the checkpoint's own; fields are named like their keys in the configuration.
+#[derive(Args, Serialize)]
+struct Overrides {
+    /// Data set [default: the one trained on]
+    #[arg(long, value_name = "NAME", help_heading = "Data")]
+    dataset: Option<String>,
     /// Evaluate on the first N test images only
     #[arg(long, value_name = "N", help_heading = "Data")]
     test_limit: Option<usize>,
@@ -37,23 +60,9 @@ pub struct EvalArgs {
     /// Normalizer, where the checkpoint does not say
     #[arg(long, value_name = "NAME", help_heading = "Normalizer")]
     norm: Option<String>,
-    /// Which statistics normalize [default: the method's own]
-    #[arg(long, value_enum, help_heading = "Normalizer")]
-    stats: Option<StatsArg>,
-    /// Images whose statistics --stats batch takes together [default: as in training]
-    #[arg(long, value_name = "N", help_heading = "Normalizer")]
-    batch_size: Option<usize>,
-    #[command(flatten)]
-    machine: Machine,
     /// Device [default: the one trained on]
     #[arg(long, value_name = "NAME", help_heading = "Machine")]
     device: Option<String>,
-    /// One JSON document instead of a table
-    #[arg(long, help_heading = "Output")]
-    json: bool,
-    /// Also write the first images and their logits to this safetensors file
-    #[arg(long, value_name = "FILE", help_heading = "Output")]
-    dump: Option<PathBuf>,
 }
 
 #[derive(Clone, Copy, ValueEnum)]
@@ -80,7 +89,7 @@ pub fn run(args: &EvalArgs) -> anyhow::Result<End> {
     let request = EvalRequest {
         source: args.machine.prepare(),
         path: args.path.clone(),
-        overrides: overrides(args),
+        overrides: overrides(args)?,
         split: match args.split {
             SplitArg::Test => SplitName::Test,
             SplitArg::Val => SplitName::Val,
@@ -104,21 +113,14 @@ pub fn run(args: &EvalArgs) -> anyhow::Result<End> {
 }
 
 /// The settings that the flags change.
-fn overrides(args: &EvalArgs) -> Vec<(String, String)> {
-    let batch = args.batch_size.map(|size| size.to_string());
-    let limit = args.test_limit.map(|count| count.to_string());
-    [
-        ("dataset", &args.dataset),
-        ("model", &args.model),
-        ("norm", &args.norm),
-        ("device", &args.device),
-        ("batch_size", &batch),
-        ("norm_batch_size", &batch),
-        ("test_limit", &limit),
-    ]
-    .into_iter()
-    .filter_map(|(key, value)| Some((key.to_string(), value.clone()?)))
-    .collect()
+fn overrides(args: &EvalArgs) -> anyhow::Result<Table> {
+    let mut table = Table::try_from(&args.overrides)?;
+    if let Some(size) = args.batch_size {
+        let size = Value::try_from(size)?;
+        table.insert("batch_size".into(), size.clone());
+        table.insert("norm_batch_size".into(), size);
+    }
+    Ok(table)
 }
 
 fn describe(report: &EvalReport) -> String {

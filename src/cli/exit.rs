@@ -59,7 +59,8 @@ mod tests {
 
     #[test]
     fn causes_are_said_once() {
-        let plain = Err::<(), _>(anyhow!("disk full\nstack backtrace: ...")).context("x.csv: cannot write").unwrap_err();
+        let plain =
+            Err::<(), _>(anyhow!("disk full\nstack backtrace: ...")).context("x.csv: cannot write").unwrap_err();
         assert_eq!(message(&plain), "x.csv: cannot write: disk full");
         let said = Err::<(), _>(anyhow!("disk full")).context("x.csv: disk full").unwrap_err();
         assert_eq!(message(&said), "x.csv: disk full");

@@ -108,7 +108,11 @@ struct NormFlags {
 /// The normalizers by name, from their table.
 fn norm_help() -> String {
     let names: Vec<String> = NORMS.iter().map(|kind| format!("{} ({})", kind.name, kind.about)).collect();
-    format!("Normalizer [default: {}]: {}; parameters with --set, as in --set mbn.size=16", default_norm(), names.join(", "))
+    format!(
+        "Normalizer [default: {}]: {}; parameters with --set, as in --set mbn.size=16",
+        default_norm(),
+        names.join(", ")
+    )
 }
 
 fn default_norm() -> String {

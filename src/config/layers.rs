@@ -96,17 +96,6 @@ impl Layers {
         Ok(self)
     }
 
-    /// Adds one flag, `--key text`; the value is read as [`Layers::set`] does.
-    ///
-    /// # Errors
-    /// The text is not one TOML value.
-    pub fn flag(mut self, key: &str, text: &str) -> Result<Self> {
-        let origin = format!("--{}", key.replace('_', "-"));
-        let value = parse_value(text.trim()).map_err(|why| Error::config(format!("{origin} {text}: {why}")))?;
-        self.push(key.to_string(), value, |_| origin.clone());
-        Ok(self)
-    }
-
     /// Adds what was given as flags, named like the settings with `-` for `_`.
     pub fn flags(mut self, table: Table) -> Self {
         for (key, value) in table {

@@ -77,7 +77,9 @@ impl Config {
         let mut lines = Vec::new();
         for (key, value) in self.to_table()? {
             match value {
-                Value::Table(params) => lines.extend(params.iter().map(|(name, value)| format!("{key}.{name} = {value}\n"))),
+                Value::Table(params) => {
+                    lines.extend(params.iter().map(|(name, value)| format!("{key}.{name} = {value}\n")))
+                }
                 value => lines.push(format!("{key} = {value}\n")),
             }
         }

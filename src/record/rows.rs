@@ -57,7 +57,9 @@ fn broken(path: &Path, error: &csv::Error) -> Error {
             Some(field) => format!("column {}: {}", field + 1, err.kind()),
             None => err.kind().to_string(),
         },
-        csv::ErrorKind::UnequalLengths { expected_len, len, .. } => format!("{len} cells, the header has {expected_len}"),
+        csv::ErrorKind::UnequalLengths { expected_len, len, .. } => {
+            format!("{len} cells, the header has {expected_len}")
+        }
         csv::ErrorKind::Utf8 { .. } => "not UTF-8 text".into(),
         _ => error.to_string(),
     };

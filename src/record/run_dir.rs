@@ -8,8 +8,15 @@ use super::{atomic, log};
 use crate::{Error, Result};
 
 /// The files of a run, all that [`RunDir::clear`] removes.
-const FILES: [&str; 7] =
-    ["config.toml", "metrics.csv", "diagnostics.csv", "summary.json", "last.safetensors", "best.safetensors", "log.txt"];
+const FILES: [&str; 7] = [
+    "config.toml",
+    "metrics.csv",
+    "diagnostics.csv",
+    "summary.json",
+    "last.safetensors",
+    "best.safetensors",
+    "log.txt",
+];
 
 /// Held while a process writes to the folder; the lock is the system's, so it ends with the process, however it ends.
 const LOCK: &str = ".lock";
