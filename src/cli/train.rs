@@ -1,6 +1,7 @@
 //! `mbn train`: one run, begun, resumed or found finished.
 
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use clap::Args;
 use mbn::record::{Status, Summary};
@@ -38,6 +39,9 @@ pub struct TrainArgs {
     /// Discard what an earlier attempt at the same run left
     #[arg(long, help_heading = "Output")]
     fresh: bool,
+    /// Seconds between checkpoints inside an epoch; there is one after every epoch, too
+    #[arg(long, value_name = "SECONDS", default_value_t = 60.0, value_parser = seconds, help_heading = "Output")]
+    checkpoint_every: f64,
     /// Print the resolved configuration and stop
     #[arg(long, help_heading = "Output")]
     print_config: bool,
@@ -62,6 +66,7 @@ pub fn run(args: &TrainArgs) -> anyhow::Result<End> {
         source,
         fresh: args.fresh,
         must_resume: args.resume,
+        checkpoint_every: Duration::from_secs_f64(args.checkpoint_every),
         stop: Some(interrupt::install()?),
         ..Options::default()
     };
@@ -104,4 +109,12 @@ fn report(dir: &Path, summary: &Summary, json: bool) -> anyhow::Result<End> {
         ));
     }
     Ok(End::Diverged)
+}
+
+/// A time in seconds, fractions allowed.
+fn seconds(text: &str) -> Result<f64, String> {
+    match text.parse::<f64>() {
+        Ok(seconds) if (0.0..=1e9).contains(&seconds) => Ok(seconds),
+        _ => Err("expected a number of seconds, 0 or more".into()),
+    }
 }
