@@ -21,6 +21,18 @@ pub struct Batch {
     pub y: Tensor,
 }
 
+impl Batch {
+    /// Number of pictures.
+    pub fn len(&self) -> usize {
+        self.y.elem_count()
+    }
+
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+}
+
 /// (pixel/255 - mean)/std as a table of 256 entries per channel.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Normalization(Vec<[f32; 256]>);
