@@ -55,8 +55,9 @@ fn help_starts_with_examples_and_names_every_normalizer() {
     let text = stdout(&output);
     assert_eq!(output.status.code(), Some(0));
     assert!(text.find("Examples:") < text.find("Usage:"), "{text}");
+    let words = text.split_whitespace().collect::<Vec<_>>().join(" ");
     for kind in mbn::norm::NORMS {
-        assert!(text.contains(&format!("{} (", kind.name)), "{} is not in\n{text}", kind.name);
+        assert!(words.contains(&format!("{} ({})", kind.name, kind.about)), "{} is not in\n{text}", kind.name);
     }
     for part in ["Data:", "Model:", "Normalizer:", "Optimisation:", "Output:", "--print-config"] {
         assert!(text.contains(part), "{part} is not in\n{text}");
@@ -140,6 +141,7 @@ fn wrong_settings_are_refused_with_the_closest_spelling() {
     refused(&["train", "--norm", "gn", "--double-forward"], &["double_forward", "gn"]);
     refused(&["train", "--warmup-epochs", "9"], &["warmup_epochs"]);
     refused(&["train", "--seed", "18446744073709551615"], &["--seed"]);
+    refused(&["train", "--train-limit", "18446744073709551615"], &["too large"]);
     refused(&["train", "--threads", "0"], &["--threads"]);
     refused(&["train", "--fresh", "--resume"], &["--fresh", "--resume"]);
     refused(&["train", "--config", "no/such/file.toml"], &["no/such/file.toml"]);

@@ -5,9 +5,10 @@ use std::path::PathBuf;
 use clap::{Args, ValueEnum};
 use mbn::run::{evaluate_checkpoint, EvalReport, EvalRequest, SplitName, Stats};
 use serde::Serialize;
-use toml::{Table, Value};
+use toml::Table;
 
 use super::exit::End;
+use super::settings::given;
 use super::{output, Machine};
 
 const EXAMPLES: &str = "\
@@ -32,7 +33,7 @@ pub struct EvalArgs {
     stats: Option<StatsArg>,
     /// Images whose statistics --stats batch takes together [default: as in training]
     #[arg(long, value_name = "N", help_heading = "Normalizer")]
-    batch_size: Option<usize>,
+    batch_size: Option<u32>,
     #[command(flatten)]
     overrides: Overrides,
     #[command(flatten)]
@@ -113,12 +114,11 @@ pub fn run(args: &EvalArgs) -> anyhow::Result<End> {
 }
 
 /// The settings that the flags change.
-fn overrides(args: &EvalArgs) -> anyhow::Result<Table> {
-    let mut table = Table::try_from(&args.overrides)?;
-    if let Some(size) = args.batch_size {
-        let size = Value::try_from(size)?;
-        table.insert("batch_size".into(), size.clone());
-        table.insert("norm_batch_size".into(), size);
+fn overrides(args: &EvalArgs) -> Result<Table, mbn::Error> {
+    let mut table = given(&args.overrides)?;
+    if let Some(size) = args.batch_size.map(i64::from) {
+        table.insert("batch_size".into(), size.into());
+        table.insert("norm_batch_size".into(), size.into());
     }
     Ok(table)
 }

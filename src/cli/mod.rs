@@ -48,7 +48,7 @@ enum Command {
 #[derive(Args)]
 struct Machine {
     /// Folder looked at first for data, such as DIR/mnist/*.gz or DIR/cifar-10-binary.tar.gz
-    #[arg(long, value_name = "DIR", env = "MBN_DATA_DIR", help_heading = "Data")]
+    #[arg(long, value_name = "DIR", env = "MBN_DATA_DIR", hide_env_values = true, help_heading = "Data")]
     data_dir: Option<std::path::PathBuf>,
     /// CPU threads [default: as many as there are cores, or RAYON_NUM_THREADS]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..), help_heading = "Machine")]

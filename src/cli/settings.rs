@@ -2,7 +2,10 @@
 
 use clap::Args;
 use mbn::config::{Config, Layers};
+use mbn::data::DATASETS;
+use mbn::model::MODELS;
 use mbn::norm::NORMS;
+use mbn::Error;
 use serde::Serialize;
 use toml::Table;
 
@@ -42,14 +45,14 @@ impl Settings {
     }
 
     /// The flags that were given, as the configuration spells them.
-    fn flags(&self) -> anyhow::Result<Table> {
+    fn flags(&self) -> Result<Table, Error> {
         let mut all = Table::new();
-        all.extend(Table::try_from(&self.data)?);
-        all.extend(Table::try_from(&self.model)?);
-        all.extend(Table::try_from(&self.norm)?);
-        all.extend(Table::try_from(&self.optimisation)?);
-        all.extend(Table::try_from(&self.machine)?);
-        all.extend(Table::try_from(&self.measures)?);
+        all.extend(given(&self.data)?);
+        all.extend(given(&self.model)?);
+        all.extend(given(&self.norm)?);
+        all.extend(given(&self.optimisation)?);
+        all.extend(given(&self.machine)?);
+        all.extend(given(&self.measures)?);
         if self.data.no_augment {
             all.insert("augment".into(), false.into());
         }
@@ -58,6 +61,14 @@ impl Settings {
         }
         Ok(all)
     }
+}
+
+/// The flags that were given, under their fields' names.
+///
+/// # Errors
+/// A number that TOML cannot hold: 2^63 or more.
+pub fn given(flags: &impl Serialize) -> Result<Table, Error> {
+    Table::try_from(flags).map_err(|e| Error::config(format!("a number given as a flag is too large: {e}")))
 }
 
 #[derive(Args, Serialize)]
@@ -75,8 +86,7 @@ struct DataFlags {
     /// Test on the first N images only
     #[arg(long, value_name = "N")]
     test_limit: Option<usize>,
-    /// Pad, crop and flip training images at random [default: for CIFAR and shapes]
-    #[arg(long, num_args = 0, default_missing_value = "true", overrides_with = "no_augment")]
+    #[arg(long, num_args = 0, default_missing_value = "true", overrides_with = "no_augment", help = augment_help())]
     augment: Option<bool>,
     /// Take training images as they are
     #[arg(long, overrides_with = "augment")]
@@ -87,8 +97,7 @@ struct DataFlags {
 #[derive(Args, Serialize)]
 #[command(next_help_heading = "Model")]
 struct ModelFlags {
-    /// Network [default: lenet]: mlp, lenet, resnet8, resnet20 or any 6n+2, vgg11, vgg16
-    #[arg(long, value_name = "NAME")]
+    #[arg(long, value_name = "NAME", help = model_help())]
     model: Option<String>,
 }
 
@@ -98,25 +107,11 @@ struct NormFlags {
     #[arg(long, value_name = "NAME", help = norm_help())]
     norm: Option<String>,
     /// Repeat the forward pass after each update, so that remembered statistics fit the new weights
-    #[arg(long, num_args = 0..=1, require_equals = true, default_missing_value = "true", value_name = "BOOL")]
+    #[arg(long, num_args = 0..=1, require_equals = true, default_missing_value = "true", value_name = "BOOL", hide_possible_values = true)]
     double_forward: Option<bool>,
     /// Take statistics over consecutive parts of N images of each batch [default: the batch size]
     #[arg(long, value_name = "N")]
     norm_batch_size: Option<usize>,
-}
-
-/// The normalizers by name, from their table.
-fn norm_help() -> String {
-    let names: Vec<String> = NORMS.iter().map(|kind| format!("{} ({})", kind.name, kind.about)).collect();
-    format!(
-        "Normalizer [default: {}]: {}; parameters with --set, as in --set mbn.size=16",
-        default_norm(),
-        names.join(", ")
-    )
-}
-
-fn default_norm() -> String {
-    Config::default().norm
 }
 
 #[derive(Args, Serialize)]
@@ -144,7 +139,7 @@ struct OptimisationFlags {
     #[arg(long, value_name = "X", allow_negative_numbers = true)]
     momentum: Option<f64>,
     /// Nesterov's form of momentum
-    #[arg(long, num_args = 0..=1, require_equals = true, default_missing_value = "true", value_name = "BOOL")]
+    #[arg(long, num_args = 0..=1, require_equals = true, default_missing_value = "true", value_name = "BOOL", hide_possible_values = true)]
     nesterov: Option<bool>,
     /// L2 penalty [default: 0.0001]
     #[arg(long, value_name = "X", allow_negative_numbers = true)]
@@ -153,7 +148,7 @@ struct OptimisationFlags {
     #[arg(long, value_name = "X", allow_negative_numbers = true)]
     label_smoothing: Option<f64>,
     /// Seed of initialisation, order, augmentation and validation split [default: 0]
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(..=i64::MAX as u64))]
     seed: Option<u64>,
 }
 
@@ -169,14 +164,14 @@ struct MachineFlags {
 #[command(next_help_heading = "Output")]
 struct MeasureFlags {
     /// Also evaluate under statistics re-estimated over training images
-    #[arg(long, num_args = 0..=1, require_equals = true, default_missing_value = "true", value_name = "BOOL")]
+    #[arg(long, num_args = 0..=1, require_equals = true, default_missing_value = "true", value_name = "BOOL", hide_possible_values = true)]
     precise: Option<bool>,
     /// Do not evaluate under batch statistics as well
     #[arg(long)]
     #[serde(skip)]
     no_gap: bool,
     /// Measure the distribution shift per layer into diagnostics.csv
-    #[arg(long, num_args = 0..=1, require_equals = true, default_missing_value = "true", value_name = "BOOL")]
+    #[arg(long, num_args = 0..=1, require_equals = true, default_missing_value = "true", value_name = "BOOL", hide_possible_values = true)]
     diagnostics: Option<bool>,
 }
 
@@ -189,4 +184,22 @@ struct LayerFlags {
     /// One setting, over the file's: any key of config.toml, a normalizer's parameter as mbn.size=16
     #[arg(long, value_name = "KEY=VALUE", allow_hyphen_values = true)]
     set: Vec<String>,
+}
+
+/// Who augments by default, from the table of data sets.
+fn augment_help() -> String {
+    let names: Vec<&str> = DATASETS.iter().filter(|kind| kind.augment).map(|kind| kind.name).collect();
+    format!("Pad, crop and flip training images at random [default: for {}]", names.join(", "))
+}
+
+/// The networks by name, from their table.
+fn model_help() -> String {
+    let names = MODELS.iter().map(|family| format!("{} ({})", family.name, family.about));
+    format!("Network [default: {}]: {}", Config::default().model, names.collect::<Vec<_>>().join(", "))
+}
+
+/// The normalizers by name, from their table.
+fn norm_help() -> String {
+    let names = NORMS.iter().map(|kind| format!("{} ({})", kind.name, kind.about)).collect::<Vec<_>>().join(", ");
+    format!("Normalizer [default: {}]: {names}; parameters as in --set mbn.size=16", Config::default().norm)
 }

@@ -187,7 +187,7 @@ fn check(entry: &Entry) -> Result<()> {
     }
     let owner = NORMS.iter().find(|kind| kind.resolve(&Table::new()).is_ok_and(|params| params.contains_key(key)));
     let near = match owner {
-        Some(kind) => format!("; a parameter of a normalizer is written `{}.{key}`", kind.name),
+        Some(kind) => format!("; a normalizer's parameter is written `{}.{key}`", kind.name),
         None => closest(key, &keys.iter().map(String::as_str).collect::<Vec<_>>()),
     };
     Err(entry.error(format_args!("unknown key `{key}`{near}\nhint: keys are {}", keys.join(", "))))

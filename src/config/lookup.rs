@@ -15,13 +15,40 @@ pub fn lookup<T>(what: &str, wanted: &str, table: &'static [T], name: fn(&T) -> 
     Err(Error::config(format!("unknown {what} `{wanted}`{}; known: {}", closest(&plain, &names), names.join(", "))))
 }
 
-/// `; did you mean ...?` where one of `names` is near `wanted`, else nothing.
+/// ` (did you mean ...?)` where one of `names` is near `wanted`, else nothing.
 pub(crate) fn closest(wanted: &str, names: &[&str]) -> String {
     names
         .iter()
-        .map(|name| (strsim::jaro_winkler(wanted, name), name))
-        .filter(|(score, _)| *score > 0.75)
+        .filter_map(|name| Some((nearness(wanted, name)?, name)))
         .max_by(|a, b| a.0.total_cmp(&b.0))
-        .map(|(_, name)| format!("; did you mean `{name}`?"))
+        .map(|(_, name)| format!(" (did you mean `{name}`?)"))
         .unwrap_or_default()
+}
+
+/// How near two spellings are, in [0, 1]: few letters changed, swapped or missing, or a common beginning; none if not near.
+fn nearness(a: &str, b: &str) -> Option<f64> {
+    let (edits, beginning) = (strsim::normalized_damerau_levenshtein(a, b), strsim::jaro_winkler(a, b));
+    (edits >= 0.6 || beginning > 0.75).then_some(edits.max(beginning))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::closest;
+
+    #[test]
+    fn slips_are_recognised_and_other_words_are_not() {
+        let names = ["bn", "mbn", "gn", "none", "batch_size", "norm_batch_size", "double_forward"];
+        for (wanted, near) in [
+            ("mnb", "mbn"),
+            ("nnoe", "none"),
+            ("batchsize", "batch_size"),
+            ("double", "double_forward"),
+            ("mbnn", "mbn"),
+        ] {
+            assert_eq!(closest(wanted, &names), format!(" (did you mean `{near}`?)"), "{wanted}");
+        }
+        for wanted in ["", "x", "lr", "learning"] {
+            assert_eq!(closest(wanted, &names), "", "{wanted}");
+        }
+    }
 }

@@ -38,7 +38,7 @@ mod tests {
         );
         assert_eq!(
             in_plain_words("unknown field `sise`, expected one of `size`, `decay`\n"),
-            "unknown field `sise`; did you mean `size`?; expected one of `size`, `decay`"
+            "unknown field `sise` (did you mean `size`?); expected one of `size`, `decay`"
         );
         assert_eq!(in_plain_words("size must be positive"), "size must be positive");
     }
