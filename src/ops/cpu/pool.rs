@@ -42,8 +42,8 @@ impl<T: Real> MaxPool<T> {
         for row in (corner..).step_by(self.w).take(self.size) {
             for at in row..row + self.size {
                 let (new, old) = (plane[at], plane[best]);
-                // NaN, unequal to itself, is greater than nothing and has to be asked for.
-                if new > old || (new != new && old == old) {
+                // NaN is greater than nothing and has to be asked for.
+                if new > old || (new.is_nan() && !old.is_nan()) {
                     best = at;
                 }
             }
