@@ -3,6 +3,7 @@
 use crate::support::{assert_gradients, assert_same, list, random, value_and_gradients};
 use candle_core::{DType, Device, Tensor};
 use mbn::ops::{self, plain};
+use std::slice::from_ref;
 
 #[test]
 fn linear_equals_the_plain_form_and_finite_differences() {
@@ -31,7 +32,7 @@ fn relu_is_zero_with_derivative_zero_at_zero_and_keeps_nan() {
     let x = Tensor::new(&[-1.0, -0.0, 0.0, 1e-300, 2.0, f64::NAN, f64::INFINITY, f64::NEG_INFINITY], &Device::Cpu);
     let x = x.unwrap();
     for form in [ops::relu, plain::relu] {
-        let (y, _) = value_and_gradients(&|t| form(&t[0]), &[x.clone()]);
+        let (y, _) = value_and_gradients(&|t| form(&t[0]), from_ref(&x));
         let y = list(&y);
         assert_eq!(y[..5], [0.0, 0.0, 0.0, 1e-300, 2.0]);
         assert!(y[5].is_nan() && y[6] == f64::INFINITY && y[7] == 0.0);

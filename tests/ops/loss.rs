@@ -3,6 +3,7 @@
 use crate::support::{assert_gradients, assert_same, list, random};
 use candle_core::{Device, Tensor};
 use mbn::ops::{self, plain};
+use std::slice::from_ref;
 
 fn targets(n: usize, classes: usize) -> Tensor {
     Tensor::from_iter((0..n).map(|i| (i * 7 % classes) as u32), &Device::Cpu).unwrap()
@@ -28,11 +29,11 @@ fn equals_the_definition_the_plain_form_and_finite_differences() {
         for smoothing in [0.0, 0.1, 1.0] {
             let (logits, targets) = (random("logits", &[n, classes]), targets(n, classes));
             let own = |t: &[Tensor]| ops::cross_entropy(&t[0], &targets, smoothing);
-            let loss = own(&[logits.clone()]).unwrap().to_scalar::<f64>().unwrap();
+            let loss = own(from_ref(&logits)).unwrap().to_scalar::<f64>().unwrap();
             assert!((loss - reference(&logits, &targets, smoothing)).abs() < 1e-13);
             if classes > 1 {
                 let plain = |t: &[Tensor]| plain::cross_entropy(&t[0], &targets, smoothing);
-                assert_same(&format!("{n}x{classes}, {smoothing}"), &own, &plain, &[logits.clone()]);
+                assert_same(&format!("{n}x{classes}, {smoothing}"), &own, &plain, from_ref(&logits));
                 assert_gradients("cross_entropy", &own, &[logits]);
             }
         }
