@@ -10,6 +10,7 @@ the tolerance times the largest logit.
 import argparse
 import pathlib
 import sys
+import tomllib
 
 import torch
 from safetensors import SafetensorError, safe_open
@@ -46,6 +47,10 @@ def build(path, size, flags):
         if tensors[name].shape != ours.shape:
             sys.exit(f"{path}: {name} is {list(tensors[name].shape)}, the network wants {list(ours.shape)}")
     net.load_state_dict({k: tensors[k] for k in wanted}, strict=False)
+    config = tomllib.loads(metadata.get("config", ""))
+    for module in net.modules():
+        if isinstance(module, (torch.nn.BatchNorm1d, torch.nn.BatchNorm2d)):
+            module.eps = config.get(config.get("norm"), {}).get("eps", module.eps)
     return net.eval()
 
 
