@@ -39,6 +39,24 @@ pub enum Error {
         source: std::io::Error,
     },
 
+    /// A device that this build or this machine does not have.
+    #[error("device `{name}`: {reason}")]
+    Device {
+        /// The device asked for.
+        name: String,
+        /// Why it cannot be had and what to do.
+        reason: String,
+    },
+
+    /// Training left the finite numbers.
+    #[error("training diverged at step {step}: `{tensor}` is not finite; a smaller learning rate may help")]
+    Diverged {
+        /// The update, from 1.
+        step: usize,
+        /// The first tensor found that is not finite, or the loss.
+        tensor: String,
+    },
+
     /// A tensor operation failed.
     #[error("{}", first_line(.0))]
     Tensor(#[from] candle_core::Error),

@@ -10,6 +10,7 @@ pub mod norm;
 pub mod ops;
 pub mod record;
 pub mod rng;
+pub mod run;
 pub mod train;
 
 pub use error::{Error, Result};

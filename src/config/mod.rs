@@ -1,7 +1,16 @@
-//! Everything that determines a run, and its hash.
+//! Everything that determines a run, its layers (defaults, file, `--set`, flags), its checks and its name.
 
+mod device;
+mod layers;
 mod lookup;
+mod messages;
+mod resolve;
 mod schema;
+mod validate;
 
+pub use device::DeviceName;
+pub use layers::Layers;
 pub use lookup::lookup;
 pub use schema::{Config, LrScaling, ScheduleKind};
+
+pub(crate) use lookup::closest;

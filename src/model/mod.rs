@@ -1,1 +1,138 @@
-//! Networks: one file per family, one table that names them.
+//! Networks: one file per family, one table that names them ([`MODELS`]).
+//!
+//! Parameters carry PyTorch's names for the same networks, so that checkpoints load there as they are.
+
+mod lenet;
+mod mlp;
+mod resnet;
+mod store;
+pub mod unit;
+mod vgg;
+
+use std::collections::HashMap;
+
+use candle_core::{DType, Device, Result as CandleResult, Tensor, Var};
+
+pub use store::Store;
+pub use unit::NamedNorm;
+
+use crate::norm::{is_statistic, NormSpec, Pass};
+use crate::{Error, Result};
+
+/// What a network maps: pictures of that shape to that many classes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Task {
+    /// Channels, height, width.
+    pub shape: [usize; 3],
+    /// Number of classes.
+    pub classes: usize,
+}
+
+/// A network's forward pass, (N,C,H,W) to logits (N,classes).
+pub trait Forward: Send + Sync {
+    /// The logits; see [`Pass`] for what normalizers use and remember, and for what is differentiated.
+    fn forward(&self, x: &Tensor, pass: Pass) -> CandleResult<Tensor>;
+}
+
+/// One line of the table: a family of networks.
+pub struct Family {
+    /// The name, `D` standing for the number it takes where it takes one.
+    pub name: &'static str,
+    /// One line of explanation.
+    pub about: &'static str,
+    /// Whether the family has a member of that depth (0 for names without a number).
+    has: fn(usize) -> bool,
+    build: fn(usize, Task, unit::Builder) -> CandleResult<Box<dyn Forward>>,
+}
+
+/// Every network the program knows.
+pub static MODELS: &[Family] = &[
+    Family { name: "mlp", about: "two hidden layers of 256", has: |d| d == 0, build: mlp::build },
+    Family { name: "lenet", about: "Caffe's LeNet, 20-50-500", has: |d| d == 0, build: lenet::build },
+    Family {
+        name: "resnetD",
+        about: "He et al.'s CIFAR networks, D = 6n+2: resnet8, resnet20, resnet32, resnet44, resnet56, resnet110, ...",
+        has: |d| d >= 8 && d % 6 == 2 && d <= 1202,
+        build: resnet::build,
+    },
+    Family { name: "vggD", about: "VGG in its CIFAR form: vgg11, vgg16", has: |d| vgg::has(d), build: vgg::build },
+];
+
+/// The family and depth that `name` means.
+fn find(name: &str) -> Result<(&'static Family, usize)> {
+    let plain = name.trim().to_lowercase();
+    let digits = plain.trim_start_matches(|c: char| !c.is_ascii_digit());
+    let stem = &plain[..plain.len() - digits.len()];
+    let depth = if digits.is_empty() { Some(0) } else { digits.parse().ok() };
+    let known = MODELS.iter().find(|family| family.name.trim_end_matches('D') == stem);
+    match (known, depth) {
+        (Some(family), Some(depth)) if (family.has)(depth) => Ok((family, depth)),
+        (Some(family), _) => {
+            Err(Error::config(format!("unknown model `{name}`: `{}` is {}", family.name, family.about)))
+        }
+        _ => {
+            let names: Vec<&str> = MODELS.iter().map(|family| family.name.trim_end_matches('D')).collect();
+            let known: Vec<&str> = MODELS.iter().map(|family| family.name).collect();
+            let hint = crate::config::closest(stem, &names);
+            Err(Error::config(format!("unknown model `{name}`{hint}; known: {}", known.join(", "))))
+        }
+    }
+}
+
+/// Whether there is a network of that name.
+///
+/// # Errors
+/// There is none: the message lists the known ones and the closest.
+pub fn check(name: &str) -> Result<()> {
+    find(name).map(|_| ())
+}
+
+/// A network: its forward pass, its normalizers and its tensors.
+pub struct Network {
+    body: Box<dyn Forward>,
+    norms: Vec<NamedNorm>,
+    store: Store,
+}
+
+impl Network {
+    /// Builds the network `name` for `task` with the normalizer `spec`, its tensors from `store`.
+    ///
+    /// # Errors
+    /// An unknown name; pictures too small for the network; a tensor that the store lacks or has in another shape.
+    pub fn new(name: &str, task: Task, spec: &NormSpec, store: Store, dtype: DType, device: &Device) -> Result<Self> {
+        let (family, depth) = find(name)?;
+        let builder = unit::Builder::new(store.builder(dtype, device), spec);
+        let body = (family.build)(depth, task, builder.clone())?;
+        Ok(Self { body, norms: builder.norms(), store })
+    }
+
+    /// Logits (N,classes) of pictures (N,C,H,W).
+    pub fn forward(&self, x: &Tensor, pass: Pass) -> CandleResult<Tensor> {
+        self.body.forward(x, pass)
+    }
+
+    /// The normalizers, in the order data meets them.
+    pub fn norms(&self) -> &[NamedNorm] {
+        &self.norms
+    }
+
+    /// Where the tensors live.
+    pub fn store(&self) -> &Store {
+        &self.store
+    }
+
+    /// Parameters in the network's order: what the optimizer changes.
+    pub fn parameters(&self) -> Vec<(String, Var)> {
+        self.store.vars().into_iter().filter(|(name, _)| !is_statistic(name)).collect()
+    }
+
+    /// The number of parameters.
+    pub fn parameter_count(&self) -> usize {
+        self.parameters().iter().map(|(_, var)| var.elem_count()).sum()
+    }
+
+    /// Every tensor by name, parameters and statistics.
+    pub fn tensors(&self) -> HashMap<String, Tensor> {
+        self.store.vars().into_iter().map(|(name, var)| (name, var.as_detached_tensor())).collect()
+    }
+}

@@ -3,11 +3,27 @@
 //! Every layer takes (N,C,H,W) or (N,C), normalizes each channel over everything else, and is told in so many words
 //! which [`Pass`] it is part of.
 
+mod affine;
+mod bn;
+mod error;
+mod gn;
+mod mbn;
+mod memory;
+mod none;
 mod pass;
 mod registry;
+mod running;
 
+pub use bn::{batch_norm, BatchNorm, BatchNormConfig};
+pub use error::{is_undefined, NormError};
+pub use gn::{group_norm, GroupNorm, GroupNormConfig};
+pub use mbn::{memorized_batch_norm, MemorizedBatchNorm, MemorizedBatchNormConfig, RefreshWith, StatGrad};
+pub use memory::Pool;
+pub use none::{no_norm, NoNorm, NoNormConfig};
 pub use pass::Pass;
 pub use registry::{find, Kind, NormSpec, NORMS};
+
+use std::sync::Mutex;
 
 use candle_core::{Result, Tensor};
 
@@ -18,6 +34,13 @@ pub struct Moments {
     pub mean: Tensor,
     /// Variance of each channel; biased (divided by n) unless said otherwise.
     pub var: Tensor,
+}
+
+impl Moments {
+    /// The same values in storage of their own.
+    pub fn copy(&self) -> Result<Self> {
+        Ok(Self { mean: self.mean.copy()?, var: self.var.copy()? })
+    }
 }
 
 /// What a layer saw the last time it met a batch: the input to the measured distribution shift.
@@ -31,6 +54,16 @@ pub struct Observed {
     pub count: usize,
 }
 
+impl Observed {
+    fn remember(self, slot: &Mutex<Option<Self>>) {
+        *slot.lock().unwrap_or_else(|poisoned| poisoned.into_inner()) = Some(self);
+    }
+
+    fn recall(slot: &Mutex<Option<Self>>) -> Option<Self> {
+        slot.lock().unwrap_or_else(|poisoned| poisoned.into_inner()).clone()
+    }
+}
+
 /// A normalization layer with its state.
 pub trait Norm: Send + Sync + std::fmt::Debug {
     /// Normalizes `x`, (N,C,H,W) or (N,C); see [`Pass`] for what each pass uses and remembers.
@@ -38,6 +71,11 @@ pub trait Norm: Send + Sync + std::fmt::Debug {
 
     /// Name of the inference rule, as the column `stats` has it: `ema`, `memory`, `sample`.
     fn rule(&self) -> &'static str;
+
+    /// Name of what normalizes in training, likewise: `batch`, `memory`, `sample`.
+    fn training_rule(&self) -> &'static str {
+        self.rule()
+    }
 
     /// Statistics used by [`Pass::Eval`]; none where no batch statistics are remembered.
     fn inference(&self) -> Option<Moments> {
@@ -62,5 +100,27 @@ pub trait Norm: Send + Sync + std::fmt::Debug {
     /// What the layer saw in the last pass that took batch statistics.
     fn observed(&self) -> Option<Observed> {
         None
+    }
+}
+
+/// Last components of the names under which layers keep statistics: state, not parameters.
+const STATISTICS: &[&str] = &["running_mean", "running_var", "memory_mean", "memory_var", "ema_mean", "ema_var"];
+
+/// Whether a variable of that (dotted) name is a normalizer's state rather than a parameter: no gradient, no optimizer.
+pub fn is_statistic(name: &str) -> bool {
+    STATISTICS.contains(&name.rsplit('.').next().unwrap_or(name))
+}
+
+fn check_eps(eps: f64) -> std::result::Result<(), String> {
+    match eps.is_finite() && eps > 0.0 {
+        true => Ok(()),
+        false => Err(format!("eps = {eps}: expected a positive number")),
+    }
+}
+
+fn check_momentum(momentum: f64) -> std::result::Result<(), String> {
+    match momentum > 0.0 && momentum <= 1.0 {
+        true => Ok(()),
+        false => Err(format!("momentum = {momentum}: expected a number above 0 and at most 1")),
     }
 }

@@ -16,6 +16,8 @@ pub trait Family {
     const NAME: &'static str;
     /// One line for `--help` and reports.
     const ABOUT: &'static str;
+    /// Whether it remembers statistics that Double-Forward can refresh.
+    const REFRESHES: bool;
     /// Its parameters, with their defaults.
     type Config: Default + Serialize + DeserializeOwned;
     /// Contradictions among the parameters, in words.
@@ -33,15 +35,22 @@ pub struct Kind {
     pub name: &'static str,
     /// One line of explanation.
     pub about: &'static str,
+    /// Whether it remembers statistics that Double-Forward can refresh.
+    pub refreshes: bool,
     resolve: fn(&Table) -> Result<Table>,
     build: fn(usize, &Table, VarBuilder) -> CandleResult<Arc<dyn Norm>>,
 }
 
 /// Every normalizer the program knows.
-pub static NORMS: &[Kind] = &[];
+pub static NORMS: &[Kind] = &[
+    kind::<super::BatchNorm>(),
+    kind::<super::MemorizedBatchNorm>(),
+    kind::<super::GroupNorm>(),
+    kind::<super::NoNorm>(),
+];
 
 const fn kind<F: Family>() -> Kind {
-    Kind { name: F::NAME, about: F::ABOUT, resolve: resolve::<F>, build: build::<F> }
+    Kind { name: F::NAME, about: F::ABOUT, refreshes: F::REFRESHES, resolve: resolve::<F>, build: build::<F> }
 }
 
 fn parse<F: Family>(params: &Table) -> Result<F::Config> {

@@ -1,1 +1,15 @@
-//! What a run leaves on disk: CSV files, summaries, all written atomically.
+//! What a run leaves on disk: rows of CSV, a summary, a log, all in one folder that one process writes at a time.
+//!
+//! Files are replaced whole and atomically ([`atomic::write`]); only the log is appended to.
+
+pub mod atomic;
+mod log;
+mod metrics;
+mod rows;
+mod run_dir;
+mod summary;
+
+pub use metrics::{read_metrics, MetricRow};
+pub use rows::{read_rows, write_rows};
+pub use run_dir::RunDir;
+pub use summary::{peak_memory_mib, read_finished, Diverged, Final, Status, Summary};

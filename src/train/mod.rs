@@ -1,1 +1,18 @@
-//! Training: the loop, one step (with Double-Forward), optimizer, schedule, checkpoints.
+//! Training: one step (with Double-Forward), optimizer, schedule, evaluation, re-estimation, diagnostics, checkpoints.
+
+mod checkpoint;
+mod diagnostics;
+mod evaluate;
+mod guard;
+pub mod precise;
+mod schedule;
+mod sgd;
+mod trainer;
+
+pub use checkpoint::{Checkpoint, Position};
+pub use diagnostics::{divergence, mean_shift, Before, ShiftRow};
+pub use evaluate::{evaluate, evaluate_batch_statistics, Part, Score, EVAL_BATCH};
+pub use guard::is_finite;
+pub use schedule::{full_rate, Schedule};
+pub use sgd::{Gradients, Sgd};
+pub use trainer::{StepReport, Trainer};

@@ -1,0 +1,136 @@
+//! `mbn eval`: a checkpoint's loss and accuracy under the statistics of one's choice.
+
+use std::path::PathBuf;
+
+use clap::{Args, ValueEnum};
+use mbn::run::{evaluate_checkpoint, EvalReport, EvalRequest, SplitName, Stats};
+use serde::Serialize;
+use toml::{Table, Value};
+
+use super::exit::End;
+use super::{output, Machine};
+
+const EXAMPLES: &str = "\
+Examples:
+  mbn eval results/runs/RUN                        as in training: the method's own statistics
+  mbn eval results/runs/RUN --stats precise        statistics re-estimated over training images
+  mbn eval results/runs/RUN/best.safetensors --split val --json
+  mbn eval resnet20.safetensors --dataset cifar10 --model resnet20 --norm bn";
+
+/// Arguments of `mbn eval`.
+#[derive(Args)]
+#[command(help_template = super::TEMPLATE, before_help = EXAMPLES)]
+pub struct EvalArgs {
+    /// A run folder (its last.safetensors) or a checkpoint
+    #[arg(value_name = "RUN_DIR|CHECKPOINT")]
+    path: PathBuf,
+    /// Which images
+    #[arg(long, value_enum, default_value = "test", help_heading = "Data")]
+    split: SplitArg,
+    /// Which statistics normalize [default: the method's own]
+    #[arg(long, value_enum, help_heading = "Normalizer")]
+    stats: Option<StatsArg>,
+    /// Images whose statistics --stats batch takes together [default: as in training]
+    #[arg(long, value_name = "N", help_heading = "Normalizer")]
+    batch_size: Option<usize>,
+    #[command(flatten)]
+    overrides: Overrides,
+    #[command(flatten)]
+    machine: Machine,
+    /// One JSON document instead of a table
+    #[arg(long, help_heading = "Output")]
+    json: bool,
+    /// Also write the first images and their logits to this safetensors file
+    #[arg(long, value_name = "FILE", help_heading = "Output")]
+    dump: Option<PathBuf>,
+}
+
+/// Settings over the checkpoint's own; fields are named like their keys in the configuration.
+#[derive(Args, Serialize)]
+struct Overrides {
+    /// Data set [default: the one trained on]
+    #[arg(long, value_name = "NAME", help_heading = "Data")]
+    dataset: Option<String>,
+    /// Evaluate on the first N test images only
+    #[arg(long, value_name = "N", help_heading = "Data")]
+    test_limit: Option<usize>,
+    /// Network, where the checkpoint does not say
+    #[arg(long, value_name = "NAME", help_heading = "Model")]
+    model: Option<String>,
+    /// Normalizer, where the checkpoint does not say
+    #[arg(long, value_name = "NAME", help_heading = "Normalizer")]
+    norm: Option<String>,
+    /// Device [default: the one trained on]
+    #[arg(long, value_name = "NAME", help_heading = "Machine")]
+    device: Option<String>,
+}
+
+#[derive(Clone, Copy, ValueEnum)]
+enum SplitArg {
+    Test,
+    Val,
+    Train,
+}
+
+#[derive(Clone, Copy, ValueEnum)]
+enum StatsArg {
+    /// MBN's memory
+    Memory,
+    /// The running average
+    Ema,
+    /// Re-estimated over training images
+    Precise,
+    /// Those of each batch
+    Batch,
+}
+
+/// Runs `mbn eval`.
+pub fn run(args: &EvalArgs) -> anyhow::Result<End> {
+    let request = EvalRequest {
+        source: args.machine.prepare(),
+        path: args.path.clone(),
+        overrides: overrides(args)?,
+        split: match args.split {
+            SplitArg::Test => SplitName::Test,
+            SplitArg::Val => SplitName::Val,
+            SplitArg::Train => SplitName::Train,
+        },
+        stats: args.stats.map(|stats| match stats {
+            StatsArg::Memory => Stats::Memory,
+            StatsArg::Ema => Stats::Ema,
+            StatsArg::Precise => Stats::Precise,
+            StatsArg::Batch => Stats::Batch,
+        }),
+        dump: args.dump.clone(),
+    };
+    let report = evaluate_checkpoint(&request)?;
+    if args.json {
+        output::print_json(&report)?;
+    } else {
+        output::print(&describe(&report))?;
+    }
+    Ok(End::Done)
+}
+
+/// The settings that the flags change.
+fn overrides(args: &EvalArgs) -> anyhow::Result<Table> {
+    let mut table = Table::try_from(&args.overrides)?;
+    if let Some(size) = args.batch_size {
+        let size = Value::try_from(size)?;
+        table.insert("batch_size".into(), size.clone());
+        table.insert("norm_batch_size".into(), size);
+    }
+    Ok(table)
+}
+
+fn describe(report: &EvalReport) -> String {
+    let row = vec![
+        report.dataset.clone(),
+        report.split.clone(),
+        report.stats.clone(),
+        report.images.to_string(),
+        output::loss(Some(report.loss)),
+        output::percent(Some(report.accuracy)),
+    ];
+    output::table(&["dataset", "split", "stats", "images", "loss", "accuracy"], &[row])
+}

@@ -1,0 +1,68 @@
+//! Exit codes and error messages.
+
+use std::process::ExitCode;
+
+use super::output;
+
+/// How a command ended, when no error did.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum End {
+    /// Exit code 0.
+    Done,
+    /// The run diverged: it has its records, but no usable network. Exit code 1.
+    Diverged,
+    /// Stopped by the user, resumable. Exit code 130.
+    Interrupted,
+}
+
+/// Exit code after Ctrl-C, as shells have it: 128 + SIGINT.
+pub const INTERRUPTED: u8 = 130;
+
+/// Help and version go to stdout with code 0, wrong usage to stderr with code 2: clap knows which.
+pub fn usage(error: &clap::Error) -> ExitCode {
+    // A reader who closed the pipe has seen what he wanted.
+    let _ = error.print();
+    ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(2))
+}
+
+/// Prints the error, if there is one, and turns the end into an exit code.
+pub fn report(result: anyhow::Result<End>) -> ExitCode {
+    match result {
+        Ok(End::Done) => ExitCode::SUCCESS,
+        Ok(End::Diverged) => ExitCode::from(1),
+        Ok(End::Interrupted) => ExitCode::from(INTERRUPTED),
+        Err(error) => {
+            output::note(&format!("error: {}", message(&error)));
+            let usage = error.downcast_ref::<mbn::Error>().is_some_and(mbn::Error::is_usage);
+            ExitCode::from(if usage { 2 } else { 1 })
+        }
+    }
+}
+
+/// The error and its causes, each said once: many messages already contain that of their cause.
+fn message(error: &anyhow::Error) -> String {
+    let mut text = error.to_string();
+    for cause in error.chain().skip(1).map(ToString::to_string) {
+        let first = cause.lines().next().unwrap_or_default();
+        if !text.contains(first) {
+            text.push_str(&format!(": {first}"));
+        }
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use anyhow::{anyhow, Context};
+
+    use super::message;
+
+    #[test]
+    fn causes_are_said_once() {
+        let plain =
+            Err::<(), _>(anyhow!("disk full\nstack backtrace: ...")).context("x.csv: cannot write").unwrap_err();
+        assert_eq!(message(&plain), "x.csv: cannot write: disk full");
+        let said = Err::<(), _>(anyhow!("disk full")).context("x.csv: disk full").unwrap_err();
+        assert_eq!(message(&said), "x.csv: disk full");
+    }
+}

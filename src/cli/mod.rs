@@ -1,0 +1,80 @@
+//! The command line: one file per command, no logic that a user of the library could want.
+
+mod data;
+mod eval;
+mod exit;
+mod interrupt;
+mod output;
+mod progress;
+mod settings;
+mod train;
+
+use std::process::ExitCode;
+
+use clap::{Args, Parser, Subcommand};
+
+/// Memorized Batch Normalization with Double-Forward: training, evaluation, data.
+#[derive(Parser)]
+#[command(name = "mbn", version, arg_required_else_help = true, help_template = TEMPLATE, before_help = EXAMPLES)]
+#[command(after_help = "Exit codes: 0 done, 1 failed or diverged, 2 wrong usage, 130 interrupted.")]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+/// What it is, examples, then the reference.
+const TEMPLATE: &str = "{about-with-newline}\n{before-help}{usage-heading} {usage}\n\n{all-args}{after-help}";
+
+const EXAMPLES: &str = "\
+Examples:
+  mbn train                                                 digits, lenet, mbn: needs no data and no network
+  mbn train --norm mbn --double-forward --batch-size 2
+  mbn train --dataset mnist --data-dir ./data --norm bn --batch-size 64
+  mbn eval results/runs/RUN --stats precise
+  mbn data list";
+
+#[derive(Subcommand)]
+enum Command {
+    /// Train a network; an interrupted run is resumed, a finished one is not repeated
+    Train(Box<train::TrainArgs>),
+    /// Evaluate a checkpoint under the statistics of your choice
+    Eval(eval::EvalArgs),
+    /// List, download and check data sets
+    #[command(arg_required_else_help = true)]
+    Data(data::DataArgs),
+}
+
+/// Flags about this machine: they do not change the results.
+#[derive(Args)]
+struct Machine {
+    /// Folder looked at first for data, such as DIR/mnist/*.gz or DIR/cifar-10-binary.tar.gz
+    #[arg(long, value_name = "DIR", env = "MBN_DATA_DIR", help_heading = "Data")]
+    data_dir: Option<std::path::PathBuf>,
+    /// CPU threads [default: as many as there are cores, or RAYON_NUM_THREADS]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..), help_heading = "Machine")]
+    threads: Option<u16>,
+}
+
+impl Machine {
+    /// Where data is looked for; sets the number of threads, so this comes before anything computes.
+    fn prepare(&self) -> mbn::data::Source {
+        if let Some(threads) = self.threads {
+            // candle and its matrix products read this variable; the thread pool is not yet started.
+            std::env::set_var("RAYON_NUM_THREADS", threads.to_string());
+        }
+        mbn::data::Source::with_data_dir(self.data_dir.clone())
+    }
+}
+
+/// Parses, runs, reports: the whole program.
+pub fn main() -> ExitCode {
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => return exit::usage(&error),
+    };
+    exit::report(match cli.command {
+        Command::Train(args) => train::run(&args),
+        Command::Eval(args) => eval::run(&args),
+        Command::Data(args) => data::run(&args),
+    })
+}

@@ -1,0 +1,88 @@
+//! Results on stdout, as a table or as JSON; notes on stderr. A closed pipe is not an error.
+
+use std::io::{self, ErrorKind, Write};
+
+use mbn::record::Summary;
+use serde::Serialize;
+
+/// Prints to stdout; whoever closed the pipe has seen enough.
+///
+/// # Errors
+/// stdout cannot be written to for another reason.
+pub fn print(text: &str) -> anyhow::Result<()> {
+    let mut out = io::stdout().lock();
+    match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
+        Err(error) if error.kind() != ErrorKind::BrokenPipe => Err(anyhow::Error::new(error).context("stdout")),
+        _ => Ok(()),
+    }
+}
+
+/// Prints one JSON document to stdout.
+pub fn print_json(value: &impl Serialize) -> anyhow::Result<()> {
+    print(&format!("{}\n", serde_json::to_string_pretty(value)?))
+}
+
+/// A line on stderr; there is nowhere to complain if that fails.
+pub fn note(text: &str) {
+    let _ = writeln!(io::stderr(), "{text}");
+}
+
+/// Rows under a header, in columns two spaces apart; numbers are right-aligned. Every row has as many cells as the header.
+pub fn table(header: &[&str], rows: &[Vec<String>]) -> String {
+    let columns: Vec<(usize, bool)> = (0..header.len())
+        .map(|i| {
+            let cells = || rows.iter().filter_map(|row| row.get(i));
+            let width = cells().map(|cell| cell.chars().count()).chain([header[i].len()]).max().unwrap_or(0);
+            (width, !rows.is_empty() && cells().all(|cell| is_number(cell)))
+        })
+        .collect();
+    let line = |cells: &mut dyn Iterator<Item = &str>| {
+        let padded = cells.zip(&columns).map(|(cell, &(width, number))| match number {
+            true => format!("{cell:>width$}"),
+            false => format!("{cell:<width$}"),
+        });
+        format!("{}\n", padded.collect::<Vec<_>>().join("  ").trim_end())
+    };
+    let mut text = line(&mut header.iter().copied());
+    for row in rows {
+        text.push_str(&line(&mut row.iter().map(String::as_str)));
+    }
+    text
+}
+
+fn is_number(cell: &str) -> bool {
+    cell == "-" || cell.trim_end_matches(" %").parse::<f64>().is_ok()
+}
+
+/// A fraction as a percentage; `-` where there is none.
+pub fn percent(fraction: Option<f64>) -> String {
+    fraction.map_or("-".into(), |x| format!("{:.2} %", 100.0 * x))
+}
+
+/// A loss; `-` where there is none.
+pub fn loss(loss: Option<f64>) -> String {
+    loss.map_or("-".into(), |x| format!("{x:.4}"))
+}
+
+/// The scores of a run's last epoch, a table.
+pub fn scores(summary: &Summary) -> String {
+    let rows: Vec<_> = summary
+        .results
+        .iter()
+        .map(|r| vec![r.split.clone(), r.stats.clone(), loss(r.loss), percent(r.accuracy)])
+        .collect();
+    table(&["split", "stats", "loss", "accuracy"], &rows)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{percent, table};
+
+    #[test]
+    fn columns_line_up_and_numbers_are_right_aligned() {
+        let row = |cells: [&str; 3]| cells.map(String::from).to_vec();
+        let text = table(&["name", "n", "what"], &[row(["mnist", "9", "é"]), row(["a", "10 %", "x y"])]);
+        assert_eq!(text, "name      n  what\nmnist     9  é\na      10 %  x y\n");
+        assert_eq!(percent(Some(0.98765)), "98.77 %");
+    }
+}

@@ -1,0 +1,157 @@
+//! What a person sees while training: a bar where stderr is a terminal, else a line now and then without control codes.
+
+use std::env;
+use std::io::{self, IsTerminal};
+use std::time::{Duration, Instant};
+
+use indicatif::{ProgressBar, ProgressStyle};
+use mbn::record::MetricRow;
+use mbn::run::{Plan, Watcher};
+use mbn::train::StepReport;
+
+use super::output::{self, loss, percent};
+
+/// Time between two lines inside an epoch, where there is no bar.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// Reports a run on stderr.
+pub struct Progress {
+    quiet: bool,
+    bar: Option<ProgressBar>,
+    epochs: usize,
+    steps_per_epoch: usize,
+    running: Running,
+    last_line: Instant,
+}
+
+/// Means over the epoch so far (since the start or the resumption).
+struct Running {
+    images: usize,
+    correct: usize,
+    loss: f64,
+    since: Instant,
+}
+
+impl Running {
+    fn new() -> Self {
+        Self { images: 0, correct: 0, loss: 0.0, since: Instant::now() }
+    }
+
+    fn add(&mut self, step: &StepReport) {
+        self.images += step.images;
+        self.correct += step.correct;
+        self.loss += step.loss * step.images as f64;
+    }
+
+    /// `loss 0.1234  accuracy 97.10 %  1234 images/s`
+    fn describe(&self) -> String {
+        let images = self.images.max(1) as f64;
+        let rate = self.images as f64 / self.since.elapsed().as_secs_f64().max(1e-9);
+        let accuracy = percent(Some(self.correct as f64 / images));
+        format!("loss {}  accuracy {accuracy}  {rate:.0} images/s", loss(Some(self.loss / images)))
+    }
+}
+
+impl Progress {
+    /// A reporter that suits stderr; `quiet` reports nothing.
+    pub fn new(quiet: bool) -> Self {
+        let set = |name: &str| env::var_os(name).is_some_and(|value| !value.is_empty());
+        let dumb = env::var_os("TERM").is_none_or(|term| term == "dumb");
+        let bar = (!quiet && !dumb && io::stderr().is_terminal()).then(|| {
+            let bar = ProgressBar::new(0);
+            bar.set_style(style(!set("NO_COLOR")));
+            bar
+        });
+        Self { quiet, bar, epochs: 0, steps_per_epoch: 0, running: Running::new(), last_line: Instant::now() }
+    }
+
+    /// Removes the bar.
+    pub fn finish(&mut self) {
+        if let Some(bar) = self.bar.take() {
+            bar.finish_and_clear();
+        }
+    }
+
+    fn line(&self, text: &str) {
+        match &self.bar {
+            _ if self.quiet => {}
+            Some(bar) => bar.println(text),
+            None => output::note(text),
+        }
+    }
+}
+
+impl Watcher for Progress {
+    fn start(&mut self, plan: &Plan) {
+        (self.epochs, self.steps_per_epoch) = (plan.epochs, plan.steps_per_epoch);
+        self.line(&opening(plan));
+        if let Some(bar) = &self.bar {
+            bar.set_length((plan.epochs * plan.steps_per_epoch) as u64);
+            bar.set_position((plan.epoch * plan.steps_per_epoch + plan.batch) as u64);
+            bar.reset_eta();
+        }
+        (self.running, self.last_line) = (Running::new(), Instant::now());
+    }
+
+    fn step(&mut self, epoch: usize, batch: usize, report: &StepReport) {
+        if batch == 1 {
+            self.running = Running::new();
+        }
+        self.running.add(report);
+        match &self.bar {
+            Some(bar) => {
+                bar.set_prefix(format!("epoch {epoch}/{}", self.epochs));
+                bar.set_message(self.running.describe());
+                bar.set_position((epoch.saturating_sub(1) * self.steps_per_epoch + batch) as u64);
+            }
+            None if self.last_line.elapsed() >= PATIENCE => {
+                let (epochs, steps) = (self.epochs, self.steps_per_epoch);
+                self.line(&format!("epoch {epoch}/{epochs}  step {batch}/{steps}  {}", self.running.describe()));
+                self.last_line = Instant::now();
+            }
+            None => {}
+        }
+    }
+
+    fn epoch(&mut self, epoch: usize, rows: &[MetricRow]) {
+        self.line(&closing(epoch, self.epochs, rows));
+        self.last_line = Instant::now();
+    }
+
+    fn message(&mut self, text: &str) {
+        self.line(text);
+    }
+}
+
+fn style(colours: bool) -> ProgressStyle {
+    let bar = if colours { "{bar:24.cyan/dim}" } else { "{bar:24}" };
+    ProgressStyle::with_template(&format!("{{prefix}} {bar} {{msg}}  {{eta}} left"))
+        .unwrap_or_else(|_| ProgressStyle::default_bar())
+}
+
+/// What is about to happen.
+fn opening(plan: &Plan) -> String {
+    let [train, val, test] = plan.pictures;
+    let val = if val > 0 { format!(" + {val} validation") } else { String::new() };
+    let resumed = match (plan.epoch, plan.batch) {
+        (0, 0) => String::new(),
+        (epoch, batch) => format!("; resuming in epoch {} after step {batch}", epoch + 1),
+    };
+    format!(
+        "{}: {train}{val} + {test} test images ({}), {} parameters, {} epochs of {} steps, rate {}{resumed}",
+        plan.run, plan.origin, plan.parameters, plan.epochs, plan.steps_per_epoch, plan.lr
+    )
+}
+
+/// `epoch 1/3  train 0.3012 91.20 %  test (memory) 0.1034 97.10 %  1234 images/s`
+fn closing(epoch: usize, epochs: usize, rows: &[MetricRow]) -> String {
+    let mut text = format!("epoch {epoch}/{epochs}");
+    for row in rows {
+        let stats = if row.split == "train" { String::new() } else { format!(" ({})", row.stats) };
+        text.push_str(&format!("  {}{stats} {} {}", row.split, loss(row.loss), percent(row.accuracy)));
+    }
+    if let Some(rate) = rows.iter().find(|row| row.split == "train").and_then(|row| row.images_per_s) {
+        text.push_str(&format!("  {rate:.0} images/s"));
+    }
+    text
+}

@@ -1,0 +1,192 @@
+//! The flags of `mbn train` that are settings of the run: each field is named like its key in the configuration.
+
+use clap::Args;
+use mbn::config::{Config, Layers};
+use mbn::norm::NORMS;
+use serde::Serialize;
+use toml::Table;
+
+/// Settings on top of the defaults: a file, `--set`, and flags, in rising precedence.
+#[derive(Args)]
+pub struct Settings {
+    #[command(flatten)]
+    data: DataFlags,
+    #[command(flatten)]
+    model: ModelFlags,
+    #[command(flatten)]
+    norm: NormFlags,
+    #[command(flatten)]
+    optimisation: OptimisationFlags,
+    #[command(flatten)]
+    machine: MachineFlags,
+    #[command(flatten)]
+    measures: MeasureFlags,
+    #[command(flatten)]
+    layers: LayerFlags,
+}
+
+impl Settings {
+    /// The resolved configuration: defaults < file < `--set` < flags.
+    ///
+    /// # Errors
+    /// A setting that is unknown, out of range or contradicts another.
+    pub fn resolve(&self) -> anyhow::Result<Config> {
+        let mut layers = Layers::new();
+        if let Some(path) = &self.layers.config {
+            layers = layers.file(path)?;
+        }
+        for assignment in &self.layers.set {
+            layers = layers.set(assignment)?;
+        }
+        Ok(layers.flags(self.flags()?).resolve()?)
+    }
+
+    /// The flags that were given, as the configuration spells them.
+    fn flags(&self) -> anyhow::Result<Table> {
+        let mut all = Table::new();
+        all.extend(Table::try_from(&self.data)?);
+        all.extend(Table::try_from(&self.model)?);
+        all.extend(Table::try_from(&self.norm)?);
+        all.extend(Table::try_from(&self.optimisation)?);
+        all.extend(Table::try_from(&self.machine)?);
+        all.extend(Table::try_from(&self.measures)?);
+        if self.data.no_augment {
+            all.insert("augment".into(), false.into());
+        }
+        if self.measures.no_gap {
+            all.insert("gap".into(), false.into());
+        }
+        Ok(all)
+    }
+}
+
+#[derive(Args, Serialize)]
+#[command(next_help_heading = "Data")]
+struct DataFlags {
+    /// Data set [default: digits]; see `mbn data list`
+    #[arg(long, value_name = "NAME")]
+    dataset: Option<String>,
+    /// Part of the training data set aside for validation [default: 0]
+    #[arg(long, value_name = "X", allow_negative_numbers = true)]
+    val_fraction: Option<f64>,
+    /// Train on the first N images only
+    #[arg(long, value_name = "N")]
+    train_limit: Option<usize>,
+    /// Test on the first N images only
+    #[arg(long, value_name = "N")]
+    test_limit: Option<usize>,
+    /// Pad, crop and flip training images at random [default: for CIFAR and shapes]
+    #[arg(long, num_args = 0, default_missing_value = "true", overrides_with = "no_augment")]
+    augment: Option<bool>,
+    /// Take training images as they are
+    #[arg(long, overrides_with = "augment")]
+    #[serde(skip)]
+    no_augment: bool,
+}
+
+#[derive(Args, Serialize)]
+#[command(next_help_heading = "Model")]
+struct ModelFlags {
+    /// Network [default: lenet]: mlp, lenet, resnet8, resnet20 or any 6n+2, vgg11, vgg16
+    #[arg(long, value_name = "NAME")]
+    model: Option<String>,
+}
+
+#[derive(Args, Serialize)]
+#[command(next_help_heading = "Normalizer")]
+struct NormFlags {
+    #[arg(long, value_name = "NAME", help = norm_help())]
+    norm: Option<String>,
+    /// Repeat the forward pass after each update, so that remembered statistics fit the new weights
+    #[arg(long, num_args = 0..=1, require_equals = true, default_missing_value = "true", value_name = "BOOL")]
+    double_forward: Option<bool>,
+    /// Take statistics over consecutive parts of N images of each batch [default: the batch size]
+    #[arg(long, value_name = "N")]
+    norm_batch_size: Option<usize>,
+}
+
+/// The normalizers by name, from their table.
+fn norm_help() -> String {
+    let names: Vec<String> = NORMS.iter().map(|kind| format!("{} ({})", kind.name, kind.about)).collect();
+    format!(
+        "Normalizer [default: {}]: {}; parameters with --set, as in --set mbn.size=16",
+        default_norm(),
+        names.join(", ")
+    )
+}
+
+fn default_norm() -> String {
+    Config::default().norm
+}
+
+#[derive(Args, Serialize)]
+#[command(next_help_heading = "Optimisation")]
+struct OptimisationFlags {
+    /// Images per update [default: 32]
+    #[arg(long, value_name = "N")]
+    batch_size: Option<usize>,
+    /// Passes over the training data [default: 3]
+    #[arg(long, value_name = "N")]
+    epochs: Option<usize>,
+    /// Learning rate for batches of lr_batch = 128 images, scaled to the batch size [default: 0.1]
+    #[arg(long, value_name = "X", allow_negative_numbers = true)]
+    lr: Option<f64>,
+    /// How the learning rate follows the batch size [default: linear]: linear, sqrt, none
+    #[arg(long, value_name = "RULE")]
+    lr_scaling: Option<String>,
+    /// Course of the learning rate [default: constant]: constant, multi-step (with --set 'milestones=[2, 3]'), cosine
+    #[arg(long, value_name = "NAME")]
+    schedule: Option<String>,
+    /// Epochs of linear warm-up [default: 0]
+    #[arg(long, value_name = "X", allow_negative_numbers = true)]
+    warmup_epochs: Option<f64>,
+    /// SGD momentum [default: 0.9]
+    #[arg(long, value_name = "X", allow_negative_numbers = true)]
+    momentum: Option<f64>,
+    /// Nesterov's form of momentum
+    #[arg(long, num_args = 0..=1, require_equals = true, default_missing_value = "true", value_name = "BOOL")]
+    nesterov: Option<bool>,
+    /// L2 penalty [default: 0.0001]
+    #[arg(long, value_name = "X", allow_negative_numbers = true)]
+    weight_decay: Option<f64>,
+    /// Share of the label spread over all classes [default: 0]
+    #[arg(long, value_name = "X", allow_negative_numbers = true)]
+    label_smoothing: Option<f64>,
+    /// Seed of initialisation, order, augmentation and validation split [default: 0]
+    #[arg(long, value_name = "N")]
+    seed: Option<u64>,
+}
+
+#[derive(Args, Serialize)]
+#[command(next_help_heading = "Machine")]
+struct MachineFlags {
+    /// Device [default: cpu]: cpu, cuda, cuda:N, metal
+    #[arg(long, value_name = "NAME")]
+    device: Option<String>,
+}
+
+#[derive(Args, Serialize)]
+#[command(next_help_heading = "Output")]
+struct MeasureFlags {
+    /// Also evaluate under statistics re-estimated over training images
+    #[arg(long, num_args = 0..=1, require_equals = true, default_missing_value = "true", value_name = "BOOL")]
+    precise: Option<bool>,
+    /// Do not evaluate under batch statistics as well
+    #[arg(long)]
+    #[serde(skip)]
+    no_gap: bool,
+    /// Measure the distribution shift per layer into diagnostics.csv
+    #[arg(long, num_args = 0..=1, require_equals = true, default_missing_value = "true", value_name = "BOOL")]
+    diagnostics: Option<bool>,
+}
+
+#[derive(Args)]
+#[command(next_help_heading = "Configuration")]
+struct LayerFlags {
+    /// Settings from a TOML file, such as a run folder's config.toml
+    #[arg(long, value_name = "FILE")]
+    config: Option<std::path::PathBuf>,
+    /// One setting, over the file's: any key of config.toml, a normalizer's parameter as mbn.size=16
+    #[arg(long, value_name = "KEY=VALUE", allow_hyphen_values = true)]
+    set: Vec<String>,
+}

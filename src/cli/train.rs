@@ -1,0 +1,120 @@
+//! `mbn train`: one run, begun, resumed or found finished.
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use clap::Args;
+use mbn::record::{Status, Summary};
+use mbn::run::{self, Options, Outcome};
+
+use super::exit::End;
+use super::progress::Progress;
+use super::settings::Settings;
+use super::{interrupt, output, Machine};
+
+const EXAMPLES: &str = "\
+Examples:
+  mbn train                                       digits, lenet, mbn
+  mbn train --norm mbn --double-forward --batch-size 2
+  mbn train --norm mbn --set mbn.size=16 --set mbn.decay=0.9
+  mbn train --dataset cifar10 --data-dir ./data --model resnet20 --batch-size 8 --epochs 10
+  mbn train --config results/runs/RUN/config.toml --seed 1
+
+A flag wins over --set, --set over the file, the file over the default.";
+
+/// Arguments of `mbn train`.
+#[derive(Args)]
+#[command(help_template = super::TEMPLATE, before_help = EXAMPLES)]
+pub struct TrainArgs {
+    #[command(flatten)]
+    settings: Settings,
+    #[command(flatten)]
+    machine: Machine,
+    /// Folder of the run folders
+    #[arg(long, value_name = "DIR", default_value = "results/runs", help_heading = "Output")]
+    out: PathBuf,
+    /// Go on with an interrupted run; an error if there is none (without this flag, begin one)
+    #[arg(long, conflicts_with = "fresh", help_heading = "Output")]
+    resume: bool,
+    /// Discard what an earlier attempt at the same run left
+    #[arg(long, help_heading = "Output")]
+    fresh: bool,
+    /// Seconds between checkpoints inside an epoch; there is one after every epoch, too
+    #[arg(long, value_name = "SECONDS", default_value_t = 60.0, value_parser = seconds, help_heading = "Output")]
+    checkpoint_every: f64,
+    /// Print the resolved configuration and stop
+    #[arg(long, help_heading = "Output")]
+    print_config: bool,
+    /// Print the summary as one JSON document instead of a table
+    #[arg(long, help_heading = "Output")]
+    json: bool,
+    /// No progress on stderr
+    #[arg(long, short, help_heading = "Output")]
+    quiet: bool,
+}
+
+/// Runs `mbn train`.
+pub fn run(args: &TrainArgs) -> anyhow::Result<End> {
+    let source = args.machine.prepare();
+    let config = args.settings.resolve()?;
+    if args.print_config {
+        output::print(&config.to_toml()?)?;
+        return Ok(End::Done);
+    }
+    let options = Options {
+        out: args.out.clone(),
+        source,
+        fresh: args.fresh,
+        must_resume: args.resume,
+        checkpoint_every: Duration::from_secs_f64(args.checkpoint_every),
+        stop: Some(interrupt::install()?),
+        ..Options::default()
+    };
+    let mut progress = Progress::new(args.quiet);
+    let outcome = run::run(&config, &options, &mut progress);
+    progress.finish();
+    match outcome? {
+        Outcome::Done { dir, summary, already } => {
+            if already {
+                output::note("this run is already finished, these are its results; --fresh repeats it");
+            }
+            report(&dir, &summary, args.json)
+        }
+        Outcome::Interrupted { dir, step } => {
+            output::note(&format!(
+                "interrupted after step {step}, saved in {}; the same command continues there",
+                dir.display()
+            ));
+            Ok(End::Interrupted)
+        }
+    }
+}
+
+/// The results on stdout, a divergence on stderr.
+fn report(dir: &Path, summary: &Summary, json: bool) -> anyhow::Result<End> {
+    if json {
+        output::print_json(summary)?;
+    } else {
+        let rate = summary.images_per_s.map_or(String::new(), |rate| format!(", {rate:.0} images/s"));
+        let seconds = summary.seconds;
+        output::print(&format!("{}{seconds:.1} s{rate}; {}\n", output::scores(summary), dir.display()))?;
+    }
+    if summary.status == Status::Done {
+        return Ok(End::Done);
+    }
+    if let Some(diverged) = &summary.diverged {
+        output::note(&format!(
+            "error: diverged at step {}: {} is not finite\nhint: try a smaller --lr, or --warmup-epochs 1",
+            diverged.step, diverged.tensor
+        ));
+    }
+    Ok(End::Diverged)
+}
+
+/// A time in seconds, fractions allowed.
+fn seconds(text: &str) -> Result<f64, String> {
+    match text.parse::<f64>() {
+        Ok(seconds) if (0.0..=1e9).contains(&seconds) => Ok(seconds),
+        _ => Err("expected a number of seconds, 0 or more".into()),
+    }
+}

@@ -1,0 +1,232 @@
+//! Layers of settings: defaults, then a file, then `--set`, then flags; each value remembers where it was written.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use toml::de::{DeTable, DeValue};
+use toml::{Table, Value};
+
+use super::messages::in_plain_words;
+use super::{closest, Config};
+use crate::norm::{self, NORMS};
+use crate::{Error, Result};
+
+/// Settings on top of the defaults, in the order in which they were added: a later one wins.
+///
+/// ```
+/// # fn main() -> mbn::Result<()> {
+/// let config = mbn::config::Layers::new().set("batch_size=4")?.set("lr=0.05")?.build()?;
+/// assert_eq!(config.batch_size, 4);
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Debug, Default)]
+pub struct Layers(Vec<Entry>);
+
+/// One value, with the place it comes from.
+#[derive(Debug)]
+struct Entry {
+    /// The normalizer whose parameter this is; none for the run's own settings.
+    section: Option<&'static norm::Kind>,
+    key: String,
+    value: Value,
+    /// `file:line`, `--set key=value` or `--flag`.
+    origin: String,
+}
+
+impl Entry {
+    fn error(&self, what: impl std::fmt::Display) -> Error {
+        Error::config(format!("{}: {what}", self.origin))
+    }
+
+    fn table(&self) -> Table {
+        Table::from_iter([(self.key.clone(), self.value.clone())])
+    }
+}
+
+impl Layers {
+    /// The defaults alone.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Adds the settings of a TOML file.
+    ///
+    /// # Errors
+    /// The file cannot be read or is not TOML; the message gives file and line.
+    pub fn file(self, path: impl AsRef<Path>) -> Result<Self> {
+        let path = path.as_ref();
+        let text = std::fs::read_to_string(path)
+            .map_err(|e| Error::config(format!("{}: cannot read the configuration: {e}", path.display())))?;
+        self.text(&path.display().to_string(), &text)
+    }
+
+    /// Adds the settings of TOML `text`; errors call it `name`.
+    ///
+    /// # Errors
+    /// The text is not TOML.
+    pub fn text(mut self, name: &str, text: &str) -> Result<Self> {
+        let table: Table = text.parse().map_err(|e: toml::de::Error| {
+            let line = e.span().map_or(1, |span| line_of(text, span.start));
+            Error::config(format!("{name}:{line}: {}", e.message()))
+        })?;
+        let lines = key_lines(text);
+        for (key, value) in table {
+            self.push(key, value, |path| format!("{name}:{}", lines.get(path).copied().unwrap_or(1)));
+        }
+        Ok(self)
+    }
+
+    /// Adds one `key=value`: the key dotted for a normalizer's parameter (`mbn.size=16`), the value as in TOML, where a
+    /// bare word is a string.
+    ///
+    /// # Errors
+    /// There is no `=`, or the value is not one TOML value.
+    pub fn set(mut self, assignment: &str) -> Result<Self> {
+        let origin = format!("--set {assignment}");
+        let (key, text) = assignment
+            .split_once('=')
+            .ok_or_else(|| Error::config(format!("{origin}: expected KEY=VALUE, such as `--set mbn.size=16`")))?;
+        let value = parse_value(text.trim()).map_err(|why| Error::config(format!("{origin}: {why}")))?;
+        let (key, value) = match key.trim().split_once('.') {
+            Some((section, param)) => (section, Table::from_iter([(param.to_string(), value)]).into()),
+            None => (key.trim(), value),
+        };
+        self.push(key.to_string(), value, |_| origin.clone());
+        Ok(self)
+    }
+
+    /// Adds what was given as flags, named like the settings with `-` for `_`.
+    pub fn flags(mut self, table: Table) -> Self {
+        for (key, value) in table {
+            self.push(key, value, |path| format!("--{}", path.replace('_', "-")));
+        }
+        self
+    }
+
+    fn push(&mut self, key: String, value: Value, origin: impl Fn(&str) -> String) {
+        match (NORMS.iter().find(|kind| kind.name == key), value) {
+            (Some(kind), Value::Table(params)) => self.0.extend(params.into_iter().map(|(param, value)| Entry {
+                section: Some(kind),
+                origin: origin(&format!("{key}.{param}")),
+                key: param,
+                value,
+            })),
+            (_, value) => self.0.push(Entry { section: None, origin: origin(&key), key, value }),
+        }
+    }
+
+    /// The settings taken together; not yet checked against each other (see [`Config::validate`]).
+    ///
+    /// # Errors
+    /// An unknown key or a value of the wrong type, with its place, what is accepted and the closest spelling.
+    pub fn build(&self) -> Result<Config> {
+        let mut merged = Table::new();
+        for entry in self.0.iter().filter(|entry| entry.section.is_none()) {
+            check(entry)?;
+            merged.insert(entry.key.clone(), entry.value.clone());
+        }
+        let mut config: Config = merged.try_into().map_err(|e: toml::de::Error| Error::config(e.message()))?;
+        for kind in NORMS {
+            let params = self.params_of(kind)?;
+            if norm::find(&config.norm).is_ok_and(|chosen| chosen.name == kind.name) {
+                config.norm_params = params;
+            }
+        }
+        Ok(config)
+    }
+
+    /// The settings taken together, checked and completed: [`Layers::build`] and [`Config::resolve`].
+    ///
+    /// # Errors
+    /// Anything unknown, of the wrong type, out of range or contradictory.
+    pub fn resolve(&self) -> Result<Config> {
+        self.build()?.resolve()
+    }
+
+    /// The parameters given for one normalizer, checked whether or not it is the chosen one.
+    fn params_of(&self, kind: &'static norm::Kind) -> Result<Table> {
+        let entries = || self.0.iter().filter(|entry| entry.section.is_some_and(|section| section.name == kind.name));
+        let params = Table::from_iter(entries().map(|entry| (entry.key.clone(), entry.value.clone())));
+        let Err(together) = kind.resolve(&params) else { return Ok(params) };
+        // Blame the entry that is wrong by itself; parameters that only contradict each other share the last one's place.
+        for entry in entries() {
+            if let Err(alone) = kind.resolve(&entry.table()) {
+                return Err(entry.error(format_args!("`{}.{}`: {}", kind.name, entry.key, norm_words(kind, &alone))));
+            }
+        }
+        Err(entries().last().map_or(together.to_string(), |entry| format!("{}: {together}", entry.origin)))
+            .map_err(Error::config)
+    }
+}
+
+/// A normalizer's complaint in plain words, without the `[name]` it starts with.
+fn norm_words(kind: &norm::Kind, error: &Error) -> String {
+    let text = error.to_string();
+    let text = text.strip_prefix(&format!("[{}]", kind.name)).unwrap_or(&text);
+    in_plain_words(text.lines().next().unwrap_or_default())
+}
+
+/// One of the run's own settings: its key must exist, its value have the right type.
+fn check(entry: &Entry) -> Result<()> {
+    let key = entry.key.as_str();
+    let keys = known_keys();
+    if keys.iter().any(|known| known == key) {
+        return match entry.table().try_into::<Config>() {
+            Ok(_) => Ok(()),
+            Err(e) => Err(entry.error(format_args!("`{key}`: {}", in_plain_words(e.message())))),
+        };
+    }
+    let norms: Vec<&str> = NORMS.iter().map(|kind| kind.name).collect();
+    if norms.contains(&key) {
+        return Err(entry.error(format_args!("`{key}` is a table of parameters; write `{key}.PARAMETER`, or [{key}]")));
+    }
+    if entry.value.is_table() {
+        let near = closest(key, &norms);
+        return Err(entry.error(format_args!("unknown section `{key}`{near}\nhint: sections are {}", norms.join(", "))));
+    }
+    let owner = NORMS.iter().find(|kind| kind.resolve(&Table::new()).is_ok_and(|params| params.contains_key(key)));
+    let near = match owner {
+        Some(kind) => format!("; a parameter of a normalizer is written `{}.{key}`", kind.name),
+        None => closest(key, &keys.iter().map(String::as_str).collect::<Vec<_>>()),
+    };
+    Err(entry.error(format_args!("unknown key `{key}`{near}\nhint: keys are {}", keys.join(", "))))
+}
+
+/// The keys of [`Config`], as its own serialisation spells them.
+fn known_keys() -> Vec<String> {
+    // An option that is absent is not written: `augment` is given a value to be listed.
+    let full = Config { augment: Some(true), ..Config::default() };
+    Table::try_from(full).map(|table| table.into_iter().map(|(key, _)| key).collect()).unwrap_or_default()
+}
+
+fn parse_value(text: &str) -> std::result::Result<Value, String> {
+    let is_word = !text.is_empty() && text.chars().all(|c| c.is_alphanumeric() || "-_.:/+".contains(c));
+    match format!("value = {text}").parse::<Table>() {
+        Ok(mut table) if table.len() == 1 => table.remove("value").ok_or_else(|| "a value is missing".into()),
+        _ if is_word => Ok(Value::String(text.into())),
+        _ if text.is_empty() => Err("the value is missing; an empty string is written \"\"".into()),
+        Ok(_) => Err("expected a single value".into()),
+        Err(e) => Err(format!("{}; text with spaces or signs needs quotes", e.message())),
+    }
+}
+
+/// The line, from 1, of each top-level key and of each key one table down (`mbn.size`).
+fn key_lines(text: &str) -> BTreeMap<String, usize> {
+    let mut lines = BTreeMap::new();
+    let Ok(document) = DeTable::parse(text) else { return lines };
+    for (key, value) in document.get_ref() {
+        lines.insert(key.get_ref().to_string(), line_of(text, key.span().start));
+        if let DeValue::Table(inner) = value.get_ref() {
+            for param in inner.keys() {
+                let path = format!("{}.{}", key.get_ref(), param.get_ref());
+                lines.insert(path, line_of(text, param.span().start));
+            }
+        }
+    }
+    lines
+}
+
+fn line_of(text: &str, offset: usize) -> usize {
+    1 + text.bytes().take(offset).filter(|byte| *byte == b'\n').count()
+}

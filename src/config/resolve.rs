@@ -1,0 +1,111 @@
+//! The resolved configuration: every setting in the open, as a file, and as the run's name.
+
+use std::path::Path;
+
+use toml::{Table, Value};
+
+use super::{Config, Layers};
+use crate::norm::NormSpec;
+use crate::{data, Error, Result};
+
+/// Version of [`Config::canonical`]; raise it when the same settings come to mean another computation.
+const FORMAT: u32 = 1;
+
+impl Config {
+    /// Checked ([`Config::validate`]) and completed: names as the tables spell them, `norm_batch_size` and `augment`
+    /// spelled out, every parameter of the normalizer present.
+    ///
+    /// # Errors
+    /// Those of [`Config::validate`].
+    pub fn resolve(mut self) -> Result<Self> {
+        self.validate()?;
+        let dataset = data::find(&self.dataset)?;
+        let norm = NormSpec::new(&self.norm, &self.norm_params)?;
+        self.dataset = dataset.name.into();
+        self.model = self.model.trim().to_lowercase();
+        self.norm = norm.name().into();
+        self.norm_params = norm.params().clone();
+        self.augment = self.augment.or(Some(dataset.augment));
+        if self.norm_batch_size == 0 {
+            self.norm_batch_size = self.batch_size;
+        }
+        Ok(self)
+    }
+
+    /// Reads a resolved configuration back, such as a run folder's `config.toml`.
+    ///
+    /// # Errors
+    /// The file cannot be read, or a setting in it is unknown or wrong.
+    pub fn load(path: impl AsRef<Path>) -> Result<Self> {
+        Layers::new().file(path)?.resolve()
+    }
+
+    /// The settings as one TOML table, the normalizer's parameters in the table of its name.
+    ///
+    /// # Errors
+    /// A value TOML cannot hold; a valid configuration has none.
+    pub fn to_table(&self) -> Result<Table> {
+        let mut table = Table::try_from(self).map_err(unwritable)?;
+        if !self.norm_params.is_empty() {
+            table.insert(self.norm.clone(), Value::Table(self.norm_params.clone()));
+        }
+        Ok(table)
+    }
+
+    /// The file `config.toml`: reading it back gives the same configuration.
+    ///
+    /// # Errors
+    /// As [`Config::to_table`].
+    pub fn to_toml(&self) -> Result<String> {
+        let mut text = format!("# Every setting of the run {}.\n", self.run_name()?);
+        text.push_str("# To repeat the run: mbn train --config THIS_FILE\n\n");
+        text.push_str(&toml::to_string(self).map_err(unwritable)?);
+        if !self.norm_params.is_empty() {
+            let params = toml::to_string(&self.norm_params).map_err(unwritable)?;
+            text.push_str(&format!("\n[{}]\n{params}", self.norm));
+        }
+        Ok(text)
+    }
+
+    /// What the run's hash is taken over: the line `mbn-config VERSION`, then one line `key = value` per setting of the
+    /// resolved configuration, defaults included, keys sorted, a normalizer's parameter as `mbn.size = 16`, values as
+    /// TOML writes them, each line ended by `\n`.
+    ///
+    /// # Errors
+    /// As [`Config::to_table`].
+    pub fn canonical(&self) -> Result<String> {
+        let mut lines = Vec::new();
+        for (key, value) in self.to_table()? {
+            match value {
+                Value::Table(params) => {
+                    lines.extend(params.iter().map(|(name, value)| format!("{key}.{name} = {value}\n")))
+                }
+                value => lines.push(format!("{key} = {value}\n")),
+            }
+        }
+        lines.sort();
+        Ok(format!("mbn-config {FORMAT}\n{}", lines.concat()))
+    }
+
+    /// The run's name, such as `digits-lenet-mbn-df-b2-s0-1a2b3c4d`: what people look for first, then the first eight
+    /// digits of the BLAKE3 hash of [`Config::canonical`]. `nb` appears where the normalization batch is not the batch.
+    /// Ask a resolved configuration, since a default left out is not the same text as a default written down.
+    ///
+    /// # Errors
+    /// As [`Config::to_table`].
+    pub fn run_name(&self) -> Result<String> {
+        let hash = blake3::hash(self.canonical()?.as_bytes()).to_hex();
+        let passes = if self.double_forward { "-df" } else { "" };
+        let micro = match self.norm_batch_size {
+            0 => String::new(),
+            same if same == self.batch_size => String::new(),
+            size => format!("-nb{size}"),
+        };
+        let Self { dataset, model, norm, batch_size, seed, .. } = self;
+        Ok(format!("{dataset}-{model}-{norm}{passes}-b{batch_size}{micro}-s{seed}-{:.8}", hash.as_str()))
+    }
+}
+
+fn unwritable(error: toml::ser::Error) -> Error {
+    Error::config(format!("the configuration cannot be written as TOML: {error}"))
+}

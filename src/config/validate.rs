@@ -1,0 +1,122 @@
+//! Contradictions among the settings, found before any data is read.
+
+use super::{Config, DeviceName, ScheduleKind};
+use crate::norm::NormSpec;
+use crate::{data, model, Error, Result};
+
+/// Larger batches than this are taken for a slip of the finger.
+const LARGEST_BATCH: usize = 1 << 20;
+
+impl Config {
+    /// Whether the settings make sense together.
+    ///
+    /// # Errors
+    /// The first setting that is unknown, out of range or contradicts another, and what to do about it.
+    pub fn validate(&self) -> Result<()> {
+        self.check_parts()?;
+        self.check_sizes()?;
+        self.check_optimizer()?;
+        self.check_schedule()
+    }
+
+    /// Data set, network, normalizer and device exist, and the normalizer can do what is asked of it.
+    fn check_parts(&self) -> Result<()> {
+        data::find(&self.dataset)?;
+        model::check(&self.model)?;
+        self.device.parse::<DeviceName>()?;
+        let spec = NormSpec::new(&self.norm, &self.norm_params)?;
+        ensure(!self.double_forward || has_memory(&spec), || {
+            format!(
+                "double_forward: normalizer `{}` remembers no batch statistics, so a second forward pass changes \
+                 nothing; leave double_forward out, or use a normalizer that remembers some, such as mbn",
+                spec.name()
+            )
+        })
+    }
+
+    fn check_sizes(&self) -> Result<()> {
+        let (batch, micro) = (self.batch_size, self.norm_batch_size);
+        ensure((1..=LARGEST_BATCH).contains(&batch), || format!("batch_size = {batch}: must be 1 to {LARGEST_BATCH}"))?;
+        ensure(micro <= batch, || {
+            format!(
+                "norm_batch_size = {micro} is more than batch_size = {batch}: statistics are taken over parts of a \
+                 batch; raise batch_size, or leave norm_batch_size out"
+            )
+        })?;
+        ensure(micro == 0 || batch.is_multiple_of(micro), || {
+            format!("norm_batch_size = {micro} does not divide batch_size = {batch}; use one of {}", divisors(batch))
+        })?;
+        ensure(self.epochs >= 1, || "epochs = 0: at least 1 is needed".into())?;
+        ensure(self.diagnostics_every >= 1, || "diagnostics_every = 0: at least 1 step is needed".into())?;
+        ensure(i64::try_from(self.seed).is_ok(), || format!("seed = {}: must be 0 to {}", self.seed, i64::MAX))?;
+        ensure((0.0..1.0).contains(&self.val_fraction), || {
+            format!("val_fraction = {}: must be a part of the training data, in [0, 1)", self.val_fraction)
+        })
+    }
+
+    fn check_optimizer(&self) -> Result<()> {
+        let zero_or_more = |x: f64| x.is_finite() && x >= 0.0;
+        ensure(zero_or_more(self.lr), || format!("lr = {}: must be a finite number, 0 or more", self.lr))?;
+        ensure(self.lr_batch >= 1, || "lr_batch = 0: lr is meant for batches of at least 1 image".into())?;
+        ensure((0.0..1.0).contains(&self.momentum), || format!("momentum = {}: must be in [0, 1)", self.momentum))?;
+        ensure(!self.nesterov || self.momentum > 0.0, || {
+            "nesterov = true needs momentum; set momentum to 0.9, say, or leave nesterov out".into()
+        })?;
+        ensure(zero_or_more(self.weight_decay), || {
+            format!("weight_decay = {}: must be a finite number, 0 or more", self.weight_decay)
+        })?;
+        ensure((0.0..1.0).contains(&self.label_smoothing), || {
+            format!("label_smoothing = {}: must be in [0, 1)", self.label_smoothing)
+        })
+    }
+
+    fn check_schedule(&self) -> Result<()> {
+        let (warmup, epochs) = (self.warmup_epochs, self.epochs as f64);
+        ensure(warmup.is_finite() && warmup >= 0.0, || {
+            format!("warmup_epochs = {warmup}: must be a finite number, 0 or more")
+        })?;
+        ensure(warmup <= epochs, || {
+            format!("warmup_epochs = {warmup} is longer than training (epochs = {epochs}); shorten it or train longer")
+        })?;
+        if self.schedule != ScheduleKind::MultiStep {
+            return ensure(self.milestones.is_empty(), || {
+                "milestones are given, but schedule is not multi-step; set schedule = \"multi-step\", or leave \
+                 milestones out"
+                    .into()
+            });
+        }
+        let listed = || format!("milestones = {:?}", self.milestones);
+        ensure(!self.milestones.is_empty(), || "schedule = multi-step needs milestones, such as [2, 3]".into())?;
+        ensure(self.milestones.iter().all(|&m| m > 0.0 && m < epochs), || {
+            format!("{}: each must lie between 0 and epochs = {epochs}", listed())
+        })?;
+        ensure(self.milestones.windows(2).all(|pair| pair.first() < pair.last()), || {
+            format!("{}: must ascend", listed())
+        })?;
+        ensure(self.lr_gamma.is_finite() && self.lr_gamma > 0.0, || {
+            format!("lr_gamma = {}: must be a finite number above 0", self.lr_gamma)
+        })
+    }
+}
+
+fn ensure(ok: bool, message: impl FnOnce() -> String) -> Result<()> {
+    if ok {
+        Ok(())
+    } else {
+        Err(Error::config(message()))
+    }
+}
+
+/// Whether a refresh pass has something to refresh: asked of a layer itself, so that no list needs keeping.
+fn has_memory(spec: &NormSpec) -> bool {
+    let weights = candle_nn::VarBuilder::zeros(candle_core::DType::F32, &candle_core::Device::Cpu);
+    // A layer that cannot be built for this width (say, one in groups) is not one with statistics per channel.
+    spec.build(64, weights).is_ok_and(|layer| layer.refresh_depth() > 0)
+}
+
+/// The divisors of `n`, at most the eight smallest and `n` itself.
+fn divisors(n: usize) -> String {
+    let mut found: Vec<String> = (1..n).filter(|d| n.is_multiple_of(*d)).take(8).map(|d| d.to_string()).collect();
+    found.push(n.to_string());
+    found.join(", ")
+}

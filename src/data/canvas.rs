@@ -1,0 +1,55 @@
+//! What the generated data sets draw with. Only additions, multiplications, divisions and square roots, which IEEE 754
+//! fixes to the last bit: the same pictures on every machine.
+
+use rayon::prelude::*;
+
+use crate::data::Images;
+use crate::rng::{stream, Stream};
+
+/// The seed of every generated data set; independent of a run's seed, so that all runs see the same pictures.
+const SEED: u64 = 0;
+
+/// `count` pictures of ten classes in turn, picture i of `draw(label, stream "<name>/<i>")`.
+pub(super) fn generate(name: &str, shape: [usize; 3], count: usize, draw: fn(usize, &mut Stream) -> Vec<u8>) -> Images {
+    let labels: Vec<u8> = (0..count).map(|i| (i % 10) as u8).collect();
+    let pictures: Vec<Vec<u8>> = labels
+        .par_iter()
+        .enumerate()
+        .map(|(i, &label)| draw(usize::from(label), &mut stream(SEED, &format!("{name}/{i}"))))
+        .collect();
+    Images { shape, pixels: pictures.concat(), labels }
+}
+
+/// Uniform in [low, high).
+pub(super) fn between(rng: &mut Stream, low: f32, high: f32) -> f32 {
+    low + (high - low) * rng.uniform() as f32
+}
+
+/// Roughly normal with mean 0 and deviation 1: the sum of three uniform numbers, so that no logarithm is needed.
+pub(super) fn noise(rng: &mut Stream) -> f32 {
+    let bits = rng.bits();
+    let part = |shift: u32| ((bits >> shift) & 0xffff) as f32 / 32768.0 - 1.0;
+    part(0) + part(16) + part(32)
+}
+
+/// A value in 0..=1 as a byte.
+pub(super) fn byte(value: f32) -> u8 {
+    (value.clamp(0.0, 1.0) * 255.0 + 0.5) as u8
+}
+
+/// Cosine and sine of a random angle between -2·atan(`limit`) and 2·atan(`limit`), as rational functions of the half
+/// angle's tangent.
+pub(super) fn turn(rng: &mut Stream, limit: f32) -> (f32, f32) {
+    let t = between(rng, -limit, limit);
+    ((1.0 - t * t) / (1.0 + t * t), 2.0 * t / (1.0 + t * t))
+}
+
+/// Any direction, as cosine and sine.
+pub(super) fn direction(rng: &mut Stream) -> (f32, f32) {
+    let (c, s) = turn(rng, 1.0);
+    if rng.coin() {
+        (c, s)
+    } else {
+        (-c, -s)
+    }
+}

@@ -1,0 +1,150 @@
+//! The units networks are made of, and the only place where they meet the operations: a faster or more fused operation
+//! goes in here, not into the networks.
+
+use std::sync::{Arc, Mutex};
+
+use candle_core::{Result, Tensor};
+use candle_nn::init::{FanInOut, NonLinearity, NormalOrUniform};
+use candle_nn::{Init, VarBuilder};
+
+use crate::norm::{Norm, NormSpec, Pass};
+use crate::ops;
+
+/// He et al.'s initialisation: normal, variance 2/fan_in.
+const HE: Init =
+    Init::Kaiming { dist: NormalOrUniform::Normal, fan: FanInOut::FanIn, non_linearity: NonLinearity::ReLU };
+
+/// A normalization layer with its name in the network.
+#[derive(Debug, Clone)]
+pub struct NamedNorm {
+    /// Path in the network, `layer1.0.bn1`.
+    pub name: String,
+    /// The layer.
+    pub norm: Arc<dyn Norm>,
+}
+
+/// Creates the units of a network under PyTorch's names, and remembers its normalizers.
+#[derive(Clone)]
+pub struct Builder<'a> {
+    vb: VarBuilder<'a>,
+    spec: &'a NormSpec,
+    norms: Arc<Mutex<Vec<NamedNorm>>>,
+}
+
+impl<'a> Builder<'a> {
+    /// A builder at the root of a network.
+    pub fn new(vb: VarBuilder<'a>, spec: &'a NormSpec) -> Self {
+        Self { vb, spec, norms: Arc::default() }
+    }
+
+    /// The builder of the part called `name`.
+    pub fn pp(&self, name: impl ToString) -> Self {
+        Self { vb: self.vb.pp(name), ..self.clone() }
+    }
+
+    /// The normalizers created so far, in order.
+    pub fn norms(&self) -> Vec<NamedNorm> {
+        self.norms.lock().unwrap_or_else(|poisoned| poisoned.into_inner()).clone()
+    }
+
+    fn norm(&self, name: &str, features: usize) -> Result<Arc<dyn Norm>> {
+        let vb = self.vb.pp(name);
+        let norm = self.spec.build(features, vb.clone())?;
+        let named = NamedNorm { name: vb.prefix(), norm: norm.clone() };
+        self.norms.lock().unwrap_or_else(|poisoned| poisoned.into_inner()).push(named);
+        Ok(norm)
+    }
+
+    /// A convolution without bias, `<conv>.weight` (out, in, size, size), and the normalizer `<norm>` behind it.
+    pub fn conv_norm(&self, conv: &str, norm: &str, [input, output]: [usize; 2], shape: Conv) -> Result<ConvNorm> {
+        let weight = self.vb.pp(conv).get_with_hints((output, input, shape.size, shape.size), "weight", HE)?;
+        Ok(ConvNorm { weight, shape, norm: self.norm(norm, output)? })
+    }
+
+    /// A linear map without bias, `<linear>.weight` (out, in), and the normalizer `<norm>` behind it.
+    pub fn linear_norm(&self, linear: &str, norm: &str, [input, output]: [usize; 2]) -> Result<LinearNorm> {
+        let weight = self.vb.pp(linear).get_with_hints((output, input), "weight", HE)?;
+        Ok(LinearNorm { weight, norm: self.norm(norm, output)? })
+    }
+
+    /// The last layer: `<name>.weight` (out, in) and `<name>.bias`.
+    pub fn linear(&self, name: &str, [input, output]: [usize; 2]) -> Result<Linear> {
+        let vb = self.vb.pp(name);
+        let weight = vb.get_with_hints((output, input), "weight", HE)?;
+        Ok(Linear { weight, bias: vb.get_with_hints(output, "bias", Init::Const(0.0))? })
+    }
+}
+
+/// A parameter as the pass wants it: attached to the graph only where it is differentiated.
+fn attached(parameter: &Tensor, pass: Pass) -> Tensor {
+    if pass.is_differentiated() {
+        parameter.clone()
+    } else {
+        parameter.detach()
+    }
+}
+
+/// Kernel size, stride and zero padding of a square convolution.
+#[derive(Debug, Clone, Copy)]
+pub struct Conv {
+    /// Rows and columns of the kernel.
+    pub size: usize,
+    /// Step between windows.
+    pub stride: usize,
+    /// Zeros around the picture.
+    pub padding: usize,
+}
+
+/// Convolution, normalization and what follows them.
+#[derive(Debug)]
+pub struct ConvNorm {
+    weight: Tensor,
+    shape: Conv,
+    norm: Arc<dyn Norm>,
+}
+
+impl ConvNorm {
+    /// relu(norm(conv(x))).
+    pub fn relu(&self, x: &Tensor, pass: Pass) -> Result<Tensor> {
+        ops::relu(&self.linear(x, pass)?)
+    }
+
+    /// relu(norm(conv(x)) + residual).
+    pub fn add_relu(&self, x: &Tensor, residual: &Tensor, pass: Pass) -> Result<Tensor> {
+        ops::relu(&(self.linear(x, pass)? + residual)?)
+    }
+
+    fn linear(&self, x: &Tensor, pass: Pass) -> Result<Tensor> {
+        let y = ops::conv2d(x, &attached(&self.weight, pass), self.shape.stride, self.shape.padding)?;
+        self.norm.forward(&y, pass)
+    }
+}
+
+/// Linear map and normalization.
+#[derive(Debug)]
+pub struct LinearNorm {
+    weight: Tensor,
+    norm: Arc<dyn Norm>,
+}
+
+impl LinearNorm {
+    /// relu(norm(W x)), (N,in) to (N,out).
+    pub fn relu(&self, x: &Tensor, pass: Pass) -> Result<Tensor> {
+        let y = ops::linear(x, &attached(&self.weight, pass), None)?;
+        ops::relu(&self.norm.forward(&y, pass)?)
+    }
+}
+
+/// W x + b.
+#[derive(Debug)]
+pub struct Linear {
+    weight: Tensor,
+    bias: Tensor,
+}
+
+impl Linear {
+    /// (N,in) to (N,out).
+    pub fn forward(&self, x: &Tensor, pass: Pass) -> Result<Tensor> {
+        ops::linear(x, &attached(&self.weight, pass), Some(&attached(&self.bias, pass)))
+    }
+}

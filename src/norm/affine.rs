@@ -1,0 +1,71 @@
+//! What every normalizer ends with: y = gamma x̂ + beta, and the checks every one begins with.
+
+use candle_core::{Result, Tensor};
+use candle_nn::{Init, VarBuilder};
+
+use super::{Moments, NormError, Pass};
+use crate::ops::{self, Statistics};
+
+/// Scale and shift per channel, `weight` and `bias`, with the layer's name for messages.
+#[derive(Debug, Clone)]
+pub(super) struct Affine {
+    weight: Tensor,
+    bias: Tensor,
+    eps: f64,
+    pub layer: String,
+}
+
+impl Affine {
+    /// `weight` (1) and `bias` (0) of shape (features) from `vb`.
+    pub fn new(features: usize, eps: f64, vb: &VarBuilder) -> Result<Self> {
+        Ok(Self {
+            weight: vb.get_with_hints(features, "weight", Init::Const(1.0))?,
+            bias: vb.get_with_hints(features, "bias", Init::Const(0.0))?,
+            eps,
+            layer: vb.prefix(),
+        })
+    }
+
+    /// (gamma, beta) as the pass wants them: attached to the graph only where it is differentiated.
+    pub fn parameters(&self, pass: Pass) -> (Tensor, Tensor) {
+        if pass.is_differentiated() {
+            (self.weight.clone(), self.bias.clone())
+        } else {
+            (self.weight.detach(), self.bias.detach())
+        }
+    }
+
+    /// gamma (x - mean)/sqrt(var + eps) + beta with `stats`; `center` and `factor` shape the gradient (DESIGN 2).
+    pub fn normalize(&self, x: &Tensor, stats: Moments, center: Tensor, factor: f64, pass: Pass) -> Result<Tensor> {
+        let (gamma, beta) = self.parameters(pass);
+        let stats = Statistics { mean: stats.mean, var: stats.var, eps: self.eps, center, factor };
+        ops::normalize(x, &gamma, &beta, &stats)
+    }
+
+    /// [`Self::normalize`] with constants: no gradient through the statistics.
+    pub fn normalize_frozen(&self, x: &Tensor, stats: Moments, pass: Pass) -> Result<Tensor> {
+        let center = stats.mean.clone();
+        self.normalize(x, stats, center, 0.0, pass)
+    }
+
+    /// Values per channel of `x`.
+    ///
+    /// # Errors
+    /// Not (N,C) or (N,C,H,W), another number of channels, or empty.
+    pub fn count(&self, x: &Tensor) -> Result<usize> {
+        let features = self.weight.elem_count();
+        let channels = if matches!(x.rank(), 2 | 4) { x.dim(1)? } else { 0 };
+        if channels != features || x.elem_count() == 0 {
+            return Err(NormError::Shape { layer: self.layer.clone(), features, shape: x.shape().clone() }.into());
+        }
+        Ok(x.elem_count() / features)
+    }
+
+    /// The refusal of a batch with one value per channel.
+    pub fn refuse_one_value(&self, x: &Tensor, count: usize) -> Result<()> {
+        if count > 1 {
+            return Ok(());
+        }
+        Err(NormError::OneValue { layer: self.layer.clone(), shape: x.shape().clone() }.into())
+    }
+}

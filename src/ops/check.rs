@@ -1,0 +1,158 @@
+//! What the operations demand of their arguments, checked once for every device.
+
+use super::Statistics;
+use candle_core::{bail, DType, Result, Tensor};
+
+/// Elements no buffer may exceed, so that sizes in bytes never overflow.
+const LIMIT: usize = isize::MAX as usize / 8;
+
+/// The sizes of a tensor of rank `R` with at least one element.
+pub(super) fn dims<const R: usize>(op: &str, what: &str, x: &Tensor) -> Result<[usize; R]> {
+    match <[usize; R]>::try_from(x.dims()) {
+        Ok(dims) if !dims.contains(&0) => Ok(dims),
+        Ok(_) => bail!("{op}: the {what} {:?} is empty", x.dims()),
+        Err(_) => bail!("{op}: the {what} has shape {:?}, expected {R} dimensions", x.dims()),
+    }
+}
+
+/// Batch, channels and values per channel and image of (N,C,H,W) or (N,C).
+pub(super) fn channels(op: &str, x: &Tensor) -> Result<(usize, usize, usize)> {
+    match *x.dims() {
+        [n, c] if n * c > 0 => Ok((n, c, 1)),
+        [n, c, h, w] if n * c * h * w > 0 => Ok((n, c, h * w)),
+        [_, _] | [_, _, _, _] => bail!("{op}: the input {:?} is empty", x.dims()),
+        _ => bail!("{op}: the input has shape {:?}, expected (N,C,H,W) or (N,C)", x.dims()),
+    }
+}
+
+/// Demands shape (C) for what belongs to the C channels (or outputs) of `x`.
+pub(super) fn per_channel(op: &str, what: &str, x: &Tensor, count: usize, vector: &Tensor) -> Result<()> {
+    if vector.dims() != [count] {
+        bail!("{op}: the {what} has shape {:?}, expected [{count}] for {:?}", vector.dims(), x.dims());
+    }
+    Ok(())
+}
+
+/// Demands one number type of two operands.
+pub(super) fn same_dtype(op: &str, x: &Tensor, other: &Tensor) -> Result<()> {
+    if x.dtype() != other.dtype() {
+        bail!("{op}: {:?} {:?} and {:?} {:?} differ in type", x.dtype(), x.dims(), other.dtype(), other.dims());
+    }
+    Ok(())
+}
+
+/// Batch, channels and values per channel and image of an input to normalize, its parameters checked.
+pub(super) fn normalize(x: &Tensor, gamma: &Tensor, beta: &Tensor, s: &Statistics) -> Result<(usize, usize, usize)> {
+    let sizes = channels("normalize", x)?;
+    let constants = [("mean", &s.mean), ("variance", &s.var), ("center", &s.center)];
+    for (what, vector) in [("gamma", gamma), ("beta", beta)].into_iter().chain(constants) {
+        per_channel("normalize", what, x, sizes.1, vector)?;
+    }
+    same_dtype("normalize", x, gamma)?;
+    same_dtype("normalize", x, beta)?;
+    Ok(sizes)
+}
+
+/// The sizes (N, I, O) of a linear map, its operands checked.
+pub(super) fn linear(x: &Tensor, weight: &Tensor, bias: Option<&Tensor>) -> Result<(usize, usize, usize)> {
+    let [rows, inputs] = dims("linear", "input", x)?;
+    let [outputs, expected] = dims("linear", "weight", weight)?;
+    if inputs != expected {
+        bail!("linear: input {:?} and weight {:?} differ in their last dimension", x.dims(), weight.dims());
+    }
+    if !rows.checked_mul(outputs).is_some_and(|n| n <= LIMIT) {
+        bail!("linear: the output of {:?} and {:?} is too large", x.dims(), weight.dims());
+    }
+    same_dtype("linear", x, weight)?;
+    if let Some(bias) = bias {
+        per_channel("linear", "bias", weight, outputs, bias)?;
+        same_dtype("linear", x, bias)?;
+    }
+    Ok((rows, inputs, outputs))
+}
+
+/// Height and width after pooling; at least 1 each.
+pub(super) fn pooled(x: &Tensor, size: usize) -> Result<[usize; 4]> {
+    let [n, c, h, w] = dims("max_pool2d", "input", x)?;
+    match (h.checked_div(size), w.checked_div(size)) {
+        (Some(oh @ 1..), Some(ow @ 1..)) => Ok([n, c, oh, ow]),
+        _ => bail!("max_pool2d: a window of {size} x {size} does not fit the input {:?}", x.dims()),
+    }
+}
+
+/// The output shape of a shortcut.
+pub(super) fn shortcut(x: &Tensor, stride: usize, out_channels: usize) -> Result<[usize; 4]> {
+    let [n, c, h, w] = dims("shortcut", "input", x)?;
+    if stride == 0 || out_channels < c {
+        bail!("shortcut: input {:?} does not go to {out_channels} channels at stride {stride}", x.dims());
+    }
+    let shape = [n, out_channels, h.div_ceil(stride), w.div_ceil(stride)];
+    match product(&shape) {
+        Some(_) => Ok(shape),
+        None => bail!("shortcut: the output {shape:?} of input {:?} is too large", x.dims()),
+    }
+}
+
+/// Rows and classes of logits and their targets; the targets' values are not looked at.
+pub(super) fn cross_entropy(logits: &Tensor, targets: &Tensor, label_smoothing: f64) -> Result<(usize, usize)> {
+    let [rows, classes] = dims("cross_entropy", "logits", logits)?;
+    if targets.dims() != [rows] || targets.dtype() != DType::U32 {
+        bail!(
+            "cross_entropy: the targets are {:?} {:?}, expected U32 [{rows}] for logits {:?}",
+            targets.dtype(),
+            targets.dims(),
+            logits.dims()
+        );
+    }
+    if !(0.0..=1.0).contains(&label_smoothing) {
+        bail!("cross_entropy: label smoothing {label_smoothing} is not in 0..=1");
+    }
+    Ok((rows, classes))
+}
+
+/// Shapes of one convolution, checked.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Conv {
+    pub batch: usize,
+    pub cin: usize,
+    pub h: usize,
+    pub w: usize,
+    pub cout: usize,
+    pub kh: usize,
+    pub kw: usize,
+    pub stride: usize,
+    pub padding: usize,
+    pub oh: usize,
+    pub ow: usize,
+}
+
+impl Conv {
+    pub fn new(x: &Tensor, weight: &Tensor, stride: usize, padding: usize) -> Result<Self> {
+        let [batch, cin, h, w] = dims("conv2d", "input", x)?;
+        let [cout, expected, kh, kw] = dims("conv2d", "weight", weight)?;
+        same_dtype("conv2d", x, weight)?;
+        if cin != expected {
+            bail!("conv2d: input {:?} has {cin} channels, weight {:?} takes {expected}", x.dims(), weight.dims());
+        }
+        let windows = |size: usize, kernel: usize| {
+            let padded = size.checked_add(padding.checked_mul(2)?)?;
+            padded.checked_sub(kernel)?.checked_div(stride)?.checked_add(1)
+        };
+        let (Some(oh), Some(ow)) = (windows(h, kh), windows(w, kw)) else {
+            bail!(
+                "conv2d: weight {:?} does not fit input {:?} at stride {stride} with padding {padding}",
+                weight.dims(),
+                x.dims()
+            );
+        };
+        if product(&[batch, cout, oh, ow]).is_none() || product(&[cin, kh, kw, oh, ow]).is_none() {
+            bail!("conv2d: input {:?}, weight {:?}, padding {padding}: too large", x.dims(), weight.dims());
+        }
+        Ok(Self { batch, cin, h, w, cout, kh, kw, stride, padding, oh, ow })
+    }
+}
+
+/// Number of elements, unless it is beyond what memory can address.
+fn product(dims: &[usize]) -> Option<usize> {
+    dims.iter().try_fold(1usize, |n, &d| n.checked_mul(d)).filter(|&n| n <= LIMIT)
+}

@@ -1,0 +1,122 @@
+//! The kernels for the CPU, in f32 and f64: one file per operation, each a candle custom operation with its gradient.
+//!
+//! Work is cut into pieces that depend on the shapes alone and partial sums are added in a fixed order, so results are
+//! the same bits for any number of threads.
+
+mod conv;
+mod gemm;
+mod linear;
+mod loss;
+mod norm;
+mod pool;
+mod relu;
+
+pub(super) use conv::conv2d;
+pub(super) use linear::linear;
+pub(super) use loss::cross_entropy;
+pub(super) use norm::{moments, normalize};
+pub(super) use pool::{global_avg_pool, max_pool2d, shortcut};
+pub(super) use relu::relu;
+
+use candle_core::{bail, CpuStorage, Device, Layout, Result, Shape, Storage, Tensor, WithDType};
+use rayon::prelude::*;
+
+/// Elements in a piece of work that is worth handing to another thread.
+const GRAIN: usize = 1 << 14;
+
+/// The number types the kernels are written for.
+trait Real: WithDType {}
+impl Real for f32 {}
+impl Real for f64 {}
+
+/// Evaluates an expression with `$t` standing for the number type of a tensor.
+macro_rules! with_real {
+    ($tensor:expr, $t:ident => $body:expr) => {
+        match $tensor.dtype() {
+            candle_core::DType::F32 => {
+                type $t = f32;
+                $body
+            }
+            candle_core::DType::F64 => {
+                type $t = f64;
+                $body
+            }
+            other => candle_core::bail!("no kernel for {other:?}"),
+        }
+    };
+}
+use with_real;
+
+/// The values of a contiguous operand.
+fn values<'a, T: Real>(storage: &'a CpuStorage, layout: &Layout) -> Result<&'a [T]> {
+    let values = T::cpu_storage_as_slice(storage)?;
+    match layout.contiguous_offsets().and_then(|(start, end)| values.get(start..end)) {
+        Some(values) => Ok(values),
+        None => bail!("a kernel was given a non-contiguous tensor {:?}", layout.dims()),
+    }
+}
+
+/// Calls `f` with the values of a contiguous tensor on the CPU.
+fn read<T: Real, R>(tensor: &Tensor, f: impl FnOnce(&[T]) -> R) -> Result<R> {
+    match tensor.storage_and_layout() {
+        (storage, layout) => match &*storage {
+            Storage::Cpu(storage) => Ok(f(values(storage, layout)?)),
+            _ => bail!("a kernel for the CPU was given a tensor on {:?}", tensor.device()),
+        },
+    }
+}
+
+/// [`read`] of two tensors at once.
+fn read2<T: Real, R>(a: &Tensor, b: &Tensor, f: impl FnOnce(&[T], &[T]) -> R) -> Result<R> {
+    read(a, |a| read(b, |b| f(a, b)))?
+}
+
+/// What a forward kernel returns to candle.
+fn output<T: Real>(values: Vec<T>, shape: impl Into<Shape>) -> Result<(CpuStorage, Shape)> {
+    Ok((T::to_cpu_storage_owned(values), shape.into()))
+}
+
+/// A gradient in the shape of its operand.
+fn like<T: Real>(operand: &Tensor, values: Vec<T>) -> Result<Tensor> {
+    Tensor::from_vec(values, operand.shape(), &Device::Cpu)
+}
+
+/// Calls `f(scratch, i, piece)` on the pieces of `out`, `size` elements each; `scratch` is made once per run of pieces.
+fn for_each_piece<T: Real, S>(
+    out: &mut [T],
+    size: usize,
+    scratch: impl Fn() -> S + Sync + Send,
+    f: impl Fn(&mut S, usize, &mut [T]) + Sync + Send,
+) {
+    if out.len() <= size || rayon::current_num_threads() == 1 {
+        let mut scratch = scratch();
+        out.chunks_mut(size.max(1)).enumerate().for_each(|(i, piece)| f(&mut scratch, i, piece));
+    } else {
+        let pieces = out.par_chunks_mut(size.max(1)).enumerate();
+        pieces.for_each_init(scratch, |scratch, (i, piece)| f(scratch, i, piece));
+    }
+}
+
+/// Calls `f(i, plane)` on the planes of `out`, `size` elements each, several to a piece of work.
+fn for_each_plane<T: Real>(out: &mut [T], size: usize, f: impl Fn(usize, &mut [T]) + Sync + Send) {
+    let size = size.max(1);
+    let together = GRAIN.div_ceil(size);
+    for_each_piece(
+        out,
+        together * size,
+        || (),
+        |(), piece, planes| {
+            let first = piece * together;
+            planes.chunks_mut(size).enumerate().for_each(|(i, plane)| f(first + i, plane));
+        },
+    );
+}
+
+/// `f` of each index, in order; in parallel if `work` elements in all make it worth while.
+fn map<R: Send>(count: usize, work: usize, f: impl Fn(usize) -> R + Sync + Send) -> Vec<R> {
+    if work <= GRAIN || rayon::current_num_threads() == 1 {
+        (0..count).map(f).collect()
+    } else {
+        (0..count).into_par_iter().map(f).collect()
+    }
+}

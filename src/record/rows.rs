@@ -1,0 +1,68 @@
+//! CSV files of rows: the header is the row type's field names, floats are in shortest round-trip form, a missing value
+//! is an empty cell.
+
+use std::io::ErrorKind;
+use std::path::Path;
+
+use serde::de::DeserializeOwned;
+use serde::Serialize;
+
+use super::atomic;
+use crate::{Error, Result};
+
+/// Replaces the file at `path` by `rows` under their header. Without rows there is no header to write and the file is
+/// left as it is.
+///
+/// # Errors
+/// The operating system refused.
+pub fn write_rows<T: Serialize>(path: &Path, rows: &[T]) -> Result<()> {
+    if rows.is_empty() {
+        return Ok(());
+    }
+    let unwritable = |error: String| Error::io(path)(std::io::Error::other(error));
+    let mut writer = csv::Writer::from_writer(Vec::new());
+    for row in rows {
+        writer.serialize(row).map_err(|e| unwritable(e.to_string()))?;
+    }
+    let bytes = writer.into_inner().map_err(|e| unwritable(e.to_string()))?;
+    atomic::write(path, &bytes)
+}
+
+/// The rows of the file at `path` that `keep` accepts; none where there is no file.
+///
+/// A last line without its line end was torn off while it was written; it is not read.
+///
+/// # Errors
+/// The file cannot be read, lacks a column, or a cell has the wrong type: the message gives file and line.
+pub fn read_rows<T: DeserializeOwned>(path: &Path, keep: impl Fn(&T) -> bool) -> Result<Vec<T>> {
+    let bytes = match std::fs::read(path) {
+        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(vec![]),
+        bytes => bytes.map_err(Error::io(path))?,
+    };
+    let whole = bytes.iter().rposition(|byte| *byte == b'\n').map_or(0, |end| end + 1);
+    let mut rows = vec![];
+    for row in csv::Reader::from_reader(bytes.get(..whole).unwrap_or_default()).deserialize() {
+        let row: T = row.map_err(|error| broken(path, &error))?;
+        if keep(&row) {
+            rows.push(row);
+        }
+    }
+    Ok(rows)
+}
+
+fn broken(path: &Path, error: &csv::Error) -> Error {
+    let line = error.position().map_or(1, csv::Position::line);
+    let what = match error.kind() {
+        csv::ErrorKind::Deserialize { err, .. } => match err.field().and_then(|field| usize::try_from(field).ok()) {
+            Some(field) => format!("column {}: {}", field + 1, err.kind()),
+            None => err.kind().to_string(),
+        },
+        csv::ErrorKind::UnequalLengths { expected_len, len, .. } => {
+            format!("{len} cells, the header has {expected_len}")
+        }
+        csv::ErrorKind::Utf8 { .. } => "not UTF-8 text".into(),
+        _ => error.to_string(),
+    };
+    let line_path = format!("{}:{line}", path.display());
+    Error::data(line_path, format!("{what}; --fresh discards the run's files and starts over"))
+}

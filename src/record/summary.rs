@@ -1,0 +1,180 @@
+//! `summary.json`: how a run ended.
+
+use std::fmt;
+use std::fs;
+use std::io::ErrorKind;
+use std::path::Path;
+
+use serde::{Deserialize, Serialize};
+use toml::Table;
+
+use super::{atomic, MetricRow};
+use crate::config::Config;
+use crate::{Error, Result};
+
+/// How a run ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Status {
+    /// Trained to the end.
+    Done,
+    /// Left the finite numbers.
+    Diverged,
+    /// Stopped by an error.
+    Failed,
+}
+
+impl fmt::Display for Status {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(match self {
+            Self::Done => "done",
+            Self::Diverged => "diverged",
+            Self::Failed => "failed",
+        })
+    }
+}
+
+/// Where a run left the finite numbers.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Diverged {
+    /// The update, from 1.
+    pub step: usize,
+    /// The first tensor found that is not finite, or the loss.
+    pub tensor: String,
+}
+
+/// The last epoch's score on one split under one kind of statistics.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Final {
+    /// `train`, `val`, `test`.
+    pub split: String,
+    /// Which statistics normalized, as in `metrics.csv`.
+    pub stats: String,
+    /// Mean cross-entropy in nats.
+    pub loss: Option<f64>,
+    /// Share of correct answers, 0 to 1.
+    pub accuracy: Option<f64>,
+}
+
+/// The results of a run that is over.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Summary {
+    /// The run's name.
+    pub run: String,
+    /// How it ended.
+    pub status: Status,
+    /// Where it left the finite numbers, if it did.
+    pub diverged: Option<Diverged>,
+    /// Epochs completed.
+    pub epochs: usize,
+    /// Updates made by the end of the last completed epoch.
+    pub steps: usize,
+    /// Scores of the last completed epoch.
+    pub results: Vec<Final>,
+    /// Test accuracy under batch statistics minus that under the method's own rule, where both were measured.
+    pub gap: Option<f64>,
+    /// Mean symmetric divergence (nats) of batch statistics under an update, where it was measured.
+    pub shift: Option<f64>,
+    /// The network's parameters.
+    pub parameters: usize,
+    /// Seconds the run took, interruptions aside.
+    pub seconds: f64,
+    /// Training images per second in the last epoch, evaluation aside.
+    pub images_per_s: Option<f64>,
+    /// Largest resident memory of the process in MiB, where the system tells.
+    pub peak_memory_mib: Option<f64>,
+    /// Device, as in the configuration.
+    pub device: String,
+    /// Threads of the CPU pool.
+    pub threads: usize,
+    /// Version of this package.
+    pub version: String,
+    /// Commit it was built from, where `MBN_COMMIT` was set for the build.
+    pub commit: Option<String>,
+    /// The resolved configuration.
+    pub config: Table,
+}
+
+impl Summary {
+    /// The summary of a run from its rows: `diverged` with step and tensor, `shift` where measured, `seconds` in all,
+    /// and the network's number of `parameters`.
+    ///
+    /// # Errors
+    /// A configuration that cannot be written; a resolved one can.
+    pub fn new(
+        config: &Config,
+        rows: &[MetricRow],
+        diverged: Option<(usize, String)>,
+        shift: Option<f64>,
+        seconds: f64,
+        parameters: usize,
+    ) -> Result<Self> {
+        let epochs = rows.last().map_or(0, |row| row.epoch);
+        let last = || rows.iter().filter(|row| row.epoch == epochs);
+        Ok(Self {
+            run: config.run_name()?,
+            status: if diverged.is_some() { Status::Diverged } else { Status::Done },
+            diverged: diverged.map(|(step, tensor)| Diverged { step, tensor }),
+            epochs,
+            steps: rows.last().map_or(0, |row| row.step),
+            results: last().map(Final::from).collect(),
+            gap: gap(last()),
+            shift,
+            parameters,
+            seconds,
+            images_per_s: last().find(|row| row.split == "train").and_then(|row| row.images_per_s),
+            peak_memory_mib: peak_memory_mib(),
+            device: config.device.clone(),
+            threads: rayon::current_num_threads(),
+            version: env!("CARGO_PKG_VERSION").into(),
+            commit: option_env!("MBN_COMMIT").map(str::to_string),
+            config: config.to_table()?,
+        })
+    }
+
+    /// Writes the summary to `path`, atomically.
+    ///
+    /// # Errors
+    /// The operating system refused.
+    pub fn write(&self, path: &Path) -> Result<()> {
+        let json = serde_json::to_string_pretty(self).map_err(|e| Error::io(path)(e.into()))?;
+        atomic::write(path, format!("{json}\n").as_bytes())
+    }
+}
+
+impl From<&MetricRow> for Final {
+    fn from(row: &MetricRow) -> Self {
+        Self { split: row.split.clone(), stats: row.stats.clone(), loss: row.loss, accuracy: row.accuracy }
+    }
+}
+
+/// The train/inference gap on the test pictures: batch statistics against the method's own rule, whose row comes first.
+fn gap<'a>(rows: impl Iterator<Item = &'a MetricRow>) -> Option<f64> {
+    let test: Vec<_> = rows.filter(|row| row.split == "test").collect();
+    let batch = test.iter().find(|row| row.stats == "batch")?.accuracy?;
+    let own = test.iter().find(|row| !["batch", "precise"].contains(&row.stats.as_str()))?.accuracy?;
+    Some(batch - own)
+}
+
+/// The summary in the run folder `dir`, if that run is over and need not be run again: finished or diverged.
+///
+/// # Errors
+/// There is a summary, but it cannot be read.
+pub fn read_finished(dir: &Path) -> Result<Option<Summary>> {
+    let path = dir.join("summary.json");
+    let text = match fs::read_to_string(&path) {
+        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
+        text => text.map_err(Error::io(&path))?,
+    };
+    let summary: Summary = serde_json::from_str(&text)
+        .map_err(|e| Error::data(&path, format!("not a summary: {e}; --fresh discards the run and starts over")))?;
+    Ok(Some(summary).filter(|summary| summary.status != Status::Failed))
+}
+
+/// The process's largest resident memory so far in MiB (Linux's `VmHWM`).
+pub fn peak_memory_mib() -> Option<f64> {
+    let status = fs::read_to_string("/proc/self/status").ok()?;
+    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
+    let kib: f64 = line.trim().strip_suffix("kB")?.trim().parse().ok()?;
+    Some(kib / 1024.0)
+}

@@ -1,0 +1,298 @@
+//! The training loop of a run, with its records.
+
+use std::time::Instant;
+
+use super::session::check_task;
+use super::{Options, Outcome, Plan, Session, Watcher};
+use crate::config::Config;
+use crate::model::Store;
+use crate::record::{self, MetricRow, RunDir, Summary};
+use crate::train::{self, Before, Checkpoint, Part, Position, Score, ShiftRow, StepReport, Trainer};
+use crate::{Error, Result};
+
+/// Trains what a resolved `config` describes, or continues where an earlier call was broken off. A finished run is not
+/// repeated.
+///
+/// # Errors
+/// Data, device or folder that cannot be used; a damaged checkpoint (it is left as it is); nothing to resume where
+/// that was demanded. A run that leaves the finite numbers is no error but an outcome: its summary says `diverged`.
+pub fn run(config: &Config, options: &Options, watcher: &mut dyn Watcher) -> Result<Outcome> {
+    let path = options.out.join(config.run_name()?);
+    if !options.fresh {
+        if let Some(summary) = record::read_finished(&path)? {
+            return Ok(Outcome::Done { dir: path, summary: Box::new(summary), already: true });
+        }
+    }
+    let session = Session::open(config, &options.source)?;
+    let dir = RunDir::create(&path)?;
+    if options.fresh {
+        dir.clear()?;
+    }
+    let mut run = Run::open(config, options, dir, session)?;
+    run.dir.log(&format!("start at epoch {} batch {}", run.position.epoch, run.position.batch))?;
+    watcher.start(&run.plan()?);
+    let ended = run.train(watcher);
+    run.close(ended)
+}
+
+struct Run<'a> {
+    config: &'a Config,
+    options: &'a Options,
+    name: String,
+    dir: RunDir,
+    session: Session,
+    trainer: Trainer,
+    position: Position,
+    rows: Vec<MetricRow>,
+    shifts: Vec<ShiftRow>,
+    /// Pictures whose pooled statistics stand for the training set's.
+    population: Vec<u32>,
+    started: Instant,
+    saved: Instant,
+}
+
+impl<'a> Run<'a> {
+    fn open(config: &'a Config, options: &'a Options, dir: RunDir, session: Session) -> Result<Self> {
+        let steps = session.steps_per_epoch(config);
+        let (mut position, mut rows, mut shifts) = (Position::default(), vec![], vec![]);
+        let last = dir.last();
+        let trainer = if last.exists() {
+            let (trainer, found) = resume(config, &session, &last, steps)?;
+            rows = record::read_metrics(&dir.metrics(), found.epoch)?;
+            shifts = record::read_rows(&dir.diagnostics(), |row: &ShiftRow| row.step <= found.step)?;
+            position = found;
+            trainer
+        } else if options.must_resume {
+            return Err(Error::checkpoint(last, "nothing to resume: there is no checkpoint yet; leave out --resume"));
+        } else {
+            Trainer::new(config, session.task(), Store::fresh(config.seed), &session.device, steps)?
+        };
+        record::atomic::write(&dir.config(), config.to_toml()?.as_bytes())?;
+        let population = session.sample(config.precise_examples);
+        let (name, now) = (config.run_name()?, Instant::now());
+        let (started, saved) = (now, now);
+        Ok(Self { config, options, name, dir, session, trainer, position, rows, shifts, population, started, saved })
+    }
+
+    fn plan(&self) -> Result<Plan> {
+        let count = |part: Part| part.indices.len();
+        Ok(Plan {
+            run: self.name.clone(),
+            epochs: self.config.epochs,
+            steps_per_epoch: self.session.steps_per_epoch(self.config),
+            epoch: self.position.epoch,
+            batch: self.position.batch,
+            parameters: self.trainer.network.parameter_count(),
+            pictures: [count(self.session.train()), count(self.session.val()), count(self.session.test())],
+            origin: self.session.dataset.origin.clone(),
+            lr: train::full_rate(self.config),
+        })
+    }
+
+    /// Trains to the end; false if stopped before it.
+    fn train(&mut self, watcher: &mut dyn Watcher) -> Result<bool> {
+        while self.position.epoch < self.config.epochs {
+            if !self.train_epoch(watcher)? {
+                return Ok(false);
+            }
+            let rows = self.evaluate()?;
+            self.end_epoch(&rows)?;
+            watcher.epoch(self.position.epoch, &rows);
+        }
+        Ok(true)
+    }
+
+    fn train_epoch(&mut self, watcher: &mut dyn Watcher) -> Result<bool> {
+        let steps = self.session.steps_per_epoch(self.config);
+        let order = self.session.order(self.config, self.position.epoch);
+        while self.position.batch < steps {
+            if self.options.stop.is_some_and(|stop| stop.load(std::sync::atomic::Ordering::Relaxed)) {
+                self.save()?;
+                return Ok(false);
+            }
+            let begun = Instant::now();
+            let report = self.step(&order, steps)?;
+            let position = &mut self.position;
+            position.batch += 1;
+            position.step = self.trainer.step;
+            position.loss_sum += report.loss * report.images as f64;
+            position.correct += report.correct;
+            position.images += report.images;
+            position.train_seconds += begun.elapsed().as_secs_f64();
+            watcher.step(position.epoch + 1, position.batch, &report);
+            if self.saved.elapsed() >= self.options.checkpoint_every {
+                self.save()?;
+            }
+        }
+        Ok(true)
+    }
+
+    /// One update, with its diagnostics where they are due: every so many steps, and at the end of an epoch, where the
+    /// training set's own statistics are taken, too.
+    fn step(&mut self, order: &[u32], steps: usize) -> Result<StepReport> {
+        let batch = self.session.batch(self.config, order, self.position.epoch, self.position.batch)?;
+        let last = self.position.batch + 1 == steps;
+        let due = self.config.diagnostics && (last || (self.trainer.step + 1) % self.config.diagnostics_every == 0);
+        let mut before = Before::default();
+        let report = self.trainer.step(&batch, &mut |network| {
+            if due {
+                before = Before::of(network);
+            }
+        })?;
+        if due {
+            let population = last.then(|| self.session.sampled(&self.population));
+            let place = (self.position.epoch + 1, self.trainer.step);
+            let size = self.config.norm_batch_size;
+            self.shifts.extend(before.compare(&self.trainer.network, &batch, size, place, population)?);
+        }
+        Ok(report)
+    }
+
+    /// The rows of the epoch that has just been trained.
+    fn evaluate(&self) -> Result<Vec<MetricRow>> {
+        let network = &self.trainer.network;
+        let p = &self.position;
+        let n = p.images.max(1) as f64;
+        let trained = Score { loss: p.loss_sum / n, accuracy: p.correct as f64 / n, images: p.images };
+        let first = network.norms().first().map(|layer| layer.norm.as_ref());
+        let training_rule = first.map_or("sample", |norm| norm.training_rule());
+        let rule = first.map_or("sample", |norm| norm.rule());
+        let mut rows = vec![self.row("train", training_rule, Some(trained), p.train_seconds)];
+        if !self.session.val().indices.is_empty() {
+            rows.push(self.timed("val", rule, || train::evaluate(network, self.session.val()).map(Some))?);
+        }
+        rows.push(self.timed("test", rule, || train::evaluate(network, self.session.test()).map(Some))?);
+        if rule == "sample" {
+            return Ok(rows);
+        }
+        if self.config.gap {
+            let size = self.config.norm_batch_size;
+            let score = || train::evaluate_batch_statistics(network, self.session.test(), size);
+            rows.push(self.timed("test", "batch", score)?);
+        }
+        if self.config.precise {
+            rows.push(self.timed("test", "precise", || {
+                let statistics = train::precise::population(network, self.session.sampled(&self.population))?;
+                let score = || train::evaluate(network, self.session.test()).map(Some);
+                train::precise::with_statistics(network, &statistics, score)
+            })?);
+        }
+        Ok(rows)
+    }
+
+    /// The row of a score and the time it took.
+    ///
+    /// # Errors
+    /// The score's loss is not finite under the method's own rule: the run has diverged.
+    fn timed(&self, split: &str, stats: &str, score: impl FnOnce() -> Result<Option<Score>>) -> Result<MetricRow> {
+        let begun = Instant::now();
+        let score = score()?;
+        if let Some(score) = score {
+            if !score.loss.is_finite() {
+                let tensor = format!("{split} loss under {stats} statistics");
+                return Err(Error::Diverged { step: self.trainer.step, tensor });
+            }
+        }
+        Ok(self.row(split, stats, score, begun.elapsed().as_secs_f64()))
+    }
+
+    fn row(&self, split: &str, stats: &str, score: Option<Score>, took: f64) -> MetricRow {
+        let c = self.config;
+        MetricRow {
+            run: self.name.clone(),
+            dataset: c.dataset.clone(),
+            model: c.model.clone(),
+            norm: c.norm.clone(),
+            double_forward: c.double_forward,
+            batch_size: c.batch_size,
+            norm_batch_size: c.norm_batch_size,
+            seed: c.seed,
+            epoch: self.position.epoch + 1,
+            step: self.trainer.step,
+            split: split.to_string(),
+            stats: stats.to_string(),
+            loss: score.map(|s| s.loss),
+            accuracy: score.map(|s| s.accuracy),
+            lr: Some(self.trainer.lr()),
+            images_per_s: score.map(|s| s.images as f64 / took.max(1e-9)),
+            seconds: Some(self.seconds()),
+        }
+    }
+
+    /// Seconds the run has taken, interruptions aside.
+    fn seconds(&self) -> f64 {
+        self.position.seconds + self.started.elapsed().as_secs_f64()
+    }
+
+    /// Records first, the checkpoint last: a process killed between them writes the same rows again.
+    fn end_epoch(&mut self, rows: &[MetricRow]) -> Result<()> {
+        self.rows.extend_from_slice(rows);
+        record::write_rows(&self.dir.metrics(), &self.rows)?;
+        let accuracy = rows.iter().find(|row| row.split == "val").and_then(|row| row.accuracy);
+        let improved = accuracy.is_some_and(|now| self.position.best.is_none_or(|best| now > best));
+        if improved {
+            self.position.best = accuracy;
+            self.checkpoint(None)?.save(&self.dir.best())?;
+        }
+        let Position { epoch, step, seconds, best, .. } = self.position;
+        self.position = Position { epoch: epoch + 1, step, seconds, best, ..Position::default() };
+        self.save()
+    }
+
+    fn save(&mut self) -> Result<()> {
+        if self.config.diagnostics {
+            record::write_rows(&self.dir.diagnostics(), &self.shifts)?;
+        }
+        let position = Position { seconds: self.seconds(), ..self.position.clone() };
+        self.checkpoint(Some(&position))?.save(&self.dir.last())?;
+        self.saved = Instant::now();
+        Ok(())
+    }
+
+    fn checkpoint(&self, position: Option<&Position>) -> Result<Checkpoint> {
+        Checkpoint::of(&self.trainer, &self.config.to_toml()?, &self.config.model, self.session.task(), position)
+    }
+
+    /// The outcome, with the summary written where the run is over.
+    fn close(self, ended: Result<bool>) -> Result<Outcome> {
+        let diverged = match ended {
+            Ok(false) => {
+                self.dir.log(&format!("interrupted after step {}", self.trainer.step))?;
+                return Ok(Outcome::Interrupted { dir: self.dir.path().to_path_buf(), step: self.trainer.step });
+            }
+            Ok(true) => None,
+            Err(Error::Diverged { step, tensor }) => Some((step, tensor)),
+            Err(error) => {
+                self.dir.log(&format!("failed: {error}"))?;
+                return Err(error);
+            }
+        };
+        record::write_rows(&self.dir.metrics(), &self.rows)?;
+        let shift = train::mean_shift(&self.shifts);
+        let parameters = self.trainer.network.parameter_count();
+        let summary = Summary::new(self.config, &self.rows, diverged, shift, self.seconds(), parameters)?;
+        summary.write(&self.dir.summary())?;
+        self.dir.log(&format!("{} after step {}", summary.status, self.trainer.step))?;
+        let dir = self.dir.path().to_path_buf();
+        Ok(Outcome::Done { dir, summary: Box::new(summary), already: false })
+    }
+}
+
+/// The trainer as the checkpoint at `last` has it, and how far the run had come.
+fn resume(config: &Config, session: &Session, last: &std::path::Path, steps: usize) -> Result<(Trainer, Position)> {
+    let broken = |error: Error| match error {
+        Error::Tensor(error) => Error::checkpoint(last, Error::from(error).to_string()),
+        other => other,
+    };
+    let checkpoint = Checkpoint::load(last, &session.device)?;
+    let position = checkpoint.position(last)?;
+    check_task(last, checkpoint.task(last)?, session.task())?;
+    if position.epoch > config.epochs || position.batch > steps {
+        return Err(Error::checkpoint(last, "its position lies beyond the end of the run; --fresh starts over"));
+    }
+    let store = Store::from_tensors(checkpoint.tensors);
+    let mut trainer = Trainer::new(config, session.task(), store, &session.device, steps).map_err(broken)?;
+    trainer.sgd.restore(checkpoint.momentum).map_err(|error| broken(error.into()))?;
+    trainer.step = position.step;
+    Ok((trainer, position))
+}

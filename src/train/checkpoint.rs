@@ -1,0 +1,159 @@
+//! Checkpoints: everything that continues a run exactly, in one safetensors file, so that no two files can disagree.
+//!
+//! Parameters and inference statistics carry PyTorch's names; remembered statistics theirs (`bn1.memory_mean`);
+//! momentum buffers `train.momentum.<parameter>`. The header's metadata hold the configuration, the position in the run
+//! and a checksum of it all.
+
+use std::collections::{BTreeMap, HashMap};
+use std::path::Path;
+
+use candle_core::{Device, Tensor};
+use safetensors::SafeTensors;
+use serde::{Deserialize, Serialize};
+
+use super::Trainer;
+use crate::model::Task;
+use crate::record::atomic;
+use crate::{Error, Result};
+
+const MOMENTUM: &str = "train.momentum.";
+const CHECKSUM: &str = "checksum";
+const FORMAT: &str = "mbn-checkpoint-1";
+
+/// How far a run has come.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+pub struct Position {
+    /// Epochs completed.
+    pub epoch: usize,
+    /// Batches done in the epoch after those.
+    pub batch: usize,
+    /// Updates made.
+    pub step: usize,
+    /// Sum of the batches' mean losses times their pictures, in the current epoch.
+    pub loss_sum: f64,
+    /// Correct answers in the current epoch.
+    pub correct: usize,
+    /// Pictures in the current epoch.
+    pub images: usize,
+    /// Seconds of training in the current epoch.
+    pub train_seconds: f64,
+    /// Seconds since the run began, interruptions aside.
+    pub seconds: f64,
+    /// Best validation accuracy so far.
+    pub best: Option<f64>,
+}
+
+/// A checkpoint in memory.
+pub struct Checkpoint {
+    /// Parameters and statistics by name.
+    pub tensors: HashMap<String, Tensor>,
+    /// Momentum buffers by parameter; empty in a checkpoint that is only for inference.
+    pub momentum: HashMap<String, Tensor>,
+    /// The header's own fields: `config` (TOML), `position` (JSON), `model`, `channels`, `height`, `width`, `classes`, ...
+    pub metadata: HashMap<String, String>,
+}
+
+impl Checkpoint {
+    /// The state of `trainer`; with `position`, everything needed to continue.
+    pub fn of(trainer: &Trainer, config: &str, model: &str, task: Task, position: Option<&Position>) -> Result<Self> {
+        let mut metadata = HashMap::from([
+            ("format".to_string(), FORMAT.to_string()),
+            ("config".to_string(), config.to_string()),
+            ("model".to_string(), model.to_string()),
+        ]);
+        let [channels, height, width] = task.shape;
+        for (key, value) in [("channels", channels), ("height", height), ("width", width), ("classes", task.classes)] {
+            metadata.insert(key.to_string(), value.to_string());
+        }
+        let mut momentum = HashMap::new();
+        if let Some(position) = position {
+            let json = serde_json::to_string(position).map_err(|e| Error::config(e.to_string()))?;
+            metadata.insert("position".to_string(), json);
+            momentum = trainer.sgd.state();
+        }
+        Ok(Self { tensors: trainer.network.tensors(), momentum, metadata })
+    }
+
+    /// Writes it: temporary name, sync, rename.
+    pub fn save(&self, path: &Path) -> Result<()> {
+        let momentum = self.momentum.iter().map(|(name, tensor)| (format!("{MOMENTUM}{name}"), tensor));
+        let mut all: BTreeMap<String, Tensor> = BTreeMap::new();
+        for (name, tensor) in self.tensors.iter().map(|(n, t)| (n.clone(), t)).chain(momentum) {
+            all.insert(name, tensor.to_device(&Device::Cpu)?.contiguous()?);
+        }
+        let mut metadata = self.metadata.clone();
+        let bytes = safetensors::serialize(&all, Some(metadata.clone())).map_err(|e| invalid(path, e))?;
+        let parsed = SafeTensors::deserialize(&bytes).map_err(|e| invalid(path, e))?;
+        metadata.insert(CHECKSUM.to_string(), checksum(&metadata, &parsed));
+        let bytes = safetensors::serialize(&all, Some(metadata)).map_err(|e| invalid(path, e))?;
+        atomic::write(path, &bytes)
+    }
+
+    /// Reads one.
+    ///
+    /// # Errors
+    /// A file that is missing, truncated, not safetensors, or whose contents do not match their checksum.
+    pub fn load(path: &Path, device: &Device) -> Result<Self> {
+        let bytes = std::fs::read(path).map_err(Error::io(path))?;
+        let (_, header) = SafeTensors::read_metadata(&bytes).map_err(|e| invalid(path, e))?;
+        let metadata = header.metadata().clone().unwrap_or_default();
+        let parsed = SafeTensors::deserialize(&bytes).map_err(|e| invalid(path, e))?;
+        // A file made elsewhere has neither checksum nor configuration.
+        let sum = metadata.get(CHECKSUM);
+        let ours = sum.is_some() || metadata.contains_key("config");
+        if ours && sum != Some(&checksum(&metadata, &parsed)) {
+            return Err(Error::checkpoint(path, "the contents do not match their checksum: the file is damaged"));
+        }
+        let all = candle_core::safetensors::load_buffer(&bytes, device)
+            .map_err(|e| Error::checkpoint(path, e.to_string()))?;
+        let (momentum, tensors): (HashMap<_, _>, HashMap<_, _>) =
+            all.into_iter().partition(|(name, _)| name.starts_with(MOMENTUM));
+        let momentum = momentum.into_iter().map(|(name, t)| (name[MOMENTUM.len()..].to_string(), t)).collect();
+        Ok(Self { tensors, momentum, metadata })
+    }
+
+    /// A field of the header.
+    ///
+    /// # Errors
+    /// It is missing: the checkpoint was made elsewhere.
+    pub fn field(&self, path: &Path, key: &str) -> Result<&str> {
+        let missing = || Error::checkpoint(path, format!("its header has no field `{key}`: not a checkpoint of mbn"));
+        self.metadata.get(key).map(String::as_str).ok_or_else(missing)
+    }
+
+    /// What the network of this checkpoint maps.
+    pub fn task(&self, path: &Path) -> Result<Task> {
+        let number = |key: &str| {
+            let text = self.field(path, key)?;
+            text.parse().map_err(|_| Error::checkpoint(path, format!("header field `{key}`: `{text}` is no number")))
+        };
+        Ok(Task { shape: [number("channels")?, number("height")?, number("width")?], classes: number("classes")? })
+    }
+
+    /// How far the run had come.
+    pub fn position(&self, path: &Path) -> Result<Position> {
+        let text = self.field(path, "position")?;
+        serde_json::from_str(text).map_err(|e| Error::checkpoint(path, format!("header field `position`: {e}")))
+    }
+}
+
+/// BLAKE3 over the header's fields (itself aside) and over names, types, shapes and bytes of the tensors, sorted.
+fn checksum(metadata: &HashMap<String, String>, tensors: &SafeTensors) -> String {
+    let mut all = tensors.tensors();
+    all.sort_by(|a, b| a.0.cmp(&b.0));
+    let mut hasher = blake3::Hasher::new();
+    for (key, value) in metadata.iter().collect::<BTreeMap<_, _>>() {
+        if key != CHECKSUM {
+            hasher.update(format!("{key:?}={value:?}\n").as_bytes());
+        }
+    }
+    for (name, view) in &all {
+        hasher.update(format!("{name} {:?} {:?}\n", view.dtype(), view.shape()).as_bytes());
+        hasher.update(view.data());
+    }
+    hasher.finalize().to_hex()[..32].to_string()
+}
+
+fn invalid(path: &Path, error: safetensors::SafeTensorError) -> Error {
+    Error::checkpoint(path, format!("not a whole safetensors file: {error}"))
+}

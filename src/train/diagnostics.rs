@@ -1,0 +1,96 @@
+//! The distribution shift that Double-Forward exists for, measured.
+
+use candle_core::{DType, Tensor};
+use serde::{Deserialize, Serialize};
+
+use super::evaluate::Part;
+use super::precise;
+use crate::data::Batch;
+use crate::model::Network;
+use crate::norm::{Moments, Pass};
+use crate::Result;
+
+/// One layer at one step. Divergences are symmetric, KL(p,q) + KL(q,p) of two Gaussians in nats, averaged over the
+/// channels.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct ShiftRow {
+    /// Epoch, from 1.
+    pub epoch: usize,
+    /// Updates made, this one included.
+    pub step: usize,
+    /// The normalizer, by its path in the network.
+    pub layer: String,
+    /// Between the batch's statistics before and after the update.
+    pub shift: Option<f64>,
+    /// Between the statistics that training would now normalize the same batch with and those of the training set, both
+    /// under the updated weights; measured at the end of an epoch.
+    pub used_to_population: Option<f64>,
+    /// Between the statistics that inference would now use and those of the training set, likewise.
+    pub inference_to_population: Option<f64>,
+}
+
+/// Statistics of every layer between backward pass and update: the batch's own.
+#[derive(Debug, Clone, Default)]
+pub struct Before(Vec<Option<Moments>>);
+
+impl Before {
+    /// Reads them off the network, after the training pass.
+    pub fn of(network: &Network) -> Self {
+        Self(network.norms().iter().map(|layer| layer.norm.observed().map(|seen| seen.batch)).collect())
+    }
+
+    /// The rows of this step. The last micro-batch of the step, of `size` pictures, is passed again under the updated
+    /// weights, remembering nothing; with `population`, the statistics of those pictures are taken, too.
+    pub fn compare(
+        &self,
+        network: &Network,
+        batch: &Batch,
+        size: usize,
+        (epoch, step): (usize, usize),
+        population: Option<Part>,
+    ) -> Result<Vec<ShiftRow>> {
+        let last = batch.x.narrow(0, batch.len() - size, size)?;
+        network.forward(&last, Pass::Probe)?;
+        let after: Vec<_> = network.norms().iter().map(|layer| layer.norm.observed()).collect();
+        let population = population.map(|part| precise::population(network, part)).transpose()?;
+        let mut rows = vec![];
+        for (i, layer) in network.norms().iter().enumerate() {
+            let (Some(before), Some(after)) = (&self.0[i], &after[i]) else { continue };
+            let truth = population.as_ref().and_then(|layers| layers[i].as_ref());
+            let inference = layer.norm.inference();
+            rows.push(ShiftRow {
+                epoch,
+                step,
+                layer: layer.name.clone(),
+                shift: Some(divergence(before, &after.batch)?),
+                used_to_population: truth.map(|truth| divergence(&after.used, truth)).transpose()?,
+                inference_to_population: match (truth, &inference) {
+                    (Some(truth), Some(inference)) => Some(divergence(inference, truth)?),
+                    _ => None,
+                },
+            });
+        }
+        Ok(rows)
+    }
+}
+
+/// The mean of the measured shifts over layers and steps.
+pub fn mean_shift(rows: &[ShiftRow]) -> Option<f64> {
+    let shifts: Vec<f64> = rows.iter().filter_map(|row| row.shift).collect();
+    (!shifts.is_empty()).then(|| shifts.iter().sum::<f64>() / shifts.len() as f64)
+}
+
+/// Keeps a channel without variance from making the divergence infinite; the normalizers' own default.
+const EPS: f64 = 1e-5;
+
+/// KL(p,q) + KL(q,p) for p = N(m1, v1), q = N(m2, v2), averaged over channels:
+/// (v1 + d²)/(2 v2) + (v2 + d²)/(2 v1) - 1 with d = m1 - m2.
+pub fn divergence(p: &Moments, q: &Moments) -> Result<f64> {
+    let host = |t: &Tensor| t.to_dtype(DType::F64)?.to_vec1::<f64>();
+    let (m1, v1, m2, v2) = (host(&p.mean)?, host(&p.var)?, host(&q.mean)?, host(&q.var)?);
+    let channel = |c: usize| {
+        let (v1, v2, d) = (v1[c] + EPS, v2[c] + EPS, m1[c] - m2[c]);
+        (v1 + d * d) / (2.0 * v2) + (v2 + d * d) / (2.0 * v1) - 1.0
+    };
+    Ok((0..m1.len()).map(channel).sum::<f64>() / m1.len() as f64)
+}

@@ -1,0 +1,98 @@
+//! Loss and accuracy of a network on a part of a data set.
+
+use candle_core::{Device, Tensor};
+
+use super::trainer::{correct, scalar};
+use crate::data::{gather, Batch, Images, Normalization};
+use crate::model::Network;
+use crate::norm::{is_undefined, Pass};
+use crate::ops;
+use crate::Result;
+
+/// Pictures per forward pass where their number has no influence on the result.
+pub const EVAL_BATCH: usize = 256;
+
+/// Mean cross-entropy (nats) and share of correct answers.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Score {
+    /// Mean cross-entropy in nats, without label smoothing.
+    pub loss: f64,
+    /// Share of pictures whose largest logit is their label's.
+    pub accuracy: f64,
+    /// Pictures scored.
+    pub images: usize,
+}
+
+/// Pictures of a split, by index.
+#[derive(Clone, Copy)]
+pub struct Part<'a> {
+    /// The split.
+    pub images: &'a Images,
+    /// From bytes to numbers.
+    pub normalization: &'a Normalization,
+    /// Which of its pictures, in which order.
+    pub indices: &'a [u32],
+    /// Where to compute.
+    pub device: &'a Device,
+}
+
+impl Part<'_> {
+    /// The pictures `from..to` of the part as tensors, not augmented.
+    pub fn batch(&self, from: usize, to: usize) -> Result<Batch> {
+        Ok(gather(self.images, &self.indices[from..to], self.normalization, None, self.device)?)
+    }
+}
+
+/// Scores the network under its inference rule.
+pub fn evaluate(network: &Network, part: Part) -> Result<Score> {
+    let mut sum = Sum::default();
+    for from in (0..part.indices.len()).step_by(EVAL_BATCH) {
+        let to = (from + EVAL_BATCH).min(part.indices.len());
+        let batch = part.batch(from, to)?;
+        sum.add(&network.forward(&batch.x, Pass::Eval)?, &batch.y)?;
+    }
+    Ok(sum.score())
+}
+
+/// Scores the network under the statistics of consecutive batches of `size` pictures: the other side of the
+/// train/inference gap. None where they are undefined (one value per channel).
+///
+/// A rest of fewer pictures is filled up with the ones before it, which are not scored again.
+pub fn evaluate_batch_statistics(network: &Network, part: Part, size: usize) -> Result<Option<Score>> {
+    let total = part.indices.len();
+    let size = size.min(total);
+    let mut sum = Sum::default();
+    for from in (0..total).step_by(size.max(1)) {
+        let start = from.min(total - size);
+        let batch = part.batch(start, start + size)?;
+        let logits = match network.forward(&batch.x, Pass::Batch) {
+            Err(error) if is_undefined(&error) => return Ok(None),
+            logits => logits?,
+        };
+        let new = start + size - from;
+        sum.add(&logits.narrow(0, size - new, new)?, &batch.y.narrow(0, size - new, new)?)?;
+    }
+    Ok(Some(sum.score()))
+}
+
+#[derive(Default)]
+struct Sum {
+    loss: f64,
+    correct: usize,
+    images: usize,
+}
+
+impl Sum {
+    fn add(&mut self, logits: &Tensor, labels: &Tensor) -> Result<()> {
+        let images = logits.dim(0)?;
+        self.loss += scalar(&ops::cross_entropy(logits, labels, 0.0)?)? * images as f64;
+        self.correct += correct(logits, labels)?;
+        self.images += images;
+        Ok(())
+    }
+
+    fn score(&self) -> Score {
+        let n = self.images.max(1) as f64;
+        Score { loss: self.loss / n, accuracy: self.correct as f64 / n, images: self.images }
+    }
+}

@@ -1,0 +1,80 @@
+//! Re-estimation of the statistics under frozen weights (PreciseBN: Wu & Johnson 2021, arXiv 2105.07576).
+
+use candle_core::{DType, Tensor};
+
+use super::evaluate::{Part, EVAL_BATCH};
+use crate::model::Network;
+use crate::norm::{Moments, Pass};
+use crate::Result;
+
+/// The statistics of every normalizer's input over the pictures of `part` (not augmented), pooled over batches of up to
+/// 256 by the law of total variance; within a batch, layers normalize with the batch's statistics. None for layers
+/// without batch statistics.
+pub fn population(network: &Network, part: Part) -> Result<Vec<Option<Moments>>> {
+    let mut pools: Vec<Pool> = network.norms().iter().map(|_| Pool::default()).collect();
+    let total = part.indices.len();
+    // Batches of nearly equal size: a last batch of a single picture would have no variance.
+    let batches = total.div_ceil(EVAL_BATCH);
+    for i in 0..batches {
+        let batch = part.batch(i * total / batches, (i + 1) * total / batches)?;
+        network.forward(&batch.x, Pass::Batch)?;
+        for (pool, layer) in pools.iter_mut().zip(network.norms()) {
+            if let Some(seen) = layer.norm.observed() {
+                pool.add(&seen.batch, seen.count)?;
+            }
+        }
+    }
+    let like = network.norms().iter().map(|layer| layer.norm.inference());
+    pools.iter().zip(like).map(|(pool, like)| like.map(|like| pool.moments(&like.mean)).transpose()).collect()
+}
+
+/// Runs `body` with the inference statistics replaced by `statistics`, then puts the old ones back.
+pub fn with_statistics<T>(
+    network: &Network,
+    statistics: &[Option<Moments>],
+    body: impl FnOnce() -> Result<T>,
+) -> Result<T> {
+    let mut old = vec![];
+    for layer in network.norms() {
+        old.push(layer.norm.inference().map(|m| m.copy()).transpose()?);
+    }
+    set(network, statistics)?;
+    let result = body();
+    set(network, &old)?;
+    result
+}
+
+/// Replaces the inference statistics of every layer for which there are new ones.
+pub fn set(network: &Network, statistics: &[Option<Moments>]) -> Result<()> {
+    for (layer, moments) in network.norms().iter().zip(statistics) {
+        if let Some(moments) = moments {
+            layer.norm.set_inference(moments)?;
+        }
+    }
+    Ok(())
+}
+
+/// Means, variances and counts of batches; f64, since they are few.
+#[derive(Default)]
+struct Pool(Vec<(Vec<f64>, Vec<f64>, f64)>);
+
+impl Pool {
+    fn add(&mut self, batch: &Moments, count: usize) -> Result<()> {
+        let host = |t: &Tensor| t.to_dtype(DType::F64)?.to_vec1::<f64>();
+        self.0.push((host(&batch.mean)?, host(&batch.var)?, count as f64));
+        Ok(())
+    }
+
+    /// The pooled mean and biased variance, in the type and on the device of `like` (C).
+    fn moments(&self, like: &Tensor) -> Result<Moments> {
+        let total: f64 = self.0.iter().map(|(_, _, n)| n).sum();
+        let weighted = |f: &dyn Fn(&(Vec<f64>, Vec<f64>, f64)) -> f64| {
+            self.0.iter().map(|batch| f(batch) * batch.2).sum::<f64>() / total
+        };
+        let channels = like.elem_count();
+        let mean: Vec<f64> = (0..channels).map(|c| weighted(&|b| b.0[c])).collect();
+        let var: Vec<f64> = (0..channels).map(|c| weighted(&|b| b.1[c] + (b.0[c] - mean[c]).powi(2))).collect();
+        let tensor = |v: Vec<f64>| Tensor::from_vec(v, channels, like.device())?.to_dtype(like.dtype());
+        Ok(Moments { mean: tensor(mean)?, var: tensor(var)? })
+    }
+}

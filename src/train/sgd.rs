@@ -1,0 +1,109 @@
+//! Stochastic gradient descent with momentum, Nesterov's form of it, and weight decay, as PyTorch's SGD has them
+//! (candle's has none of the three).
+
+use std::collections::HashMap;
+
+use candle_core::{backprop::GradStore, Result, Tensor, Var};
+
+use crate::config::Config;
+
+/// The optimizer: d = g + w p; b = m b + d (b = d at first); p -= lr b, or lr (d + m b) for Nesterov.
+#[derive(Debug)]
+pub struct Sgd {
+    parameters: Vec<Parameter>,
+    momentum: f64,
+    nesterov: bool,
+}
+
+#[derive(Debug)]
+struct Parameter {
+    name: String,
+    var: Var,
+    weight_decay: f64,
+    buffer: Option<Tensor>,
+}
+
+/// Gradients of the parameters, in their order; accumulated over micro-batches.
+#[derive(Debug, Default)]
+pub struct Gradients(Vec<Option<Tensor>>);
+
+impl Sgd {
+    /// An optimizer of `parameters` with the settings of `config`. Without `decay_norm`, vectors (the scales and shifts
+    /// of normalizers, and biases) are exempt from weight decay.
+    pub fn new(parameters: Vec<(String, Var)>, config: &Config) -> Self {
+        let parameters = parameters.into_iter().map(|(name, var)| {
+            let exempt = var.rank() < 2 && !config.decay_norm;
+            Parameter { name, var, weight_decay: if exempt { 0.0 } else { config.weight_decay }, buffer: None }
+        });
+        Self { parameters: parameters.collect(), momentum: config.momentum, nesterov: config.nesterov }
+    }
+
+    /// Adds the gradients of one micro-batch to `sum`.
+    pub fn accumulate(&self, sum: &mut Gradients, grads: &GradStore) -> Result<()> {
+        sum.0.resize(self.parameters.len(), None);
+        for (parameter, slot) in self.parameters.iter().zip(&mut sum.0) {
+            if let Some(grad) = grads.get(&parameter.var) {
+                *slot = Some(match slot.take() {
+                    None => grad.clone(),
+                    Some(so_far) => (so_far + grad)?,
+                });
+            }
+        }
+        Ok(())
+    }
+
+    /// One update. Parameters without a gradient stay as they are.
+    pub fn step(&mut self, gradients: &Gradients, lr: f64) -> Result<()> {
+        for (parameter, grad) in self.parameters.iter_mut().zip(&gradients.0) {
+            if let Some(grad) = grad {
+                parameter.step(&grad.detach(), lr, self.momentum, self.nesterov)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Momentum buffers by the name of their parameter: the optimizer's whole state.
+    pub fn state(&self) -> HashMap<String, Tensor> {
+        let buffers = self.parameters.iter().filter_map(|p| Some((p.name.clone(), p.buffer.clone()?)));
+        buffers.collect()
+    }
+
+    /// Takes buffers over; parameters without one start afresh.
+    ///
+    /// # Errors
+    /// A buffer whose shape is not its parameter's.
+    pub fn restore(&mut self, mut state: HashMap<String, Tensor>) -> Result<()> {
+        for parameter in &mut self.parameters {
+            parameter.buffer = state.remove(&parameter.name);
+            if let Some(buffer) = &parameter.buffer {
+                if buffer.shape() != parameter.var.shape() {
+                    let (name, got, want) = (&parameter.name, buffer.shape(), parameter.var.shape());
+                    candle_core::bail!("momentum of `{name}` has shape {got:?}, the parameter {want:?}");
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Parameter {
+    fn step(&mut self, grad: &Tensor, lr: f64, momentum: f64, nesterov: bool) -> Result<()> {
+        let value = self.var.as_detached_tensor();
+        let decayed = match self.weight_decay {
+            0.0 => grad.clone(),
+            decay => (grad + value.affine(decay, 0.0)?)?,
+        };
+        let direction = if momentum == 0.0 {
+            decayed
+        } else {
+            let buffer = match self.buffer.take() {
+                None => decayed.copy()?,
+                Some(buffer) => (buffer.affine(momentum, 0.0)? + &decayed)?,
+            };
+            let direction = if nesterov { (decayed + buffer.affine(momentum, 0.0)?)? } else { buffer.clone() };
+            self.buffer = Some(buffer);
+            direction
+        };
+        self.var.set(&(value - direction.affine(lr, 0.0)?)?)
+    }
+}

@@ -1,0 +1,142 @@
+//! One training step, Double-Forward included.
+
+use candle_core::{DType, Device, Tensor};
+
+use super::guard;
+use super::{Gradients, Schedule, Sgd};
+use crate::config::Config;
+use crate::data::Batch;
+use crate::model::{Network, Store, Task};
+use crate::norm::{NormSpec, Pass};
+use crate::ops;
+use crate::{Error, Result};
+
+/// A network under training: what a step changes.
+pub struct Trainer {
+    /// The network.
+    pub network: Network,
+    /// Its optimizer.
+    pub sgd: Sgd,
+    /// Updates made so far.
+    pub step: usize,
+    schedule: Schedule,
+    norm_batch_size: usize,
+    double_forward: bool,
+    label_smoothing: f64,
+}
+
+/// What a step saw.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct StepReport {
+    /// Mean cross-entropy of the batch in nats, under the training pass.
+    pub loss: f64,
+    /// Pictures whose largest logit was their label's.
+    pub correct: usize,
+    /// Pictures in the batch.
+    pub images: usize,
+    /// The learning rate of the update.
+    pub lr: f64,
+}
+
+impl Trainer {
+    /// A trainer of the network that a resolved `config` describes, its tensors from `store`.
+    ///
+    /// # Errors
+    /// Whatever [`NormSpec::new`] and [`Network::new`] refuse.
+    pub fn new(config: &Config, task: Task, store: Store, device: &Device, steps_per_epoch: usize) -> Result<Self> {
+        let spec = NormSpec::new(&config.norm, &config.norm_params)?;
+        let network = Network::new(&config.model, task, &spec, store, DType::F32, device)?;
+        Ok(Self {
+            sgd: Sgd::new(network.parameters(), config),
+            network,
+            step: 0,
+            schedule: Schedule::new(config, steps_per_epoch),
+            norm_batch_size: config.norm_batch_size,
+            double_forward: config.double_forward,
+            label_smoothing: config.label_smoothing,
+        })
+    }
+
+    /// Forward, backward and update on `batch`, in consecutive micro-batches of the normalization batch size whose
+    /// gradients add up; then, with Double-Forward, the forward passes again to refresh the remembered statistics.
+    ///
+    /// `after_backward` is called between backward pass and update (diagnostics look at the statistics there).
+    ///
+    /// # Errors
+    /// [`Error::Diverged`] where the loss or a remembered statistic is not finite; in the first case before the update.
+    pub fn step(&mut self, batch: &Batch, after_backward: &mut dyn FnMut(&Network)) -> Result<StepReport> {
+        let micro_batches = self.micro_batches(batch)?;
+        let mut report = StepReport { images: batch.len(), lr: self.schedule.rate(self.step), ..Default::default() };
+        let mut gradients = Gradients::default();
+        for (x, y) in &micro_batches {
+            let share = x.dim(0)? as f64 / batch.len() as f64;
+            let logits = self.network.forward(x, Pass::Train)?;
+            let loss = ops::cross_entropy(&logits, y, self.label_smoothing)?;
+            let value = scalar(&loss)?;
+            if !value.is_finite() {
+                return Err(self.diverged("loss"));
+            }
+            report.loss += share * value;
+            report.correct += correct(&logits, y)?;
+            let scaled = if share == 1.0 { loss } else { loss.affine(share, 0.0)? };
+            self.sgd.accumulate(&mut gradients, &scaled.backward()?)?;
+        }
+        after_backward(&self.network);
+        self.sgd.step(&gradients, report.lr)?;
+        if self.double_forward {
+            self.refresh(&micro_batches)?;
+        }
+        self.step += 1;
+        match guard::first_bad_statistic(&self.network)? {
+            Some(tensor) => Err(Error::Diverged { step: self.step, tensor }),
+            None => Ok(report),
+        }
+    }
+
+    /// The learning rate of the newest update.
+    pub fn lr(&self) -> f64 {
+        self.schedule.rate(self.step.saturating_sub(1))
+    }
+
+    /// The second forward pass, oldest micro-batch first; those already forgotten are left alone.
+    fn refresh(&self, micro_batches: &[(Tensor, Tensor)]) -> Result<()> {
+        let depth = self.network.norms().iter().map(|n| n.norm.refresh_depth()).min().unwrap_or(0);
+        for (age, (x, _)) in micro_batches.iter().enumerate().map(|(i, m)| (micro_batches.len() - 1 - i, m)) {
+            if age < depth {
+                self.network.forward(x, Pass::Refresh { age })?;
+            }
+        }
+        Ok(())
+    }
+
+    fn micro_batches(&self, batch: &Batch) -> Result<Vec<(Tensor, Tensor)>> {
+        let mut parts = vec![];
+        for start in (0..batch.len()).step_by(self.norm_batch_size) {
+            let len = self.norm_batch_size.min(batch.len() - start);
+            parts.push((batch.x.narrow(0, start, len)?, batch.y.narrow(0, start, len)?));
+        }
+        Ok(parts)
+    }
+
+    /// The error for a step that went wrong before its update; names the first bad tensor where there is one.
+    fn diverged(&self, fallback: &str) -> Error {
+        let tensor = guard::first_bad(&self.network).ok().flatten().unwrap_or_else(|| fallback.into());
+        Error::Diverged { step: self.step + 1, tensor }
+    }
+}
+
+/// A scalar tensor's value.
+pub(super) fn scalar(tensor: &Tensor) -> candle_core::Result<f64> {
+    tensor.to_dtype(DType::F64)?.to_scalar::<f64>()
+}
+
+/// How many rows of `logits` (N,K) have their first largest entry at the label of `y` (N).
+pub(super) fn correct(logits: &Tensor, y: &Tensor) -> candle_core::Result<usize> {
+    let rows = logits.detach().to_dtype(DType::F32)?.to_vec2::<f32>()?;
+    let labels = y.to_vec1::<u32>()?;
+    let hit = |(row, label): &(Vec<f32>, u32)| {
+        let best = row.iter().enumerate().fold(0, |best, (i, v)| if *v > row[best] { i } else { best });
+        best == *label as usize
+    };
+    Ok(rows.into_iter().zip(labels).filter(hit).count())
+}

@@ -1,0 +1,250 @@
+//! What users do at the command line, and what they read when it was wrong.
+
+use std::path::Path;
+use std::process::{Command, Output, Stdio};
+
+use proptest::prelude::*;
+
+fn mbn(args: &[&str]) -> Output {
+    command(args).output().unwrap()
+}
+
+fn command(args: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_mbn"));
+    command.args(args).env_remove("MBN_DATA_DIR").env_remove("RUST_BACKTRACE");
+    command
+}
+
+fn stdout(output: &Output) -> String {
+    String::from_utf8(output.stdout.clone()).unwrap()
+}
+
+fn stderr(output: &Output) -> String {
+    String::from_utf8(output.stderr.clone()).unwrap()
+}
+
+/// Wrong usage: exit code 2, nothing on stdout, and a message with `parts`.
+#[track_caller]
+fn refused(args: &[&str], parts: &[&str]) {
+    let output = mbn(args);
+    let message = stderr(&output);
+    assert_eq!(output.status.code(), Some(2), "{args:?}: {message}");
+    assert!(output.stdout.is_empty());
+    for part in parts {
+        assert!(message.contains(part), "{args:?}: `{part}` is not in: {message}");
+    }
+}
+
+/// The line `key = value` of `--print-config`.
+#[track_caller]
+fn printed(args: &[&str], line: &str) {
+    let output = mbn(&[&["train", "--print-config"], args].concat());
+    let text = stdout(&output);
+    assert!(text.lines().any(|l| l == line), "{args:?}: `{line}` is not in\n{text}{}", stderr(&output));
+}
+
+#[test]
+fn without_a_command_there_is_help_and_exit_code_2() {
+    refused(&[], &["Examples:", "mbn train", "Usage:"]);
+    refused(&["data"], &["list", "fetch", "check"]);
+}
+
+#[test]
+fn help_starts_with_examples_and_names_every_normalizer() {
+    let output = mbn(&["train", "--help"]);
+    let text = stdout(&output);
+    assert_eq!(output.status.code(), Some(0));
+    assert!(text.find("Examples:") < text.find("Usage:"), "{text}");
+    for kind in mbn::norm::NORMS {
+        assert!(text.contains(&format!("{} (", kind.name)), "{} is not in\n{text}", kind.name);
+    }
+    for part in ["Data:", "Model:", "Normalizer:", "Optimisation:", "Output:", "--print-config"] {
+        assert!(text.contains(part), "{part} is not in\n{text}");
+    }
+    assert!(stdout(&mbn(&["eval", "--help"])).contains("precise"));
+}
+
+#[test]
+fn the_defaults_that_help_states_are_those_that_hold() {
+    let help = stdout(&mbn(&["train", "--help"]));
+    let config = mbn::config::Config::default().to_table().unwrap();
+    let words = help.split_whitespace().collect::<Vec<_>>().join(" ");
+    for part in words.split(" --").skip(1) {
+        let key = part.split(' ').next().unwrap().replace('-', "_");
+        let stated = part.split("[default: ").nth(1).and_then(|rest| rest.split(']').next());
+        let (Some(stated), Some(value)) = (stated, config.get(&key)) else { continue };
+        let number = || Some((stated.parse::<f64>().ok()?, value.as_float().or(value.as_integer().map(|i| i as f64))?));
+        match number() {
+            Some((stated, value)) => assert_eq!(stated, value, "{key}"),
+            None if key == "norm_batch_size" => {}
+            None => assert_eq!(Some(stated), value.as_str(), "{key}"),
+        }
+    }
+}
+
+#[test]
+fn a_flag_wins_over_set_over_the_file_over_the_default() {
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("c.toml");
+    std::fs::write(&file, "lr = 0.2\nseed = 5\n[mbn]\nsize = 3\n").unwrap();
+    let file = file.to_str().unwrap();
+    printed(&[], "lr = 0.1");
+    printed(&["--config", file], "lr = 0.2");
+    printed(&["--config", file, "--set", "lr=0.3"], "lr = 0.3");
+    printed(&["--lr", "0.4", "--config", file, "--set", "lr=0.3"], "lr = 0.4");
+    printed(&["--config", file, "--set", "lr=0.3"], "seed = 5");
+    printed(&["--config", file], "size = 3");
+    printed(&["--config", file, "--set", "mbn.size=6"], "size = 6");
+    printed(&["--double-forward"], "double_forward = true");
+    printed(&["--set", "double_forward=true", "--double-forward=false"], "double_forward = false");
+    printed(&["--augment"], "augment = true");
+    printed(&["--dataset", "cifar10", "--no-augment"], "augment = false");
+    printed(&["--no-gap", "--nesterov", "--precise"], "gap = false");
+    printed(&["--set", "milestones=[1, 2]", "--schedule", "multi-step"], "milestones = [1.0, 2.0]");
+}
+
+#[test]
+fn the_printed_configuration_reproduces_itself() {
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("c.toml");
+    for args in [
+        &[][..],
+        &["--norm", "gn", "--set", "gn.groups=4"],
+        &["--norm", "none"],
+        &["--double-forward", "--batch-size", "2"],
+    ] {
+        let first = stdout(&mbn(&[&["train", "--print-config"], args].concat()));
+        std::fs::write(&file, &first).unwrap();
+        assert!(first.starts_with("# Every setting of the run digits-lenet-"), "{first}");
+        assert_eq!(first, stdout(&mbn(&["train", "--print-config", "--config", file.to_str().unwrap()])));
+    }
+}
+
+#[test]
+fn wrong_settings_are_refused_with_the_closest_spelling() {
+    refused(&["train", "--norm", "mnb"], &["mnb", "did you mean `mbn`?", "known:"]);
+    refused(&["train", "--dataset", "minst"], &["minst", "did you mean `mnist`?"]);
+    refused(&["train", "--model", "resnet21"], &["resnet21"]);
+    refused(&["train", "--device", "gpu"], &["gpu", "cuda"]);
+    refused(&["train", "--set", "batchsize=2"], &["--set batchsize=2", "did you mean `batch_size`?"]);
+    refused(&["train", "--set", "mbn.sise=2"], &["mbn.sise", "did you mean `size`?"]);
+    refused(&["train", "--set", "lr"], &["KEY=VALUE"]);
+    refused(&["train", "--schedule", "cosin"], &["--schedule", "did you mean `cosine`?"]);
+    refused(&["train", "--batchsize", "2"], &["--batch-size"]);
+    refused(&["train", "--batch-size", "0"], &["batch_size"]);
+    refused(&["train", "--batch-size", "x"], &["--batch-size"]);
+    refused(&["train", "--batch-size", "4", "--norm-batch-size", "3"], &["norm_batch_size", "batch_size"]);
+    refused(&["train", "--lr", "-1"], &["lr = -1"]);
+    refused(&["train", "--lr", "nan"], &["lr"]);
+    refused(&["train", "--momentum", "0", "--nesterov"], &["nesterov", "momentum"]);
+    refused(&["train", "--norm", "gn", "--double-forward"], &["double_forward", "gn"]);
+    refused(&["train", "--warmup-epochs", "9"], &["warmup_epochs"]);
+    refused(&["train", "--seed", "18446744073709551615"], &["--seed"]);
+    refused(&["train", "--threads", "0"], &["--threads"]);
+    refused(&["train", "--fresh", "--resume"], &["--fresh", "--resume"]);
+    refused(&["train", "--config", "no/such/file.toml"], &["no/such/file.toml"]);
+    refused(&["train", "--config", "."], &["cannot read"]);
+    refused(&["tarin"], &["train"]);
+    refused(&["data", "check", "minst"], &["did you mean `mnist`?"]);
+}
+
+#[test]
+fn failures_that_are_not_usage_are_exit_code_1() {
+    let output = mbn(&["eval", "no/such/run"]);
+    assert_eq!(output.status.code(), Some(1), "{}", stderr(&output));
+    assert!(stderr(&output).contains("no/such/run"));
+    let dir = tempfile::tempdir().unwrap();
+    let out = dir.path().to_str().unwrap();
+    let output = mbn(&["train", "--resume", "--out", out]);
+    assert_eq!(output.status.code(), Some(1), "{}", stderr(&output));
+    assert!(
+        stderr(&output).starts_with("error: ") && stderr(&output).contains("nothing to resume"),
+        "{}",
+        stderr(&output)
+    );
+}
+
+#[test]
+fn data_sets_are_listed_and_checked() {
+    let table = stdout(&mbn(&["data", "list"]));
+    let json: serde_json::Value = serde_json::from_str(&stdout(&mbn(&["data", "list", "--json"]))).unwrap();
+    let listed: Vec<&str> = json.as_array().unwrap().iter().map(|entry| entry["name"].as_str().unwrap()).collect();
+    assert_eq!(listed, mbn::data::DATASETS.iter().map(|kind| kind.name).collect::<Vec<_>>());
+    assert!(listed.iter().all(|name| table.contains(name)), "{table}");
+    let output = mbn(&["data", "check", "digits"]);
+    assert!(output.status.success() && stdout(&output).contains("complete"), "{}{}", stdout(&output), stderr(&output));
+    assert!(stdout(&mbn(&["data", "fetch", "digits"])).contains("nothing to fetch"));
+}
+
+/// A small run: seconds, not minutes.
+fn small_run(out: &Path, more: &[&str]) -> Command {
+    let size = ["--epochs", "2", "--batch-size", "8", "--set", "train_limit=64", "--set", "test_limit=40"];
+    let place = ["--model", "mlp", "--out", out.to_str().unwrap()];
+    command(&[&["train"], &size[..], &place, more].concat())
+}
+
+#[test]
+fn a_run_leaves_its_records_and_is_not_repeated() {
+    let dir = tempfile::tempdir().unwrap();
+    let output = small_run(dir.path(), &[]).output().unwrap();
+    let (text, messages) = (stdout(&output), stderr(&output));
+    assert!(output.status.success(), "{messages}");
+    assert!(text.contains("test") && text.contains("memory") && text.contains(" %"), "{text}");
+    assert!(messages.contains("epoch 1/2") && messages.contains("epoch 2/2"), "{messages}");
+    assert!(!messages.contains('\u{1b}') && !messages.contains('\r'), "{messages:?}");
+    let run = std::fs::read_dir(dir.path()).unwrap().next().unwrap().unwrap().path();
+    for file in ["config.toml", "metrics.csv", "summary.json", "last.safetensors", "log.txt"] {
+        assert!(run.join(file).is_file(), "{file}");
+    }
+    let metrics = std::fs::read_to_string(run.join("metrics.csv")).unwrap();
+    let again = small_run(dir.path(), &["--json"]).output().unwrap();
+    let summary: serde_json::Value = serde_json::from_slice(&again.stdout).unwrap();
+    assert_eq!((summary["status"].as_str(), summary["epochs"].as_u64()), (Some("done"), Some(2)));
+    assert!(stderr(&again).contains("already finished"), "{}", stderr(&again));
+    assert_eq!(metrics, std::fs::read_to_string(run.join("metrics.csv")).unwrap());
+    let quiet = small_run(dir.path(), &["--fresh", "--quiet"]).output().unwrap();
+    assert!(quiet.status.success() && quiet.stderr.is_empty(), "{}", stderr(&quiet));
+    let evaluated = mbn(&["eval", run.to_str().unwrap(), "--json"]);
+    let report: serde_json::Value = serde_json::from_slice(&evaluated.stdout).unwrap();
+    assert_eq!(report["images"].as_u64(), Some(40));
+}
+
+#[test]
+fn a_diverged_run_is_exit_code_1_and_says_where() {
+    let dir = tempfile::tempdir().unwrap();
+    let output = small_run(dir.path(), &["--norm", "none", "--lr", "1e30"]).output().unwrap();
+    assert_eq!(output.status.code(), Some(1), "{}", stderr(&output));
+    assert!(stderr(&output).contains("diverged at step"), "{}", stderr(&output));
+}
+
+#[test]
+fn a_closed_pipe_is_success() {
+    let mut child = command(&["data", "list"]).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    drop(child.stdout.take());
+    let output = child.wait_with_output().unwrap();
+    assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
+    assert!(output.stderr.is_empty());
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(60))]
+
+    #[test]
+    fn no_argument_makes_the_program_panic(key in "[a-z_.]{0,10}", value in "\\PC{0,20}", flag in "(--?)?\\PC{0,10}") {
+        prop_assume!(!key.contains('\0') && !value.contains('\0') && !flag.contains('\0'));
+        let set = format!("{key}={value}");
+        for args in [&["train", "--print-config", "--set", &set][..], &["train", "--print-config", &flag, &value]] {
+            let output = mbn(args);
+            prop_assert!(matches!(output.status.code(), Some(0 | 2)), "{:?}: {}", args, stderr(&output));
+        }
+    }
+
+    #[test]
+    fn no_file_makes_the_program_panic(bytes in prop::collection::vec(any::<u8>(), 0..80)) {
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join("c.toml");
+        std::fs::write(&file, bytes).unwrap();
+        let output = mbn(&["train", "--print-config", "--config", file.to_str().unwrap()]);
+        prop_assert!(matches!(output.status.code(), Some(0 | 2)), "{}", stderr(&output));
+    }
+}

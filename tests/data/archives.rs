@@ -1,0 +1,141 @@
+//! The published archives: unpacked once, safely.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::thread;
+
+use mbn::data::load;
+use proptest::prelude::*;
+use tempfile::tempdir;
+
+use crate::fixture::*;
+
+const ARCHIVE: &str = "data/cifar-10-binary.tar.gz";
+
+fn unpacked(root: &Path) -> Vec<PathBuf> {
+    let folder = root.join("cache/unpacked");
+    fs::read_dir(folder).map(|d| d.map(|e| e.unwrap().path()).collect()).unwrap_or_default()
+}
+
+#[test]
+fn an_archive_holds_the_same_pictures_as_a_folder() {
+    let (packed, loose) = (tempdir().unwrap(), tempdir().unwrap());
+    put(&packed.path().join(ARCHIVE), &cifar10_archive());
+    for (name, bytes) in cifar10() {
+        put(&loose.path().join("data/cifar-10-batches-bin").join(name), &bytes);
+    }
+    let [a, b] = [&packed, &loose].map(|root| load("cifar10", &source(root.path())).unwrap());
+    assert_eq!((a.train, a.test), (b.train, b.test));
+}
+
+#[test]
+fn it_is_unpacked_once_and_again_when_it_has_changed() {
+    let root = tempdir().unwrap();
+    put(&root.path().join(ARCHIVE), &cifar10_archive());
+    let first = load("cifar10", &source(root.path())).unwrap();
+    // A mark in the unpacked file shows that the second load reads it and does not unpack.
+    let [folder] = &unpacked(root.path())[..] else { panic!("one folder") };
+    let file = folder.join("test_batch.bin");
+    let mut bytes = fs::read(&file).unwrap();
+    bytes[0] = 9;
+    fs::write(&file, bytes).unwrap();
+    assert_eq!(load("cifar10", &source(root.path())).unwrap().test.labels, [9, 1]);
+
+    let files = cifar10();
+    let doubled = files.iter().map(|(name, bytes)| (name.clone(), [&bytes[..], bytes].concat())).collect::<Vec<_>>();
+    put(&root.path().join(ARCHIVE), &tar_gz(doubled.iter().map(|(n, b)| (n.clone(), &b[..]))));
+    let second = load("cifar10", &source(root.path())).unwrap();
+    assert_eq!((first.train.len(), second.train.len()), (10, 20));
+}
+
+#[test]
+fn several_may_unpack_at_once() {
+    let root = tempdir().unwrap();
+    put(&root.path().join(ARCHIVE), &cifar10_archive());
+    let sets: Vec<_> = thread::scope(|scope| {
+        let threads: Vec<_> = (0..6).map(|_| scope.spawn(|| load("cifar10", &source(root.path())).unwrap())).collect();
+        threads.into_iter().map(|t| t.join().unwrap()).collect()
+    });
+    assert!(sets.iter().all(|s| s.train == sets[0].train));
+    assert_eq!(unpacked(root.path()).len(), 1, "unfinished folders are left");
+}
+
+#[test]
+fn no_entry_lands_outside_the_cache() {
+    let root = tempdir().unwrap();
+    let files = cifar10();
+    let evil = files.iter().map(|(name, bytes)| (format!("../../../{name}"), &bytes[..]));
+    put(&root.path().join(ARCHIVE), &tar_gz(evil.chain([("../../escaped".to_string(), &b"x"[..])])));
+    load("cifar10", &source(root.path())).unwrap();
+    let mut outside: Vec<_> = fs::read_dir(root.path()).unwrap().map(|e| e.unwrap().file_name()).collect();
+    outside.sort();
+    assert_eq!(outside, ["cache", "data"]);
+    let cache: Vec<_> = fs::read_dir(root.path().join("cache")).unwrap().map(|e| e.unwrap().file_name()).collect();
+    assert_eq!(cache, ["unpacked"]);
+    assert_eq!(fs::read_dir(&unpacked(root.path())[0]).unwrap().count(), 6);
+}
+
+/// The message for an archive of these bytes; nothing half-done may remain in the cache.
+fn refusal(bytes: &[u8]) -> String {
+    let root = tempdir().unwrap();
+    put(&root.path().join(ARCHIVE), bytes);
+    let message = load("cifar10", &source(root.path())).expect_err("was accepted").to_string();
+    assert_eq!(unpacked(root.path()), Vec::<PathBuf>::new(), "remains of a failed unpacking: {message}");
+    message
+}
+
+#[test]
+fn archives_that_are_not_what_they_should_be_are_refused() {
+    let files = cifar10();
+    let entry = |i: usize| (files[i].0.clone(), &files[i].1[..]);
+    assert!(refusal(&[]).contains("is empty"));
+    assert!(refusal(b"no gzip").contains("corrupt"));
+    assert!(refusal(&gz(b"no tar, but long enough to be looked at")).contains("tar.gz"));
+    assert!(refusal(&tar_gz((0..5).map(entry))).contains("holds no test_batch.bin"));
+    assert!(refusal(&tar_gz((0..6).chain([2]).map(entry))).contains("data_batch_3.bin"));
+    assert!(refusal(&tar_gz([("deeper/".repeat(10) + "test_batch.bin", &[0; 10][..])])).contains("holds no"));
+
+    let mut link = tar::Builder::new(Vec::new());
+    let mut header = tar::Header::new_ustar();
+    header.set_entry_type(tar::EntryType::Symlink);
+    header.set_size(0);
+    link.append_link(&mut header, "data_batch_1.bin", "/etc/passwd").unwrap();
+    assert!(refusal(&gz(&link.into_inner().unwrap())).contains("not a plain file"));
+
+    // A size that no published file has, with nothing behind it.
+    let mut header = tar::Header::new_ustar();
+    header.set_path("data_batch_1.bin").unwrap();
+    header.set_size(1 << 40);
+    header.set_cksum();
+    assert!(refusal(&gz(header.as_bytes())).contains("not a plain file of at most"));
+}
+
+#[test]
+fn a_folder_of_an_archives_name_is_refused() {
+    let root = tempdir().unwrap();
+    fs::create_dir_all(root.path().join(ARCHIVE)).unwrap();
+    assert!(load("cifar10", &source(root.path())).unwrap_err().to_string().contains("is a folder"));
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(120) })]
+
+    #[test]
+    fn a_cut_archive_is_refused(at in 0.0f64..1.0) {
+        let bytes = cifar10_archive();
+        prop_assert!(!refusal(&bytes[..(bytes.len() as f64 * at) as usize]).is_empty());
+    }
+
+    #[test]
+    fn a_flipped_bit_is_noticed_or_harmless(at in 0.0f64..1.0, bit in 0u8..8) {
+        let root = tempdir().unwrap();
+        let mut bytes = cifar10_archive();
+        let at = (bytes.len() as f64 * at) as usize;
+        bytes[at] ^= 1 << bit;
+        put(&root.path().join(ARCHIVE), &bytes);
+        if let Ok(data) = load("cifar10", &source(root.path())) {
+            prop_assert!(at < 10, "byte {at} is not gzip's time stamp");
+            prop_assert_eq!(data.train.get(7).unwrap().0, cifar_picture(7));
+        }
+    }
+}

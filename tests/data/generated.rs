@@ -1,0 +1,46 @@
+//! `digits` and `shapes`: always the same pictures, as many of each class.
+
+use mbn::data::{check, fetch, load};
+use tempfile::tempdir;
+
+use crate::fixture::source;
+
+/// BLAKE3 of all pixels: a change of it is a new data set, whose results do not compare with earlier ones.
+const CHECKSUMS: [(&str, &str, &str); 2] = [("digits", "DT", "DE"), ("shapes", "ST", "SE")];
+
+#[test]
+fn the_pictures_are_these_on_any_number_of_threads() {
+    let root = tempdir().unwrap();
+    for (name, train, test) in CHECKSUMS {
+        for threads in [1, 3] {
+            let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
+            let data = pool.install(|| load(name, &source(root.path()))).unwrap();
+            let hash = |pixels: &[u8]| blake3::hash(pixels).to_hex()[..16].to_string();
+            assert_eq!((&*hash(&data.train.pixels), &*hash(&data.test.pixels)), (train, test), "{name}");
+        }
+    }
+}
+
+#[test]
+fn they_are_complete_balanced_and_have_the_constants_in_the_table() {
+    let root = tempdir().unwrap();
+    for (name, shape) in [("digits", [1, 28, 28]), ("shapes", [3, 32, 32])] {
+        let report = check(name, &source(root.path())).unwrap();
+        assert_eq!(report.remarks, Vec::<String>::new());
+        assert_eq!((report.shape, &*report.origin), (shape, "generated"));
+        assert_eq!(report.train.per_class, [600; 10]);
+        assert_eq!(report.test.per_class, [200; 10]);
+        assert_eq!(fetch(name, &source(root.path())).unwrap(), None);
+    }
+}
+
+#[test]
+fn no_test_picture_is_a_training_picture() {
+    let root = tempdir().unwrap();
+    for name in ["digits", "shapes"] {
+        let data = load(name, &source(root.path())).unwrap();
+        let of = |i: &mbn::data::Images| (0..i.len()).map(|k| i.get(k).unwrap().0.to_vec()).collect::<Vec<_>>();
+        let all: std::collections::HashSet<_> = of(&data.train).into_iter().chain(of(&data.test)).collect();
+        assert_eq!(all.len(), 8000);
+    }
+}

@@ -1,0 +1,202 @@
+//! Whole networks: gradients by finite differences, and training steps with their identities.
+
+use candle_core::{DType, Device, Tensor};
+use mbn::config::{Config, Layers};
+use mbn::data::Batch;
+use mbn::model::{Network, Store, Task};
+use mbn::norm::{NormSpec, Pass, NORMS};
+use mbn::ops;
+use mbn::train::Trainer;
+
+const TASK: Task = Task { shape: [1, 16, 16], classes: 4 };
+
+fn batch(n: usize, tag: u64, dtype: DType) -> Batch {
+    let mut stream = mbn::rng::stream(tag, "test pictures");
+    let [c, h, w] = TASK.shape;
+    let x: Vec<f64> = (0..n * c * h * w).map(|_| stream.normal()).collect();
+    let y: Vec<u32> = (0..n).map(|_| stream.below(TASK.classes) as u32).collect();
+    let x = Tensor::from_vec(x, (n, c, h, w), &Device::Cpu).unwrap().to_dtype(dtype).unwrap();
+    Batch { x, y: Tensor::from_vec(y, n, &Device::Cpu).unwrap() }
+}
+
+fn network(model: &str, norm: &str) -> Network {
+    let spec = NormSpec::new(norm, &toml::Table::new()).unwrap();
+    Network::new(model, TASK, &spec, Store::fresh(3), DType::F64, &Device::Cpu).unwrap()
+}
+
+fn host(t: &Tensor) -> Vec<f64> {
+    t.to_dtype(DType::F64).unwrap().flatten_all().unwrap().to_vec1().unwrap()
+}
+
+/// The loss of a fresh network with the second pass's statistics in a memory of two, so that history matters, with one
+/// parameter moved.
+fn loss(model: &str, norm: &str, moved: Option<(&str, usize, f64)>) -> (Network, Tensor) {
+    let net = network(model, norm);
+    net.forward(&batch(3, 1, DType::F64).x, Pass::Train).unwrap();
+    if let Some((name, index, by)) = moved {
+        let (_, var) = net.parameters().into_iter().find(|(n, _)| n == name).unwrap();
+        let mut values = host(var.as_tensor());
+        values[index] += by;
+        var.set(&Tensor::from_vec(values, var.shape(), &Device::Cpu).unwrap()).unwrap();
+    }
+    let two = batch(3, 2, DType::F64);
+    let loss = ops::cross_entropy(&net.forward(&two.x, Pass::Train).unwrap(), &two.y, 0.1).unwrap();
+    (net, loss)
+}
+
+#[test]
+fn gradients_of_whole_networks_are_those_of_finite_differences() {
+    for (model, norms) in
+        [("mlp", &["mbn"][..]), ("lenet", &["bn", "mbn", "gn", "none"]), ("resnet8", &["bn", "mbn", "gn"])]
+    {
+        for norm in norms {
+            let (net, value) = loss(model, norm, None);
+            let grads = value.backward().unwrap();
+            for (name, var) in net.parameters() {
+                let grad = host(grads.get(&var).unwrap_or_else(|| panic!("{model} {norm}: no gradient for {name}")));
+                let scale = grad.iter().fold(1e-4f64, |m, g| m.max(g.abs()));
+                // The entry with the largest gradient, and one in the middle.
+                let largest = (0..grad.len()).max_by(|a, b| grad[*a].abs().total_cmp(&grad[*b].abs())).unwrap();
+                for index in [largest, grad.len() / 2] {
+                    let at = |h: f64| loss(model, norm, Some((&name, index, h))).1.to_scalar::<f64>().unwrap();
+                    // Five points; the step stays below the distance to the next ReLU or pooling kink for this data.
+                    let h = 1e-6;
+                    let slope = (8.0 * (at(h) - at(-h)) - (at(2.0 * h) - at(-2.0 * h))) / (12.0 * h);
+                    let error = (slope - grad[index]).abs() / scale;
+                    assert!(error < 1e-6, "{model} {norm} {name}[{index}]: {} vs {slope}", grad[index]);
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn every_network_runs_with_every_normalizer_on_one_and_three_channels() {
+    for (model, shape) in [
+        ("mlp", [1, 28, 28]),
+        ("lenet", [3, 32, 32]),
+        ("resnet8", [1, 28, 28]),
+        ("resnet14", [3, 32, 32]),
+        ("vgg11", [1, 28, 28]),
+    ] {
+        for kind in NORMS {
+            let task = Task { shape, classes: 7 };
+            let spec = NormSpec::new(kind.name, &toml::Table::new()).unwrap();
+            let net = Network::new(model, task, &spec, Store::fresh(0), DType::F32, &Device::Cpu).unwrap();
+            let x = Tensor::ones((2, shape[0], shape[1], shape[2]), DType::F32, &Device::Cpu).unwrap();
+            for pass in [Pass::Train, Pass::Eval] {
+                assert_eq!(net.forward(&x, pass).unwrap().dims(), [2, 7], "{model} {}", kind.name);
+            }
+            assert!(!net.norms().is_empty());
+        }
+    }
+}
+
+#[test]
+fn parameter_counts_are_the_published_ones() {
+    let count = |model: &str, shape| {
+        let spec = NormSpec::new("bn", &toml::Table::new()).unwrap();
+        let task = Task { shape, classes: 10 };
+        Network::new(model, task, &spec, Store::fresh(0), DType::F32, &Device::Cpu).unwrap().parameter_count()
+    };
+    // He et al., table 6: 0.27M, 0.46M, 1.7M.
+    assert_eq!(count("resnet20", [3, 32, 32]), 269_722);
+    assert_eq!(count("resnet32", [3, 32, 32]), 464_154);
+    assert_eq!(count("resnet110", [3, 32, 32]), 1_727_962);
+    assert_eq!(count("lenet", [1, 28, 28]), 20 * 25 + 40 + 50 * 20 * 25 + 100 + 800 * 500 + 1000 + 5010);
+}
+
+#[test]
+fn only_the_training_pass_keeps_a_graph() {
+    for kind in NORMS {
+        let net = network("lenet", kind.name);
+        let x = batch(3, 1, DType::F64).x;
+        assert!(net.forward(&x, Pass::Train).unwrap().track_op());
+        for pass in [Pass::Probe, Pass::Eval, Pass::Batch] {
+            assert!(!net.forward(&x, pass).unwrap().track_op(), "{} {pass:?}", kind.name);
+        }
+    }
+}
+
+#[test]
+fn unknown_networks_are_refused_with_the_closest_name() {
+    let message = |name: &str| mbn::model::check(name).unwrap_err().to_string();
+    assert!(message("lenett").contains("did you mean `lenet`?"));
+    assert!(message("resnet21").contains("6n+2"));
+    assert!(message("vgg12").contains("vgg11"));
+    for name in ["", "resnet", "resnet2", "resnet99999999999999999999", "vgg", "lenet5", "20"] {
+        assert!(mbn::model::check(name).is_err(), "{name}");
+    }
+    for name in ["mlp", "LeNet", "resnet8", "resnet110", "vgg16"] {
+        mbn::model::check(name).unwrap();
+    }
+}
+
+fn trainer(settings: &[&str]) -> (Config, Trainer) {
+    let base = ["model=lenet", "batch_size=6", "lr=0.05", "lr_scaling=none"];
+    let layers = base.iter().chain(settings).fold(Layers::new(), |layers, set| layers.set(set).unwrap());
+    let config = layers.resolve().unwrap();
+    let trainer = Trainer::new(&config, TASK, Store::fresh(1), &Device::Cpu, 10).unwrap();
+    (config, trainer)
+}
+
+fn run(trainer: &mut Trainer, steps: u64) -> Vec<(String, Vec<f64>)> {
+    for step in 0..steps {
+        trainer.step(&batch(6, step, DType::F32), &mut |_| {}).unwrap();
+    }
+    trainer.network.store().vars().into_iter().map(|(name, var)| (name, host(var.as_tensor()))).collect()
+}
+
+#[test]
+fn double_forward_at_learning_rate_zero_is_none() {
+    for norm in ["bn", "mbn"] {
+        let norm = format!("norm={norm}");
+        for extra in ["norm_batch_size=6", "norm_batch_size=2"] {
+            let settings = ["lr=0.0", "weight_decay=0.0", &norm, extra];
+            let plain = run(&mut trainer(&settings).1, 4);
+            let doubled = run(&mut trainer(&[&settings[..], &["double_forward=true"]].concat()).1, 4);
+            for ((name, a), (_, b)) in plain.iter().zip(&doubled) {
+                let worst = a.iter().zip(b).map(|(a, b)| (a - b).abs()).fold(0.0, f64::max);
+                assert!(worst < 1e-6, "{norm} {extra}: {name} differs by {worst}");
+            }
+        }
+    }
+}
+
+#[test]
+fn double_forward_remembers_the_statistics_of_the_updated_weights() {
+    let (_, mut trainer) = trainer(&["norm=mbn", "double_forward=true"]);
+    run(&mut trainer, 3);
+    // The refreshed slot of the first layer is what a batch-statistics pass under the present weights sees.
+    let x = batch(6, 2, DType::F32).x;
+    trainer.network.forward(&x, Pass::Batch).unwrap();
+    let first = &trainer.network.norms()[0].norm;
+    let seen = host(&first.observed().unwrap().batch.mean);
+    let memory = &trainer.network.tensors()["bn1.memory_mean"];
+    let newest = host(&memory.narrow(0, 0, 1).unwrap());
+    assert!(seen.iter().zip(&newest).all(|(a, b)| (a - b).abs() < 1e-6), "{seen:?} {newest:?}");
+}
+
+#[test]
+fn accumulated_micro_batches_of_a_statistics_free_network_are_the_whole_batch() {
+    for norm in ["gn", "none"] {
+        let norm = format!("norm={norm}");
+        let whole = run(&mut trainer(&[&norm]).1, 3);
+        let parts = run(&mut trainer(&[&norm, "norm_batch_size=2"]).1, 3);
+        for ((name, a), (_, b)) in whole.iter().zip(&parts) {
+            let worst = a.iter().zip(b).map(|(a, b)| (a - b).abs()).fold(0.0, f64::max);
+            assert!(worst < 1e-5, "{norm}: {name} differs by {worst}");
+        }
+    }
+}
+
+#[test]
+fn a_loss_that_is_not_finite_stops_before_the_update() {
+    let (_, mut trainer) = trainer(&["norm=none"]);
+    let (_, weight) = trainer.network.parameters().into_iter().find(|(name, _)| name == "fc2.weight").unwrap();
+    let before = trainer.network.tensors()["conv1.weight"].copy().unwrap();
+    weight.set(&(weight.as_tensor() * f64::NAN).unwrap()).unwrap();
+    let error = trainer.step(&batch(6, 0, DType::F32), &mut |_| {}).unwrap_err();
+    assert!(matches!(&error, mbn::Error::Diverged { step: 1, tensor } if tensor == "fc2.weight"), "{error}");
+    assert_eq!(host(&before), host(&trainer.network.tensors()["conv1.weight"]));
+}
