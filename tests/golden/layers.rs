@@ -94,8 +94,13 @@ fn memorized_batch_norm_of_size_1_trains_as_pytorchs_batch_norm() {
     for case in cases::<BatchNormCase>(include_str!("batch_norm.json")) {
         for (pool, stat_grad) in [(Pool::Total, StatGrad::Weighted), (Pool::Mean, StatGrad::Full)] {
             let (vars, vb) = variables();
-            let config =
-                MemorizedBatchNormConfig { size: 1, pool, stat_grad, eps: case.eps, ..MemorizedBatchNormConfig::default() };
+            let config = MemorizedBatchNormConfig {
+                size: 1,
+                pool,
+                stat_grad,
+                eps: case.eps,
+                ..MemorizedBatchNormConfig::default()
+            };
             let layer = memorized_batch_norm(case.shape[1], config, vb).unwrap();
             set_affine(&vars, case.shape[1]);
             for (t, step) in case.steps.iter().enumerate() {
@@ -166,8 +171,7 @@ struct GroupNormCase {
 fn group_norm_is_pytorchs() {
     for case in cases::<GroupNormCase>(include_str!("group_norm.json")) {
         let (vars, vb) = variables();
-        let layer =
-            group_norm(case.shape[1], GroupNormConfig { groups: case.groups, eps: case.eps }, vb).unwrap();
+        let layer = group_norm(case.shape[1], GroupNormConfig { groups: case.groups, eps: case.eps }, vb).unwrap();
         set_affine(&vars, case.shape[1]);
         let x = tensor("x", &case.shape).affine(2.0, 0.0).unwrap();
         case.trained.check(&format!("{:?} in {} groups", case.shape, case.groups), &layer, &vars, &x, "g");

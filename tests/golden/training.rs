@@ -20,7 +20,8 @@ struct SgdCase {
 
 /// The gradients of a loss whose derivative by parameter p is the tensor `<p>.grad<t>`.
 fn given_gradients(sgd: &Sgd, parameters: &[(String, Var)], t: usize) -> Gradients {
-    let term = |(name, var): &(String, Var)| (var * tensor(&format!("{name}.grad{t}"), var.dims()))?.sum_all();
+    let term =
+        |(name, var): &(String, Var)| (var.as_tensor() * tensor(&format!("{name}.grad{t}"), var.dims()))?.sum_all();
     let loss = parameters.iter().map(term).reduce(|a, b| a? + b?).unwrap().unwrap();
     let mut gradients = Gradients::default();
     sgd.accumulate(&mut gradients, &loss.backward().unwrap()).unwrap();
@@ -33,9 +34,8 @@ fn sgd_is_pytorchs() {
         let SgdCase { momentum, nesterov, weight_decay, .. } = case;
         let config = Config { momentum, nesterov, weight_decay, decay_norm: true, ..Config::default() };
         let shapes: [(&str, &[usize]); 2] = [("a.weight", &[2, 3]), ("b.bias", &[5])];
-        let variable = |(name, shape): (&str, &[usize])| {
-            (name.to_string(), Var::from_tensor(&parameter(name, shape)).unwrap())
-        };
+        let variable =
+            |(name, shape): (&str, &[usize])| (name.to_string(), Var::from_tensor(&parameter(name, shape)).unwrap());
         let parameters: Vec<(String, Var)> = shapes.into_iter().map(variable).collect();
         let mut sgd = Sgd::new(parameters.clone(), &config);
         for (t, (&rate, expected)) in case.rates.iter().zip(&case.steps).enumerate() {
@@ -77,7 +77,12 @@ fn schedules_are_pytorchs() {
         let schedule = Schedule::new(&config, case.steps_per_epoch);
         assert_eq!(case.rates.len(), case.epochs * case.steps_per_epoch);
         for (t, &theirs) in case.rates.iter().enumerate() {
-            close(&format!("{:?} from {} at step {t}", case.kind, case.warmup_epochs), schedule.rate(t), theirs, case.lr);
+            close(
+                &format!("{:?} from {} at step {t}", case.kind, case.warmup_epochs),
+                schedule.rate(t),
+                theirs,
+                case.lr,
+            );
         }
     }
 }
