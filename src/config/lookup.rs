@@ -17,10 +17,15 @@ pub fn lookup<T>(what: &str, wanted: &str, table: &'static [T], name: fn(&T) -> 
 
 /// `; did you mean ...?` where one of `names` is near `wanted`, else nothing.
 pub(crate) fn closest(wanted: &str, names: &[&str]) -> String {
+    // A common beginning (jaro-winkler) or few edits: `membn` shares little of its beginning with `mbn`.
+    let near = |name: &str| {
+        let (beginning, edits) =
+            (strsim::jaro_winkler(wanted, name), strsim::normalized_damerau_levenshtein(wanted, name));
+        (beginning > 0.75 || edits >= 0.6).then_some(beginning + edits)
+    };
     names
         .iter()
-        .map(|name| (strsim::jaro_winkler(wanted, name), name))
-        .filter(|(score, _)| *score > 0.75)
+        .filter_map(|name| Some((near(name)?, name)))
         .max_by(|a, b| a.0.total_cmp(&b.0))
         .map(|(_, name)| format!("; did you mean `{name}`?"))
         .unwrap_or_default()
