@@ -25,10 +25,11 @@ pub(crate) fn closest(wanted: &str, names: &[&str]) -> String {
         .unwrap_or_default()
 }
 
-/// How near two spellings are, in [0, 1]: few letters changed, swapped or missing, or a common beginning; none if not near.
+/// How near two spellings are; none if not near. A common beginning (Jaro-Winkler) counts, and so do few edits: `membn`
+/// shares little of its beginning with `mbn`.
 fn nearness(a: &str, b: &str) -> Option<f64> {
-    let (edits, beginning) = (strsim::normalized_damerau_levenshtein(a, b), strsim::jaro_winkler(a, b));
-    (edits >= 0.6 || beginning > 0.75).then_some(edits.max(beginning))
+    let (beginning, edits) = (strsim::jaro_winkler(a, b), strsim::normalized_damerau_levenshtein(a, b));
+    (beginning > 0.75 || edits >= 0.6).then_some(beginning + edits)
 }
 
 #[cfg(test)]
@@ -43,7 +44,7 @@ mod tests {
             ("nnoe", "none"),
             ("batchsize", "batch_size"),
             ("double", "double_forward"),
-            ("mbnn", "mbn"),
+            ("membn", "mbn"),
         ] {
             assert_eq!(closest(wanted, &names), format!(" (did you mean `{near}`?)"), "{wanted}");
         }

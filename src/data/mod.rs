@@ -10,6 +10,7 @@ mod canvas;
 mod check;
 mod cifar;
 mod digits;
+#[cfg_attr(not(feature = "hub"), path = "no_hub.rs")]
 mod hub;
 mod idx;
 mod images;

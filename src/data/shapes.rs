@@ -18,8 +18,8 @@ pub(super) const KIND: Kind = Kind {
     shape: [3, SIZE, SIZE],
     classes: 10,
     counts: [6000, 2000],
-    mean: &[0.3734, 0.3721, 0.3719],
-    std: &[0.2830, 0.2816, 0.2814],
+    mean: &[0.3797, 0.3873, 0.3855],
+    std: &[0.2844, 0.2852, 0.2838],
     augment: false,
     origin: Origin::Generated(make),
 };
@@ -38,7 +38,7 @@ fn draw(label: usize, rng: &mut Stream) -> Vec<u8> {
     let ground = texture(rng);
     let [front, back, other] = colours(rng);
     let cover = figure(label, rng);
-    let grain = between(rng, 0.01, 0.08);
+    let grain = between(rng, 0.01, 0.1);
     let mut picture = vec![0; 3 * SIZE * SIZE];
     for y in 0..SIZE {
         for x in 0..SIZE {
@@ -53,14 +53,14 @@ fn draw(label: usize, rng: &mut Stream) -> Vec<u8> {
     picture
 }
 
-/// A figure's colour and the two of its ground, any three such that the figure is the brightest by a quarter.
+/// A figure's colour and the two of its ground, any three such that the figure is the brightest by a fifth.
 fn colours(rng: &mut Stream) -> [Colour; 3] {
     let brightness = |c: &Colour| (c[0] + c[1] + c[2]) / 3.0;
     loop {
         let front: Colour = std::array::from_fn(|_| between(rng, 0.0, 1.0));
         let back: Colour = std::array::from_fn(|_| between(rng, 0.0, 1.0));
-        let other = back.map(|v| v + between(rng, -0.2, 0.2));
-        if brightness(&front) > brightness(&back).max(brightness(&other)) + 0.25 {
+        let other = back.map(|v| v + between(rng, -0.25, 0.25));
+        if brightness(&front) > brightness(&back).max(brightness(&other)) + 0.2 {
             return [front, back, other];
         }
     }
@@ -84,9 +84,9 @@ fn texture(rng: &mut Stream) -> impl Fn(f32, f32) -> f32 {
 
 /// How much of pixel (x, y) a randomly placed figure covers, by 2 x 2 samples.
 fn figure(label: usize, rng: &mut Stream) -> impl Fn(usize, usize) -> f32 {
-    let (c, s) = turn(rng, 0.35);
+    let (c, s) = turn(rng, 0.4);
     let (size, stretch) = (between(rng, 8.0, 12.0), between(rng, 0.9, 1.1));
-    let (cx, cy) = (between(rng, 13.0, 19.0), between(rng, 13.0, 19.0));
+    let (cx, cy) = (between(rng, 12.5, 19.5), between(rng, 12.5, 19.5));
     move |x, y| {
         let (dx, dy) = (x as f32 + 0.5 - cx, y as f32 + 0.5 - cy);
         if dx * dx + dy * dy > 2.0 * size * size {

@@ -46,7 +46,7 @@ pub struct GroupNorm {
 /// `groups` 0.
 pub fn group_norm(num_features: usize, config: GroupNormConfig, vb: VarBuilder) -> Result<GroupNorm> {
     GroupNorm::check(&config).map_err(candle_core::Error::Msg)?;
-    let groups = (1..=config.groups.min(num_features)).rev().find(|g| num_features % g == 0).unwrap_or(1);
+    let groups = (1..=config.groups.min(num_features)).rev().find(|g| num_features.is_multiple_of(*g)).unwrap_or(1);
     Ok(GroupNorm { affine: Affine::new(num_features, config.eps, &vb)?, groups, eps: config.eps })
 }
 

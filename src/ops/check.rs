@@ -15,14 +15,25 @@ pub(super) fn dims<const R: usize>(op: &str, what: &str, x: &Tensor) -> Result<[
     }
 }
 
-/// Batch, channels and values per channel and image of (N,C,H,W) or (N,C).
-pub(super) fn channels(op: &str, x: &Tensor) -> Result<(usize, usize, usize)> {
-    match *x.dims() {
-        [n, c] if n * c > 0 => Ok((n, c, 1)),
-        [n, c, h, w] if n * c * h * w > 0 => Ok((n, c, h * w)),
-        [_, _] | [_, _, _, _] => bail!("{op}: the input {:?} is empty", x.dims()),
+/// Where the values of a channel of (N,C,H,W) or (N,C) lie: a plane of values in each image of the batch.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Channels {
+    pub batch: usize,
+    pub channels: usize,
+    /// H·W, or 1.
+    pub plane: usize,
+}
+
+pub(super) fn channels(op: &str, x: &Tensor) -> Result<Channels> {
+    let (batch, channels, plane) = match *x.dims() {
+        [n, c] => (n, c, 1),
+        [n, c, h, w] => (n, c, h * w),
         _ => bail!("{op}: the input has shape {:?}, expected (N,C,H,W) or (N,C)", x.dims()),
+    };
+    if x.elem_count() == 0 {
+        bail!("{op}: the input {:?} is empty", x.dims());
     }
+    Ok(Channels { batch, channels, plane })
 }
 
 /// Demands shape (C) for what belongs to the C channels (or outputs) of `x`.
@@ -41,12 +52,12 @@ pub(super) fn same_dtype(op: &str, x: &Tensor, other: &Tensor) -> Result<()> {
     Ok(())
 }
 
-/// Batch, channels and values per channel and image of an input to normalize, its parameters checked.
-pub(super) fn normalize(x: &Tensor, gamma: &Tensor, beta: &Tensor, s: &Statistics) -> Result<(usize, usize, usize)> {
+/// The channels of an input to normalize, its parameters checked.
+pub(super) fn normalize(x: &Tensor, gamma: &Tensor, beta: &Tensor, s: &Statistics) -> Result<Channels> {
     let sizes = channels("normalize", x)?;
     let constants = [("mean", &s.mean), ("variance", &s.var), ("center", &s.center)];
     for (what, vector) in [("gamma", gamma), ("beta", beta)].into_iter().chain(constants) {
-        per_channel("normalize", what, x, sizes.1, vector)?;
+        per_channel("normalize", what, x, sizes.channels, vector)?;
     }
     same_dtype("normalize", x, gamma)?;
     same_dtype("normalize", x, beta)?;
@@ -60,7 +71,7 @@ pub(super) fn linear(x: &Tensor, weight: &Tensor, bias: Option<&Tensor>) -> Resu
     if inputs != expected {
         bail!("linear: input {:?} and weight {:?} differ in their last dimension", x.dims(), weight.dims());
     }
-    if !rows.checked_mul(outputs).is_some_and(|n| n <= LIMIT) {
+    if product(&[rows, outputs]).is_none() {
         bail!("linear: the output of {:?} and {:?} is too large", x.dims(), weight.dims());
     }
     same_dtype("linear", x, weight)?;

@@ -115,7 +115,7 @@ struct Channels {
 
 impl Channels {
     fn new(op: &'static str, x: &Tensor) -> Result<Self> {
-        let (_, c, _) = check::channels(op, x)?;
+        let c = check::channels(op, x)?.channels;
         let shape = (0..x.rank()).map(|dim| if dim == 1 { c } else { 1 }).collect();
         Ok(Self { tensor: x.clone(), shape })
     }

@@ -132,7 +132,8 @@ impl<'a> Run<'a> {
     fn step(&mut self, order: &[u32], steps: usize) -> Result<StepReport> {
         let batch = self.session.batch(self.config, order, self.position.epoch, self.position.batch)?;
         let last = self.position.batch + 1 == steps;
-        let due = self.config.diagnostics && (last || (self.trainer.step + 1) % self.config.diagnostics_every == 0);
+        let scheduled = (self.trainer.step + 1).is_multiple_of(self.config.diagnostics_every);
+        let due = self.config.diagnostics && (last || scheduled);
         let mut before = Before::default();
         let report = self.trainer.step(&batch, &mut |network| {
             if due {

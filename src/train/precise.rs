@@ -54,26 +54,31 @@ pub fn set(network: &Network, statistics: &[Option<Moments>]) -> Result<()> {
     Ok(())
 }
 
-/// Means, variances and counts of batches; f64, since they are few.
+/// Statistics of batches, to be pooled.
 #[derive(Default)]
-struct Pool(Vec<(Vec<f64>, Vec<f64>, f64)>);
+struct Pool(Vec<Seen>);
+
+/// One batch's; f64, since they are few.
+struct Seen {
+    mean: Vec<f64>,
+    var: Vec<f64>,
+    count: f64,
+}
 
 impl Pool {
     fn add(&mut self, batch: &Moments, count: usize) -> Result<()> {
         let host = |t: &Tensor| t.to_dtype(DType::F64)?.to_vec1::<f64>();
-        self.0.push((host(&batch.mean)?, host(&batch.var)?, count as f64));
+        self.0.push(Seen { mean: host(&batch.mean)?, var: host(&batch.var)?, count: count as f64 });
         Ok(())
     }
 
     /// The pooled mean and biased variance, in the type and on the device of `like` (C).
     fn moments(&self, like: &Tensor) -> Result<Moments> {
-        let total: f64 = self.0.iter().map(|(_, _, n)| n).sum();
-        let weighted = |f: &dyn Fn(&(Vec<f64>, Vec<f64>, f64)) -> f64| {
-            self.0.iter().map(|batch| f(batch) * batch.2).sum::<f64>() / total
-        };
+        let total: f64 = self.0.iter().map(|seen| seen.count).sum();
+        let weighted = |f: &dyn Fn(&Seen) -> f64| self.0.iter().map(|p| f(p) * p.count).sum::<f64>() / total;
         let channels = like.elem_count();
-        let mean: Vec<f64> = (0..channels).map(|c| weighted(&|b| b.0[c])).collect();
-        let var: Vec<f64> = (0..channels).map(|c| weighted(&|b| b.1[c] + (b.0[c] - mean[c]).powi(2))).collect();
+        let mean: Vec<f64> = (0..channels).map(|c| weighted(&|p| p.mean[c])).collect();
+        let var: Vec<f64> = (0..channels).map(|c| weighted(&|p| p.var[c] + (p.mean[c] - mean[c]).powi(2))).collect();
         let tensor = |v: Vec<f64>| Tensor::from_vec(v, channels, like.device())?.to_dtype(like.dtype());
         Ok(Moments { mean: tensor(mean)?, var: tensor(var)? })
     }

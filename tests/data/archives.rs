@@ -130,12 +130,15 @@ proptest! {
     fn a_flipped_bit_is_noticed_or_harmless(at in 0.0f64..1.0, bit in 0u8..8) {
         let root = tempdir().unwrap();
         let mut bytes = cifar10_archive();
+        put(&root.path().join(ARCHIVE), &bytes);
+        let good = load("cifar10", &source(root.path())).unwrap();
         let at = (bytes.len() as f64 * at) as usize;
         bytes[at] ^= 1 << bit;
         put(&root.path().join(ARCHIVE), &bytes);
+        fs::remove_dir_all(root.path().join("cache")).unwrap();
+        // Harmless: gzip's time stamp, or another way to write the same run of bytes.
         if let Ok(data) = load("cifar10", &source(root.path())) {
-            prop_assert!(at < 10, "byte {at} is not gzip's time stamp");
-            prop_assert_eq!(data.train.get(7).unwrap().0, cifar_picture(7));
+            prop_assert!(data.train == good.train && data.test == good.test);
         }
     }
 }

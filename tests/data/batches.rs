@@ -51,22 +51,11 @@ fn a_batch_is_normalized_and_labelled() {
     let images = images(40);
     let batch = gather(&images, &[39, 0], &normalization(), None, &Device::Cpu).unwrap();
     assert_eq!(batch.y.to_vec1::<u32>().unwrap(), [4, 0]);
-    let x = batch.x.to_vec3_first();
+    let x: Vec<f32> = batch.x.get(0).unwrap().flatten_all().unwrap().to_vec1().unwrap();
     for (i, value) in x.iter().enumerate() {
         let (mean, std) = [(0.5, 0.25), (0.25, 0.5), (0.0, 1.0)][i / 1024];
         let expected = (f32::from(images.get(39).unwrap().0[i]) / 255.0 - mean) / std;
         assert!((value - expected).abs() < 1e-6, "{i}: {value} {expected}");
-    }
-}
-
-/// The values of a batch's first picture.
-trait First {
-    fn to_vec3_first(&self) -> Vec<f32>;
-}
-
-impl First for candle_core::Tensor {
-    fn to_vec3_first(&self) -> Vec<f32> {
-        self.get(0).unwrap().flatten_all().unwrap().to_vec1().unwrap()
     }
 }
 

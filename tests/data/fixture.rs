@@ -35,7 +35,7 @@ pub fn idx(dims: &[u32], bytes: &[u8]) -> Vec<u8> {
 
 /// `n` bytes that repeat only after a long while.
 pub fn pixels(n: usize, salt: usize) -> Vec<u8> {
-    (0..n).map(|i| ((i + salt) * 2_654_435_761 >> 13) as u8).collect()
+    (0..n).map(|i| (((i + salt) * 2_654_435_761) >> 13) as u8).collect()
 }
 
 /// Training pictures of the little MNIST; there are 5 test pictures.

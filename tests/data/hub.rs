@@ -13,9 +13,13 @@ use mbn::data::{fetch, load, Source};
 use parquet::data_type::{ByteArray, ByteArrayType, Int64Type};
 use parquet::file::{properties::WriterProperties, writer::SerializedFileWriter};
 use parquet::schema::parser::parse_message_type;
+use proptest::prelude::*;
 use tempfile::tempdir;
 
 use crate::fixture::*;
+
+/// The commit that every answer names.
+const COMMIT: &str = "c0ffee00c0ffee00c0ffee00c0ffee00c0ffee00";
 
 /// What the hub answers: files by path, and how often it was asked.
 struct Hub {
@@ -55,7 +59,7 @@ fn answer(mut stream: TcpStream, pages: &HashMap<String, Vec<u8>>) {
         "HTTP/1.1 {status}\r\nContent-Length: {}\r\nETag: \"{}\"\r\nX-Repo-Commit: {}\r\nConnection: close\r\n\r\n",
         body.len(),
         blake3::hash(path.as_bytes()).to_hex(),
-        "c0ffee00".repeat(5)
+        COMMIT
     );
     stream.write_all(head.as_bytes()).unwrap();
     if method == "GET" {
@@ -171,12 +175,44 @@ fn a_bad_row_is_reported_not_dropped() {
 }
 
 #[test]
-fn a_damaged_download_is_refused() {
+fn a_damaged_download_is_refused_then_and_later() {
     let root = tempdir().unwrap();
     let file = ("plain_text/train/0000.parquet".to_string(), b"PAR1 but not really PAR1".to_vec());
     let hub = serve("uoft-cs/cifar10", vec![file.clone(), ("plain_text/test/0000.parquet".into(), file.1)]);
-    let message = load("cifar10", &source_of(root.path(), &hub.address)).unwrap_err().to_string();
-    assert!(message.contains("not a readable parquet file"), "{message}");
+    let here = source_of(root.path(), &hub.address);
+    let first = load("cifar10", &here).unwrap_err().to_string();
+    assert!(first.contains("Parquet file too small"), "{first}");
+    let name = "datasets--uoft-cs--cifar10";
+    put_in_cache(root.path(), b"PAR1 but not really PAR1");
+    let later = load("cifar10", &here).unwrap_err().to_string();
+    assert!(later.contains(&format!("remove the folder {name}")), "{later}");
+}
+
+/// Both files of CIFAR-10 as the hub's cache holds them.
+fn put_in_cache(root: &Path, bytes: &[u8]) {
+    let folder = root.join("hub/datasets--uoft-cs--cifar10");
+    put(&folder.join("refs/refs/convert/parquet"), COMMIT.as_bytes());
+    for split in ["train", "test"] {
+        let snapshot = folder.join("snapshots").join(COMMIT).join("plain_text").join(split);
+        let _ = fs::remove_file(snapshot.join("0000.parquet"));
+        put(&snapshot.join("0000.parquet"), bytes);
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(150) })]
+
+    #[test]
+    fn a_damaged_file_in_the_hubs_cache_is_no_panic(at in 0.0f64..1.0, value: u8, cut: bool) {
+        let root = tempdir().unwrap();
+        let rows: Vec<_> = (0..3).map(|i| (png(&[i as u8; 3072], 32, 3), i as i64)).collect();
+        let mut bytes = parquet("img", "label", &rows);
+        let at = (bytes.len() as f64 * at) as usize;
+        if cut { bytes.truncate(at) } else { bytes[at] = value }
+        put_in_cache(root.path(), &bytes);
+        let read = load("cifar10", &Source { hub: false, ..source_of(root.path(), "http://127.0.0.1:9") });
+        prop_assert!(read.is_err() || !cut);
+    }
 }
 
 #[test]

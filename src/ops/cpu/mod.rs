@@ -25,9 +25,22 @@ use rayon::prelude::*;
 const GRAIN: usize = 1 << 14;
 
 /// The number types the kernels are written for.
-trait Real: WithDType {}
-impl Real for f32 {}
-impl Real for f64 {}
+trait Real: WithDType {
+    /// Whether this is no number.
+    fn is_nan(self) -> bool;
+}
+
+impl Real for f32 {
+    fn is_nan(self) -> bool {
+        self.is_nan()
+    }
+}
+
+impl Real for f64 {
+    fn is_nan(self) -> bool {
+        self.is_nan()
+    }
+}
 
 /// Evaluates an expression with `$t` standing for the number type of a tensor.
 macro_rules! with_real {
@@ -58,11 +71,10 @@ fn values<'a, T: Real>(storage: &'a CpuStorage, layout: &Layout) -> Result<&'a [
 
 /// Calls `f` with the values of a contiguous tensor on the CPU.
 fn read<T: Real, R>(tensor: &Tensor, f: impl FnOnce(&[T]) -> R) -> Result<R> {
-    match tensor.storage_and_layout() {
-        (storage, layout) => match &*storage {
-            Storage::Cpu(storage) => Ok(f(values(storage, layout)?)),
-            _ => bail!("a kernel for the CPU was given a tensor on {:?}", tensor.device()),
-        },
+    let (storage, layout) = tensor.storage_and_layout();
+    match &*storage {
+        Storage::Cpu(storage) => Ok(f(values(storage, layout)?)),
+        _ => bail!("a kernel for the CPU was given a tensor on {:?}", tensor.device()),
     }
 }
 

@@ -2,12 +2,13 @@
 
 use super::{for_each_plane, like, map, output, read, read2, values, with_real, Real};
 use crate::norm::Moments;
-use crate::ops::{check, Statistics};
+use crate::ops::check::{self, Channels};
+use crate::ops::Statistics;
 use candle_core::{CpuStorage, CustomOp3, DType, Device, Layout, Result, Shape, Tensor, WithDType};
 use std::marker::PhantomData;
 
 pub(in crate::ops) fn moments(x: &Tensor) -> Result<Moments> {
-    let sizes = Sizes::new(check::channels("moments", x)?);
+    let sizes = check::channels("moments", x)?;
     let x = x.detach().contiguous()?;
     with_real!(x, T => {
         let (mean, var): (Vec<T>, Vec<T>) = read(&x, |x: &[T]| {
@@ -24,7 +25,7 @@ pub(in crate::ops) fn moments(x: &Tensor) -> Result<Moments> {
 }
 
 pub(in crate::ops) fn normalize(x: &Tensor, gamma: &Tensor, beta: &Tensor, stats: &Statistics) -> Result<Tensor> {
-    let sizes = Sizes::new(check::normalize(x, gamma, beta, stats)?);
+    let sizes = check::normalize(x, gamma, beta, stats)?;
     let list = |t: &Tensor| t.to_dtype(DType::F64)?.to_vec1::<f64>();
     let (mean, center) = (list(&stats.mean)?, list(&stats.center)?);
     let scale = list(&stats.var)?.into_iter().map(|var| 1.0 / (var + stats.eps).sqrt()).collect();
@@ -34,19 +35,7 @@ pub(in crate::ops) fn normalize(x: &Tensor, gamma: &Tensor, beta: &Tensor, stats
     })
 }
 
-/// Where the values of a channel lie: a plane of `plane` values in each image.
-#[derive(Clone, Copy)]
-struct Sizes {
-    batch: usize,
-    channels: usize,
-    plane: usize,
-}
-
-impl Sizes {
-    fn new((batch, channels, plane): (usize, usize, usize)) -> Self {
-        Self { batch, channels, plane }
-    }
-
+impl Channels {
     /// Values per channel.
     fn count(&self) -> f64 {
         (self.batch * self.plane) as f64
@@ -80,7 +69,7 @@ fn sum2<T: Real>(a: &[T], b: &[T], f: impl Fn(f64, f64) -> f64) -> f64 {
 }
 
 struct Normalize<T> {
-    sizes: Sizes,
+    sizes: Channels,
     mean: Vec<f64>,
     center: Vec<f64>,
     /// 1/s.

@@ -33,22 +33,41 @@ struct MaxPool<T> {
     real: PhantomData<T>,
 }
 
+/// Both directions go tap by tap along a row of windows and select instead of branching, since which value of a window
+/// is the largest cannot be predicted.
 impl<T: Real> MaxPool<T> {
-    /// Position in its plane of the first maximum, or NaN, of output `i`'s window.
-    fn first_max(&self, plane: &[T], i: usize) -> usize {
-        let (oy, ox) = (i / self.shape[3], i % self.shape[3]);
-        let corner = oy * self.size * self.w + ox * self.size;
-        let mut best = corner;
-        for row in (corner..).step_by(self.w).take(self.size) {
-            for at in row..row + self.size {
-                let (new, old) = (plane[at], plane[best]);
-                // NaN, unequal to itself, is greater than nothing and has to be asked for.
-                if new > old || (new != new && old == old) {
-                    best = at;
+    /// Where the taps of the windows in output row `oy` begin in their plane, in reading order; each tap sees every
+    /// `size`-th value from there.
+    fn taps(&self, oy: usize) -> impl DoubleEndedIterator<Item = usize> {
+        let (w, size) = (self.w, self.size);
+        (0..size).flat_map(move |ky| (0..size).map(move |kx| (oy * size + ky) * w + kx))
+    }
+
+    fn forward(&self, x: &[T], y: &mut [T]) {
+        y.fill(T::from_f64(f64::NEG_INFINITY));
+        for (oy, y) in y.chunks_exact_mut(self.shape[3]).enumerate() {
+            for start in self.taps(oy) {
+                for (y, &v) in y.iter_mut().zip(x[start..].iter().step_by(self.size)) {
+                    // NaN is greater than nothing and has to be asked for.
+                    *y = if (v > *y) | v.is_nan() { v } else { *y };
                 }
             }
         }
-        best
+    }
+
+    fn backward(&self, x: &[T], y: &[T], g: &[T], dx: &mut [T]) {
+        let ow = self.shape[3];
+        let mut first = vec![0; ow];
+        for (oy, (y, g)) in y.chunks_exact(ow).zip(g.chunks_exact(ow)).enumerate() {
+            // From the last tap to the first, so that the first one that equals the maximum stays.
+            for start in self.taps(oy).rev() {
+                let seen = x[start..].iter().step_by(self.size);
+                for ((first, &v), &y) in first.iter_mut().zip(seen).zip(y) {
+                    *first = if (v == y) | (v.is_nan() & y.is_nan()) { start } else { *first };
+                }
+            }
+            first.iter().zip(g).enumerate().for_each(|(ox, (&start, &g))| dx[start + ox * self.size] = g);
+        }
     }
 }
 
@@ -60,26 +79,23 @@ impl<T: Real> CustomOp1 for MaxPool<T> {
     fn cpu_fwd(&self, storage: &CpuStorage, layout: &Layout) -> Result<(CpuStorage, Shape)> {
         let [n, c, oh, ow] = self.shape;
         let x = values::<T>(storage, layout)?;
-        let mut out = vec![T::zero(); n * c * oh * ow];
-        for_each_plane(&mut out, oh * ow, |plane, out| {
-            let x = &x[plane * self.h * self.w..];
-            out.iter_mut().enumerate().for_each(|(i, out)| *out = x[self.first_max(x, i)]);
-        });
-        output(out, self.shape.to_vec())
+        let mut y = vec![T::zero(); n * c * oh * ow];
+        for_each_plane(&mut y, oh * ow, |plane, y| self.forward(&x[plane * self.h * self.w..], y));
+        output(y, self.shape.to_vec())
     }
 
-    fn bwd(&self, x: &Tensor, _y: &Tensor, g: &Tensor) -> Result<Option<Tensor>> {
-        let windows = self.shape[2] * self.shape[3];
-        let gradient = |x: &[T], g: &[T]| {
+    fn bwd(&self, x: &Tensor, y: &Tensor, g: &Tensor) -> Result<Option<Tensor>> {
+        let (size, windows) = (self.h * self.w, self.shape[2] * self.shape[3]);
+        let gradient = |x: &[T], y: &[T], g: &[T]| {
             let mut dx = vec![T::zero(); x.len()];
-            for_each_plane(&mut dx, self.h * self.w, |plane, dx| {
-                let x = &x[plane * self.h * self.w..];
-                let g = &g[plane * windows..][..windows];
-                g.iter().enumerate().for_each(|(i, &g)| dx[self.first_max(x, i)] = g);
+            for_each_plane(&mut dx, size, |plane, dx| {
+                let windows = plane * windows..(plane + 1) * windows;
+                self.backward(&x[plane * size..], &y[windows.clone()], &g[windows], dx);
             });
             dx
         };
-        Ok(Some(like(x, read2(x, &g.contiguous()?, gradient)?)?))
+        let g = g.contiguous()?;
+        Ok(Some(like(x, read(x, |x| read2(y, &g, |y, g| gradient(x, y, g)))??)?))
     }
 }
 

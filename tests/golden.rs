@@ -1,0 +1,12 @@
+//! Our layers, loss, optimizer, schedules and networks against PyTorch's, in f64.
+//!
+//! `scripts/golden.py` computed the answers in `tests/golden/*.json`; the tests need no PyTorch.
+
+#[path = "golden/layers.rs"]
+mod layers;
+#[path = "golden/networks.rs"]
+mod networks;
+#[path = "golden/support.rs"]
+mod support;
+#[path = "golden/training.rs"]
+mod training;

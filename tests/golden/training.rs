@@ -1,0 +1,88 @@
+//! Optimizer and learning-rate schedules.
+
+use std::collections::BTreeMap;
+
+use candle_core::Var;
+use mbn::config::{Config, LrScaling, ScheduleKind};
+use mbn::train::{Gradients, Schedule, Sgd};
+use serde::Deserialize;
+
+use crate::support::{cases, close, parameter, tensor, Summary};
+
+#[derive(Deserialize)]
+struct SgdCase {
+    momentum: f64,
+    nesterov: bool,
+    weight_decay: f64,
+    rates: Vec<f64>,
+    steps: Vec<BTreeMap<String, Summary>>,
+}
+
+/// The gradients of a loss whose derivative by parameter p is the tensor `<p>.grad<t>`.
+fn given_gradients(sgd: &Sgd, parameters: &[(String, Var)], t: usize) -> Gradients {
+    let term =
+        |(name, var): &(String, Var)| (var.as_tensor() * tensor(&format!("{name}.grad{t}"), var.dims()))?.sum_all();
+    let loss = parameters.iter().map(term).reduce(|a, b| a? + b?).unwrap().unwrap();
+    let mut gradients = Gradients::default();
+    sgd.accumulate(&mut gradients, &loss.backward().unwrap()).unwrap();
+    gradients
+}
+
+#[test]
+fn sgd_is_pytorchs() {
+    for case in cases::<SgdCase>(include_str!("sgd.json")) {
+        let SgdCase { momentum, nesterov, weight_decay, .. } = case;
+        let config = Config { momentum, nesterov, weight_decay, decay_norm: true, ..Config::default() };
+        let shapes: [(&str, &[usize]); 2] = [("a.weight", &[2, 3]), ("b.bias", &[5])];
+        let variable =
+            |(name, shape): (&str, &[usize])| (name.to_string(), Var::from_tensor(&parameter(name, shape)).unwrap());
+        let parameters: Vec<(String, Var)> = shapes.into_iter().map(variable).collect();
+        let mut sgd = Sgd::new(parameters.clone(), &config);
+        for (t, (&rate, expected)) in case.rates.iter().zip(&case.steps).enumerate() {
+            let gradients = given_gradients(&sgd, &parameters, t);
+            sgd.step(&gradients, rate).unwrap();
+            for (name, var) in &parameters {
+                let what = format!("momentum {momentum}, nesterov {nesterov}, decay {weight_decay}, step {t}: {name}");
+                expected[name].check(&what, var);
+            }
+        }
+    }
+}
+
+#[derive(Deserialize)]
+struct ScheduleCase {
+    kind: ScheduleKind,
+    lr: f64,
+    steps_per_epoch: usize,
+    epochs: usize,
+    warmup_epochs: f64,
+    milestones: Vec<f64>,
+    gamma: f64,
+    rates: Vec<f64>,
+}
+
+#[test]
+fn schedules_are_pytorchs() {
+    for case in cases::<ScheduleCase>(include_str!("schedules.json")) {
+        let config = Config {
+            lr: case.lr,
+            lr_scaling: LrScaling::None,
+            schedule: case.kind,
+            epochs: case.epochs,
+            warmup_epochs: case.warmup_epochs,
+            milestones: case.milestones,
+            lr_gamma: case.gamma,
+            ..Config::default()
+        };
+        let schedule = Schedule::new(&config, case.steps_per_epoch);
+        assert_eq!(case.rates.len(), case.epochs * case.steps_per_epoch);
+        for (t, &theirs) in case.rates.iter().enumerate() {
+            close(
+                &format!("{:?} from {} at step {t}", case.kind, case.warmup_epochs),
+                schedule.rate(t),
+                theirs,
+                case.lr,
+            );
+        }
+    }
+}

@@ -1,0 +1,113 @@
+//! Convolution.
+
+use crate::support::{assert_close, assert_gradients, assert_same, list, random};
+use candle_core::{Device, Result, Tensor, Var};
+use mbn::ops::{self, plain};
+
+/// The definition, as seven loops.
+fn reference(x: &Tensor, weight: &Tensor, stride: usize, padding: usize) -> Tensor {
+    let ((n, cin, h, w), (cout, _, kh, kw)) = (x.dims4().unwrap(), weight.dims4().unwrap());
+    let (oh, ow) = ((h + 2 * padding - kh) / stride + 1, (w + 2 * padding - kw) / stride + 1);
+    let (x, weight) = (list(x), list(weight));
+    let mut y = Vec::new();
+    for (n, o, oy, ox) in cells([n, cout, oh, ow]) {
+        let mut sum = 0.0;
+        for (c, ky, kx, _) in cells([cin, kh, kw, 1]) {
+            let (iy, ix) = (oy * stride + ky, ox * stride + kx);
+            if (padding..h + padding).contains(&iy) && (padding..w + padding).contains(&ix) {
+                let pixel = x[((n * cin + c) * h + iy - padding) * w + ix - padding];
+                sum += pixel * weight[((o * cin + c) * kh + ky) * kw + kx];
+            }
+        }
+        y.push(sum);
+    }
+    Tensor::from_vec(y, (n, cout, oh, ow), &Device::Cpu).unwrap()
+}
+
+fn cells([a, b, c, d]: [usize; 4]) -> impl Iterator<Item = (usize, usize, usize, usize)> {
+    (0..a * b * c * d).map(move |i| (i / (b * c * d), i / (c * d) % b, i / d % c, i % d))
+}
+
+/// Every combination of odd and even sizes, kernels, strides and paddings the operation has to get right.
+fn cases() -> Vec<(String, Tensor, Tensor, usize, usize)> {
+    let sizes = [(1, 3, 5, 7, 7), (3, 1, 3, 5, 9), (2, 5, 1, 8, 6), (9, 3, 5, 6, 5)];
+    let kernels = [(1, 1), (3, 3), (5, 5), (3, 1), (2, 4)];
+    let mut cases = Vec::new();
+    for (n, cin, cout, h, w) in sizes {
+        for (kh, kw) in kernels {
+            for (stride, padding) in [(1, 0), (1, 1), (1, 2), (2, 0), (2, 1), (3, 0), (3, 1), (3, 2), (9, 2)] {
+                let what = format!("{n}x{cin}x{h}x{w}, {cout} of {kh}x{kw}, stride {stride}, padding {padding}");
+                let (x, weight) = (random(&what, &[n, cin, h, w]), random("weight", &[cout, cin, kh, kw]));
+                cases.push((what, x, weight, stride, padding));
+            }
+        }
+    }
+    cases
+}
+
+#[test]
+fn equals_the_definition() {
+    for (what, x, weight, stride, padding) in cases() {
+        let expected = reference(&x, &weight, stride, padding);
+        assert_close(&what, &ops::conv2d(&x, &weight, stride, padding).unwrap(), &expected, 1e-13);
+        assert_close(&what, &plain::conv2d(&x, &weight, stride, padding).unwrap(), &expected, 1e-13);
+    }
+}
+
+#[test]
+fn equals_the_plain_form_with_its_gradients() {
+    for (what, x, weight, stride, padding) in cases() {
+        let own = |t: &[Tensor]| ops::conv2d(&t[0], &t[1], stride, padding);
+        let plain = |t: &[Tensor]| plain::conv2d(&t[0], &t[1], stride, padding);
+        assert_same(&what, &own, &plain, &[x, weight]);
+    }
+}
+
+#[test]
+fn gradients_are_finite_differences() {
+    for (what, x, weight, stride, padding) in cases() {
+        assert_gradients(&what, &|t: &[Tensor]| ops::conv2d(&t[0], &t[1], stride, padding), &[x, weight]);
+    }
+}
+
+/// A tile of output rows holds some of an image: sizes at which there are several, the last one shorter.
+#[test]
+fn large_images_are_worked_on_in_tiles() {
+    let (x, weight) = (random("x", &[2, 16, 67, 61]), random("weight", &[4, 16, 3, 3]));
+    for stride in [1, 2] {
+        let own = |t: &[Tensor]| ops::conv2d(&t[0], &t[1], stride, 1);
+        let plain = |t: &[Tensor]| plain::conv2d(&t[0], &t[1], stride, 1);
+        assert_same("large", &own, &plain, &[x.clone(), weight.clone()]);
+    }
+}
+
+#[test]
+fn takes_tensors_that_are_not_contiguous() {
+    let conv = |f: fn(&Tensor, &Tensor, usize, usize) -> Result<Tensor>| {
+        move |t: &[Tensor]| f(&t[0].transpose(2, 3)?, &t[1].transpose(0, 1)?, 1, 1)?.transpose(1, 3)
+    };
+    let inputs = [random("x", &[2, 3, 5, 9]), random("weight", &[3, 4, 3, 3])];
+    assert_same(
+        "transposed",
+        &conv(ops::conv2d),
+        &conv(|x, w, s, p| plain::conv2d(&x.contiguous()?, &w.contiguous()?, s, p)),
+        &inputs,
+    );
+    let slice = inputs[0].narrow(0, 1, 1).unwrap();
+    let weight = random("weight", &[2, 3, 3, 3]);
+    assert_close("narrowed", &ops::conv2d(&slice, &weight, 1, 1).unwrap(), &reference(&slice, &weight, 1, 1), 1e-13);
+}
+
+/// An operand nobody differentiates by gets no gradient, and the other's is unaffected.
+#[test]
+fn constants_get_no_gradient() {
+    let (x, weight) = (random("x", &[2, 3, 5, 5]), random("weight", &[4, 3, 3, 3]));
+    let (xv, wv) = (Var::from_tensor(&x).unwrap(), Var::from_tensor(&weight).unwrap());
+    let grads = |x: &Tensor, w: &Tensor| ops::conv2d(x, w, 1, 1).unwrap().sum_all().unwrap().backward().unwrap();
+    let both = grads(&xv, &wv);
+    let by_weight = grads(&x, &wv);
+    let by_input = grads(&xv, &weight);
+    assert!(by_weight.get(&x).is_none() && by_input.get(&weight).is_none());
+    assert_close("weight", by_weight.get(&wv).unwrap(), both.get(&wv).unwrap(), 0.0);
+    assert_close("input", by_input.get(&xv).unwrap(), both.get(&xv).unwrap(), 0.0);
+}

@@ -1,0 +1,11 @@
+//! The differentiable operations through the public API: values against plain loops and candle's own operations,
+//! gradients against finite differences, the same bits on any number of threads, errors instead of panics.
+
+mod conv;
+mod errors;
+mod linear;
+mod loss;
+mod norm;
+mod pool;
+mod support;
+mod threads;

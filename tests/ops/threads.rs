@@ -1,0 +1,53 @@
+//! The same bits for any number of threads.
+
+use crate::support::{list, random, value_and_gradients, Function};
+use candle_core::{DType, Tensor};
+use mbn::ops::{self, Statistics};
+
+/// Values and gradients in f32, where the order of a sum shows.
+fn bits(threads: usize, f: Function, inputs: &[Tensor]) -> Vec<Vec<u64>> {
+    let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
+    let inputs: Vec<Tensor> = inputs.iter().map(|t| t.to_dtype(DType::F32).unwrap()).collect();
+    let run = || {
+        let (y, gradients) = value_and_gradients(f, &inputs);
+        std::iter::once(y).chain(gradients).map(|t| list(&t).iter().map(|v| v.to_bits()).collect()).collect()
+    };
+    pool.install(run)
+}
+
+fn assert_same_bits(what: &str, f: Function, inputs: &[Tensor]) {
+    let one = bits(1, f, inputs);
+    for threads in [2, 4] {
+        assert!(one == bits(threads, f, inputs), "{what} on {threads} threads");
+    }
+}
+
+#[test]
+fn convolution_and_linear() {
+    for (stride, kernel) in [(1, 3), (2, 3), (1, 1)] {
+        let inputs = [random("x", &[21, 5, 33, 17]), random("weight", &[7, 5, kernel, kernel])];
+        assert_same_bits("conv2d", &|t| ops::conv2d(&t[0], &t[1], stride, 1), &inputs);
+        assert_same_bits("conv2d", &|t| ops::conv2d(&t[0], &t[1], stride, 0), &inputs);
+    }
+    let inputs = [random("x", &[200, 90]), random("weight", &[150, 90]), random("bias", &[150])];
+    assert_same_bits("linear", &|t| ops::linear(&t[0], &t[1], Some(&t[2])), &inputs);
+}
+
+#[test]
+fn everything_else() {
+    let x = [random("x", &[12, 3, 40, 30])];
+    assert_same_bits("relu", &|t| ops::relu(&t[0]), &x);
+    assert_same_bits("max_pool2d", &|t| ops::max_pool2d(&t[0], 2), &x);
+    assert_same_bits("global_avg_pool", &|t| ops::global_avg_pool(&t[0]), &x);
+    assert_same_bits("shortcut", &|t| ops::shortcut(&t[0], 2, 6), &x);
+    let normalize = |t: &[Tensor]| {
+        let moments = ops::moments(&t[0])?;
+        let center = moments.mean.clone();
+        let stats = Statistics { mean: moments.mean, var: moments.var, eps: 1e-5, center, factor: 0.5 };
+        ops::normalize(&t[0], &t[1], &t[2], &stats)
+    };
+    let [gamma, beta] = [random("gamma", &[3]), random("beta", &[3])];
+    assert_same_bits("normalize", &normalize, &[x[0].clone(), gamma, beta]);
+    let targets = Tensor::from_iter((0..300u32).map(|i| i % 100), &candle_core::Device::Cpu).unwrap();
+    assert_same_bits("cross_entropy", &|t| ops::cross_entropy(&t[0], &targets, 0.1), &[random("logits", &[300, 100])]);
+}
