@@ -25,7 +25,7 @@ impl Config {
         model::check(&self.model)?;
         self.device.parse::<DeviceName>()?;
         let spec = NormSpec::new(&self.norm, &self.norm_params)?;
-        ensure(!self.double_forward || has_memory(&spec), || {
+        ensure(!self.double_forward || spec.refreshes(), || {
             format!(
                 "double_forward: normalizer `{}` remembers no batch statistics, so a second forward pass changes \
                  nothing; leave double_forward out, or use a normalizer that remembers some, such as mbn",
@@ -105,13 +105,6 @@ fn ensure(ok: bool, message: impl FnOnce() -> String) -> Result<()> {
     } else {
         Err(Error::config(message()))
     }
-}
-
-/// Whether a refresh pass has something to refresh: asked of a layer itself, so that no list needs keeping.
-fn has_memory(spec: &NormSpec) -> bool {
-    let weights = candle_nn::VarBuilder::zeros(candle_core::DType::F32, &candle_core::Device::Cpu);
-    // A layer that cannot be built for this width (say, one in groups) is not one with statistics per channel.
-    spec.build(64, weights).is_ok_and(|layer| layer.refresh_depth() > 0)
 }
 
 /// The divisors of `n`, at most the eight smallest and `n` itself.

@@ -112,6 +112,11 @@ impl NormSpec {
         self.kind.name
     }
 
+    /// Whether it remembers statistics that Double-Forward can refresh.
+    pub fn refreshes(&self) -> bool {
+        self.kind.refreshes
+    }
+
     /// All its parameters.
     pub fn params(&self) -> &Table {
         &self.params
