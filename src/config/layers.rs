@@ -155,8 +155,10 @@ impl Layers {
                 return Err(entry.error(format_args!("`{}.{}`: {}", kind.name, entry.key, norm_words(kind, &alone))));
             }
         }
-        Err(entries().last().map_or(together.to_string(), |entry| format!("{}: {together}", entry.origin)))
-            .map_err(Error::config)
+        Err(match entries().next_back() {
+            Some(entry) => entry.error(together),
+            None => together,
+        })
     }
 }
 
