@@ -5,6 +5,7 @@
 pub mod config;
 pub mod data;
 mod error;
+mod guarded;
 pub mod model;
 pub mod norm;
 pub mod ops;

@@ -16,6 +16,7 @@ use parquet::file::reader::SerializedFileReader;
 use parquet::record::{Field, Row};
 
 use crate::data::{HubSet, Images, Kind, Source};
+use crate::guarded::guarded;
 use crate::{Error, Result};
 
 const REVISION: &str = "refs/convert/parquet";
@@ -89,20 +90,24 @@ pub(super) fn read(kind: &Kind, set: &HubSet, files: &[PathBuf; 2]) -> Result<[I
 
 fn read_file(kind: &Kind, set: &HubSet, path: &Path) -> Result<Images> {
     let file = File::open(path).map_err(Error::io(path))?;
-    let broken = |e: parquet::errors::ParquetError| {
+    let broken = |why: String| {
         let folder = format!("datasets--{}", set.id.replace('/', "--"));
-        Error::data(path, format!("not a readable parquet file: {e}; remove the folder {folder} to download it anew"))
+        Error::data(path, format!("not a readable parquet file: {why}; remove the folder {folder} to download it anew"))
     };
-    let reader = SerializedFileReader::new(file).map_err(broken)?;
-    let (mut pixels, mut labels) = (Vec::new(), Vec::new());
-    for (i, row) in reader.get_row_iter(None).map_err(broken)?.enumerate() {
-        let row = row.map_err(broken)?;
-        let at = |reason: String| Error::data(path, format!("row {i}: {reason}"));
-        let (png, label) = columns(&row, set).map_err(at)?;
-        labels.push(label);
-        append_planes(&mut pixels, png, kind.shape).map_err(at)?;
-    }
-    Images::new(path, kind.shape, kind.classes, pixels, labels)
+    // The reader panics on some kinds of damage.
+    guarded(|| {
+        let reader = SerializedFileReader::new(file).map_err(|e| broken(e.to_string()))?;
+        let (mut pixels, mut labels) = (Vec::new(), Vec::new());
+        for (i, row) in reader.get_row_iter(None).map_err(|e| broken(e.to_string()))?.enumerate() {
+            let row = row.map_err(|e| broken(e.to_string()))?;
+            let at = |reason: String| Error::data(path, format!("row {i}: {reason}"));
+            let (png, label) = columns(&row, set).map_err(at)?;
+            labels.push(label);
+            append_planes(&mut pixels, png, kind.shape).map_err(at)?;
+        }
+        Images::new(path, kind.shape, kind.classes, pixels, labels)
+    })
+    .unwrap_or_else(|panic| Err(broken(panic)))
 }
 
 /// The encoded picture and the label of a row.

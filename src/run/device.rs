@@ -3,6 +3,7 @@
 use candle_core::Device;
 
 use crate::config::DeviceName;
+use crate::guarded::guarded;
 use crate::{Error, Result};
 
 /// Opens the device called `name`.
@@ -19,23 +20,17 @@ pub fn open_device(name: &str) -> Result<Device> {
         DeviceName::Metal if !cfg!(feature = "metal") => {
             Err(unavailable("this mbn was built without Metal; build it with `--features metal`".into()))
         }
-        DeviceName::Cuda(number) => probe(move || Device::new_cuda(number)).map_err(unavailable),
+        DeviceName::Cuda(number) => probe(|| Device::new_cuda(number)).map_err(unavailable),
         DeviceName::Metal => probe(|| Device::new_metal(0)).map_err(unavailable),
     }
 }
 
-/// The device, or the first line of why there is none. The driver's bindings panic where its library is missing, so
-/// the attempt is made where a panic can be caught, its message kept off the terminal.
-fn probe(open: impl FnOnce() -> candle_core::Result<Device> + Send + 'static) -> std::result::Result<Device, String> {
-    let hook = std::panic::take_hook();
-    std::panic::set_hook(Box::new(|_| {}));
-    let attempt = std::panic::catch_unwind(std::panic::AssertUnwindSafe(open));
-    std::panic::set_hook(hook);
-    let reason = match attempt {
+/// The device, or why there is none; the driver's bindings panic where its library is missing.
+fn probe(open: impl FnOnce() -> candle_core::Result<Device>) -> std::result::Result<Device, String> {
+    let reason = match guarded(open) {
         Ok(Ok(device)) => return Ok(device),
-        Ok(Err(error)) => error.to_string(),
-        Err(panic) => panic.downcast_ref::<String>().cloned().unwrap_or_else(|| "the driver is missing".into()),
+        Ok(Err(error)) => Error::from(error).to_string(),
+        Err(panic) => panic,
     };
-    let line = reason.lines().next().unwrap_or_default();
-    Err(format!("no usable GPU or driver on this machine ({line}); use `--device cpu`"))
+    Err(format!("no usable GPU or driver on this machine ({reason}); use `--device cpu`"))
 }
