@@ -1,11 +1,13 @@
 //! Everything that determines a run, its layers (defaults, file, `--set`, flags), its checks and its name.
 
 mod device;
+mod keys;
 mod layers;
 mod lookup;
 mod messages;
 mod resolve;
 mod schema;
+mod text;
 mod validate;
 
 pub use device::DeviceName;
