@@ -3,7 +3,8 @@
 use toml::{Table, Value};
 
 use super::messages::in_plain_words;
-use super::{closest, Config};
+use super::Config;
+use crate::lookup::closest;
 use crate::norm::NORMS;
 
 /// Whether `key` is one of the run's own settings and `value` has its type.

@@ -3,7 +3,6 @@
 mod device;
 mod keys;
 mod layers;
-mod lookup;
 mod messages;
 mod resolve;
 mod schema;
@@ -12,7 +11,4 @@ mod validate;
 
 pub use device::DeviceName;
 pub use layers::Layers;
-pub use lookup::lookup;
 pub use schema::{Config, LrScaling, ScheduleKind};
-
-pub(crate) use lookup::closest;
