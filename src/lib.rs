@@ -2,6 +2,7 @@
 //!
 //! Data flows one way: configuration, data, batches, model (with its normalizers), step, records, report.
 
+pub mod bench;
 pub mod config;
 pub mod data;
 mod error;

@@ -272,3 +272,20 @@ proptest! {
         prop_assert!(matches!(output.status.code(), Some(0 | 2)), "{}", stderr(&output));
     }
 }
+
+#[test]
+fn bench_prints_the_columns_of_the_pytorch_script_and_leaves_refused_cells_empty() {
+    let args =
+        ["bench", "--models", "lenet", "--norms", "bn", "mbn-df", "--batch-sizes", "1", "2", "--seconds", "0.01"];
+    let out = mbn(&args);
+    assert_eq!(out.status.code(), Some(0), "{}", stderr(&out));
+    let stdout = stdout(&out);
+    let rows: Vec<Vec<&str>> = stdout.lines().map(|line| line.split(',').collect()).collect();
+    assert_eq!(rows[0].join(","), "impl,model,norm,batch_size,threads,images_per_s,ms_per_step");
+    assert_eq!(rows.len(), 1 + 4, "{stdout}");
+    for row in &rows[1..] {
+        let refused = row[2] == "bn" && row[3] == "1";
+        assert_eq!(row[5].parse::<f64>().is_ok_and(|rate| rate > 0.0), !refused, "{row:?}");
+        assert_eq!(row[6].is_empty(), refused, "{row:?}");
+    }
+}

@@ -1,5 +1,6 @@
 //! The command line: one file per command, no logic that a user of the library could want.
 
+mod bench;
 mod data;
 mod eval;
 mod exit;
@@ -42,6 +43,8 @@ enum Command {
     /// List, download and check data sets
     #[command(arg_required_else_help = true)]
     Data(data::DataArgs),
+    /// Measure training throughput
+    Bench(bench::BenchArgs),
 }
 
 /// Flags about this machine: they do not change the results.
@@ -59,10 +62,23 @@ impl Machine {
     /// Where data is looked for; sets the number of threads, so this comes before anything computes.
     fn prepare(&self) -> mbn::data::Source {
         if let Some(threads) = self.threads {
-            // candle and its matrix products read this variable; the thread pool is not yet started.
-            std::env::set_var("RAYON_NUM_THREADS", threads.to_string());
+            use_threads(threads);
         }
         mbn::data::Source::with_data_dir(self.data_dir.clone())
+    }
+}
+
+/// Sets the number of threads, before anything computes.
+fn use_threads(threads: u16) {
+    // candle and its matrix products read this variable; the thread pool is not yet started.
+    std::env::set_var("RAYON_NUM_THREADS", threads.to_string());
+}
+
+/// A time in seconds, fractions allowed.
+fn seconds(text: &str) -> Result<f64, String> {
+    match text.parse::<f64>() {
+        Ok(seconds) if (0.0..=1e9).contains(&seconds) => Ok(seconds),
+        _ => Err("expected a number of seconds, 0 or more".into()),
     }
 }
 
@@ -76,5 +92,6 @@ pub fn main() -> ExitCode {
         Command::Train(args) => train::run(&args),
         Command::Eval(args) => eval::run(&args),
         Command::Data(args) => data::run(&args),
+        Command::Bench(args) => bench::run(&args),
     })
 }

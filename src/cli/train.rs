@@ -40,7 +40,7 @@ pub struct TrainArgs {
     #[arg(long, help_heading = "Output")]
     fresh: bool,
     /// Seconds between checkpoints inside an epoch; there is one after every epoch, too
-    #[arg(long, value_name = "SECONDS", default_value_t = 60.0, value_parser = seconds, help_heading = "Output")]
+    #[arg(long, value_name = "SECONDS", default_value_t = 60.0, value_parser = super::seconds, help_heading = "Output")]
     checkpoint_every: f64,
     /// Print the resolved configuration and stop
     #[arg(long, help_heading = "Output")]
@@ -108,12 +108,4 @@ fn report(dir: &Path, summary: &Summary, json: bool) -> anyhow::Result<End> {
         ));
     }
     Ok(End::Diverged)
-}
-
-/// A time in seconds, fractions allowed.
-fn seconds(text: &str) -> Result<f64, String> {
-    match text.parse::<f64>() {
-        Ok(seconds) if (0.0..=1e9).contains(&seconds) => Ok(seconds),
-        _ => Err("expected a number of seconds, 0 or more".into()),
-    }
 }

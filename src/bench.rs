@@ -1,0 +1,92 @@
+//! Training throughput: whole steps on a fixed random batch, as the PyTorch script `scripts/torch_baseline.py` takes them.
+
+use std::time::{Duration, Instant};
+
+use candle_core::{Device, Tensor};
+
+use crate::config::{Config, LrScaling};
+use crate::data::Batch;
+use crate::model::{Store, Task};
+use crate::norm::is_undefined;
+use crate::rng;
+use crate::train::Trainer;
+use crate::{Error, Result};
+
+/// What is measured: one network, one normalizer, one batch size.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Cell {
+    /// Network.
+    pub model: String,
+    /// `bn`, `mbn`, `gn`, ...; `-df` behind it adds Double-Forward.
+    pub norm: String,
+    /// Pictures per step.
+    pub batch_size: usize,
+}
+
+impl Cell {
+    /// The settings of the step: SGD with momentum 0.9 and weight decay 1e-4; MBN of size 8 without decay.
+    fn config(&self) -> Result<Config> {
+        let (norm, double_forward) = match self.norm.strip_suffix("-df") {
+            Some(norm) => (norm, true),
+            None => (self.norm.as_str(), false),
+        };
+        let mut config = Config {
+            dataset: self.pictures().into(),
+            model: self.model.clone(),
+            norm: norm.into(),
+            double_forward,
+            batch_size: self.batch_size,
+            lr: 0.01,
+            lr_scaling: LrScaling::None,
+            ..Config::default()
+        };
+        if norm == "mbn" {
+            config.norm_params = toml::toml! { size = 8 decay = 1.0 };
+        }
+        config.resolve()
+    }
+
+    /// The data set whose pictures have the size the network is meant for; none of them are used.
+    fn pictures(&self) -> &'static str {
+        match self.model.as_str() {
+            "lenet" | "mlp" => "digits",
+            _ => "shapes",
+        }
+    }
+
+    /// Steps per second over at least `time`, after three that do not count; none where the normalizer refuses the
+    /// batch (one value per channel).
+    ///
+    /// # Errors
+    /// An unknown network or normalizer, or a device that cannot be used.
+    pub fn steps_per_second(&self, device: &Device, time: Duration) -> Result<Option<f64>> {
+        let config = self.config()?;
+        let kind = crate::data::find(&config.dataset)?;
+        let task = Task { shape: kind.shape, classes: kind.classes };
+        let mut trainer = Trainer::new(&config, task, Store::fresh(0), device, 1)?;
+        let batch = random_batch(task, self.batch_size, device)?;
+        for _ in 0..3 {
+            match trainer.step(&batch, &mut |_| {}) {
+                Err(Error::Tensor(error)) if is_undefined(&error) => return Ok(None),
+                report => report?,
+            };
+        }
+        device.synchronize()?;
+        let (begun, mut steps) = (Instant::now(), 0);
+        while begun.elapsed() < time {
+            trainer.step(&batch, &mut |_| {})?;
+            steps += 1;
+        }
+        device.synchronize()?;
+        Ok(Some(f64::from(steps) / begun.elapsed().as_secs_f64()))
+    }
+}
+
+/// Normal pictures and uniform labels, the same ones every time.
+fn random_batch(task: Task, size: usize, device: &Device) -> Result<Batch> {
+    let mut stream = rng::stream(0, "bench");
+    let [c, h, w] = task.shape;
+    let x: Vec<f32> = (0..size * c * h * w).map(|_| stream.normal() as f32).collect();
+    let y: Vec<u32> = (0..size).map(|_| stream.below(task.classes) as u32).collect();
+    Ok(Batch { x: Tensor::from_vec(x, (size, c, h, w), device)?, y: Tensor::from_vec(y, size, device)? })
+}
