@@ -6,6 +6,7 @@ pub mod config;
 pub mod data;
 mod error;
 mod guarded;
+mod lookup;
 pub mod model;
 pub mod norm;
 pub mod ops;

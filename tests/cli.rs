@@ -1,5 +1,7 @@
 //! What users do at the command line, and what they read when it was wrong.
 
+#[cfg(unix)]
+use std::io::{BufRead, BufReader, Read};
 use std::path::Path;
 use std::process::{Command, Output, Stdio};
 
@@ -180,7 +182,7 @@ fn data_sets_are_listed_and_checked() {
 
 /// A small run: seconds, not minutes.
 fn small_run(out: &Path, more: &[&str]) -> Command {
-    let size = ["--epochs", "2", "--batch-size", "8", "--set", "train_limit=64", "--set", "test_limit=40"];
+    let size = ["--set", "epochs=2", "--batch-size", "8", "--set", "train_limit=64", "--set", "test_limit=40"];
     let place = ["--model", "mlp", "--out", out.to_str().unwrap()];
     command(&[&["train"], &size[..], &place, more].concat())
 }
@@ -217,6 +219,26 @@ fn a_diverged_run_is_exit_code_1_and_says_where() {
     let output = small_run(dir.path(), &["--norm", "none", "--lr", "1e30"]).output().unwrap();
     assert_eq!(output.status.code(), Some(1), "{}", stderr(&output));
     assert!(stderr(&output).contains("diverged at step"), "{}", stderr(&output));
+}
+
+#[cfg(unix)]
+#[test]
+fn the_first_interrupt_saves_and_says_how_to_go_on() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut child = small_run(dir.path(), &["--epochs", "1000000"]).stderr(Stdio::piped()).spawn().unwrap();
+    let mut messages = BufReader::new(child.stderr.take().unwrap());
+    let mut line = String::new();
+    while !line.contains("epoch 1/") {
+        line.clear();
+        assert!(messages.read_line(&mut line).unwrap() > 0, "the run ended by itself");
+    }
+    assert!(Command::new("kill").args(["-INT", &child.id().to_string()]).status().unwrap().success());
+    let mut rest = String::new();
+    messages.read_to_string(&mut rest).unwrap();
+    assert_eq!(child.wait().unwrap().code(), Some(130), "{rest}");
+    assert!(rest.contains("interrupted after step") && rest.contains("same command continues"), "{rest}");
+    let run = std::fs::read_dir(dir.path()).unwrap().next().unwrap().unwrap().path();
+    assert!(run.join("last.safetensors").is_file() && !run.join("summary.json").exists());
 }
 
 #[test]

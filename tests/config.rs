@@ -47,6 +47,7 @@ fn mistakes_are_named_with_their_place_and_the_closest_spelling() {
     refused("batch_size = -1\n", &["x.toml:1", "`batch_size`", "expected a whole number"]);
     refused("schedule = \"cosin\"\n", &["x.toml:1", "cosin", "did you mean `cosine`?"]);
     refused("seed = 1\n[mbn]\ndecay = 0.5\nsise = 4\n", &["x.toml:4", "mbn.sise", "did you mean `size`?"]);
+    refused("seed = 1\nmbn.sise = 4\n", &["x.toml:2", "mbn.sise"]);
     refused("[mnb]\nsize = 4\n", &["x.toml:1", "mnb", "did you mean `mbn`?"]);
     refused("size = 4\n", &["x.toml:1", "mbn.size"]);
     refused("seed = 1\nseed = 2\n", &["x.toml:2", "duplicate"]);

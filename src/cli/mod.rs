@@ -27,7 +27,7 @@ const TEMPLATE: &str = "{about-with-newline}\n{before-help}{usage-heading} {usag
 
 const EXAMPLES: &str = "\
 Examples:
-  mbn train                                                 digits, lenet, mbn: needs no data and no network
+  mbn train                                   digits, lenet, mbn: needs no files
   mbn train --norm mbn --double-forward --batch-size 2
   mbn train --dataset mnist --data-dir ./data --norm bn --batch-size 64
   mbn eval results/runs/RUN --stats precise

@@ -84,19 +84,16 @@ impl Progress {
 impl Watcher for Progress {
     fn start(&mut self, plan: &Plan) {
         (self.epochs, self.steps_per_epoch) = (plan.epochs, plan.steps_per_epoch);
-        self.line(&opening(plan));
         if let Some(bar) = &self.bar {
             bar.set_length((plan.epochs * plan.steps_per_epoch) as u64);
             bar.set_position((plan.epoch * plan.steps_per_epoch + plan.batch) as u64);
             bar.reset_eta();
         }
+        self.line(&opening(plan));
         (self.running, self.last_line) = (Running::new(), Instant::now());
     }
 
     fn step(&mut self, epoch: usize, batch: usize, report: &StepReport) {
-        if batch == 1 {
-            self.running = Running::new();
-        }
         self.running.add(report);
         match &self.bar {
             Some(bar) => {
@@ -115,7 +112,7 @@ impl Watcher for Progress {
 
     fn epoch(&mut self, epoch: usize, rows: &[MetricRow]) {
         self.line(&closing(epoch, self.epochs, rows));
-        self.last_line = Instant::now();
+        (self.running, self.last_line) = (Running::new(), Instant::now());
     }
 
     fn message(&mut self, text: &str) {
@@ -124,7 +121,7 @@ impl Watcher for Progress {
 }
 
 fn style(colours: bool) -> ProgressStyle {
-    let bar = if colours { "{bar:24.cyan/dim}" } else { "{bar:24}" };
+    let bar = if colours { "{wide_bar:.cyan/dim}" } else { "{wide_bar}" };
     ProgressStyle::with_template(&format!("{{prefix}} {bar} {{msg}}  {{eta}} left"))
         .unwrap_or_else(|_| ProgressStyle::default_bar())
 }

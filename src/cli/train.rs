@@ -68,7 +68,6 @@ pub fn run(args: &TrainArgs) -> anyhow::Result<End> {
         must_resume: args.resume,
         checkpoint_every: Duration::from_secs_f64(args.checkpoint_every),
         stop: Some(interrupt::install()?),
-        ..Options::default()
     };
     let mut progress = Progress::new(args.quiet);
     let outcome = run::run(&config, &options, &mut progress);

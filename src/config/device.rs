@@ -30,7 +30,7 @@ impl FromStr for DeviceName {
 }
 
 fn unknown(text: &str) -> Error {
-    let near = super::closest(text, &["cpu", "cuda", "metal"]);
+    let near = crate::lookup::closest(text, &["cpu", "cuda", "metal"]);
     Error::config(format!("unknown device `{text}`{near}; known: cpu, cuda, cuda:N (N = 0, 1, ...), metal"))
 }
 

@@ -1,13 +1,13 @@
 //! Layers of settings: defaults, then a file, then `--set`, then flags; each value remembers where it was written.
 
-use std::collections::BTreeMap;
 use std::path::Path;
 
-use toml::de::{DeTable, DeValue};
 use toml::{Table, Value};
 
+use super::keys::check;
 use super::messages::in_plain_words;
-use super::{closest, Config};
+use super::text::{key_lines, line_of, parse_value};
+use super::Config;
 use crate::norm::{self, NORMS};
 use crate::{Error, Result};
 
@@ -123,7 +123,7 @@ impl Layers {
     pub fn build(&self) -> Result<Config> {
         let mut merged = Table::new();
         for entry in self.0.iter().filter(|entry| entry.section.is_none()) {
-            check(entry)?;
+            check(&entry.key, &entry.value).map_err(|why| entry.error(why))?;
             merged.insert(entry.key.clone(), entry.value.clone());
         }
         let mut config: Config = merged.try_into().map_err(|e: toml::de::Error| Error::config(e.message()))?;
@@ -155,8 +155,10 @@ impl Layers {
                 return Err(entry.error(format_args!("`{}.{}`: {}", kind.name, entry.key, norm_words(kind, &alone))));
             }
         }
-        Err(entries().last().map_or(together.to_string(), |entry| format!("{}: {together}", entry.origin)))
-            .map_err(Error::config)
+        Err(match entries().next_back() {
+            Some(entry) => entry.error(together),
+            None => together,
+        })
     }
 }
 
@@ -165,68 +167,4 @@ fn norm_words(kind: &norm::Kind, error: &Error) -> String {
     let text = error.to_string();
     let text = text.strip_prefix(&format!("[{}]", kind.name)).unwrap_or(&text);
     in_plain_words(text.lines().next().unwrap_or_default())
-}
-
-/// One of the run's own settings: its key must exist, its value have the right type.
-fn check(entry: &Entry) -> Result<()> {
-    let key = entry.key.as_str();
-    let keys = known_keys();
-    if keys.iter().any(|known| known == key) {
-        return match entry.table().try_into::<Config>() {
-            Ok(_) => Ok(()),
-            Err(e) => Err(entry.error(format_args!("`{key}`: {}", in_plain_words(e.message())))),
-        };
-    }
-    let norms: Vec<&str> = NORMS.iter().map(|kind| kind.name).collect();
-    if norms.contains(&key) {
-        return Err(entry.error(format_args!("`{key}` is a table of parameters; write `{key}.PARAMETER`, or [{key}]")));
-    }
-    if entry.value.is_table() {
-        let near = closest(key, &norms);
-        return Err(entry.error(format_args!("unknown section `{key}`{near}\nhint: sections are {}", norms.join(", "))));
-    }
-    let owner = NORMS.iter().find(|kind| kind.resolve(&Table::new()).is_ok_and(|params| params.contains_key(key)));
-    let near = match owner {
-        Some(kind) => format!("; a normalizer's parameter is written `{}.{key}`", kind.name),
-        None => closest(key, &keys.iter().map(String::as_str).collect::<Vec<_>>()),
-    };
-    Err(entry.error(format_args!("unknown key `{key}`{near}\nhint: keys are {}", keys.join(", "))))
-}
-
-/// The keys of [`Config`], as its own serialisation spells them.
-fn known_keys() -> Vec<String> {
-    // An option that is absent is not written: `augment` is given a value to be listed.
-    let full = Config { augment: Some(true), ..Config::default() };
-    Table::try_from(full).map(|table| table.into_iter().map(|(key, _)| key).collect()).unwrap_or_default()
-}
-
-fn parse_value(text: &str) -> std::result::Result<Value, String> {
-    let is_word = !text.is_empty() && text.chars().all(|c| c.is_alphanumeric() || "-_.:/+".contains(c));
-    match format!("value = {text}").parse::<Table>() {
-        Ok(mut table) if table.len() == 1 => table.remove("value").ok_or_else(|| "a value is missing".into()),
-        _ if is_word => Ok(Value::String(text.into())),
-        _ if text.is_empty() => Err("the value is missing; an empty string is written \"\"".into()),
-        Ok(_) => Err("expected a single value".into()),
-        Err(e) => Err(format!("{}; text with spaces or signs needs quotes", e.message())),
-    }
-}
-
-/// The line, from 1, of each top-level key and of each key one table down (`mbn.size`).
-fn key_lines(text: &str) -> BTreeMap<String, usize> {
-    let mut lines = BTreeMap::new();
-    let Ok(document) = DeTable::parse(text) else { return lines };
-    for (key, value) in document.get_ref() {
-        lines.insert(key.get_ref().to_string(), line_of(text, key.span().start));
-        if let DeValue::Table(inner) = value.get_ref() {
-            for param in inner.keys() {
-                let path = format!("{}.{}", key.get_ref(), param.get_ref());
-                lines.insert(path, line_of(text, param.span().start));
-            }
-        }
-    }
-    lines
-}
-
-fn line_of(text: &str, offset: usize) -> usize {
-    1 + text.bytes().take(offset).filter(|byte| *byte == b'\n').count()
 }

@@ -23,7 +23,7 @@ pub(super) fn in_plain_words(message: &str) -> String {
 fn suggestion(what: &str, accepted: &str) -> String {
     let wanted = what.split('`').nth(1).unwrap_or_default();
     let names: Vec<&str> = accepted.split('`').skip(1).step_by(2).collect();
-    super::closest(wanted, &names)
+    crate::lookup::closest(wanted, &names)
 }
 
 #[cfg(test)]

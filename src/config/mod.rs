@@ -1,16 +1,14 @@
 //! Everything that determines a run, its layers (defaults, file, `--set`, flags), its checks and its name.
 
 mod device;
+mod keys;
 mod layers;
-mod lookup;
 mod messages;
 mod resolve;
 mod schema;
+mod text;
 mod validate;
 
 pub use device::DeviceName;
 pub use layers::Layers;
-pub use lookup::lookup;
 pub use schema::{Config, LrScaling, ScheduleKind};
-
-pub(crate) use lookup::closest;

@@ -68,5 +68,5 @@ pub static DATASETS: &[Kind] =
 /// # Errors
 /// An unknown name: the message lists the known ones and the closest.
 pub fn find(name: &str) -> Result<&'static Kind> {
-    crate::config::lookup("data set", name, DATASETS, |k| k.name)
+    crate::lookup::lookup("data set", name, DATASETS, |k| k.name)
 }

@@ -85,7 +85,7 @@ impl Source {
             kind.name,
             format!(
                 "not found. Looked in {} for {}; {hub}. Pass the folder that holds it with --data-dir (or MBN_DATA_DIR), \
-                 or download it once with `mbn data fetch {}`",
+                 or download it once with `mbn data fetch {}` (feature `hub`)",
                 folders.join(" and "),
                 files.markers.join(", "),
                 kind.name

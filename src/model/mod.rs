@@ -78,7 +78,7 @@ fn find(name: &str) -> Result<(&'static Family, usize)> {
         _ => {
             let names: Vec<&str> = MODELS.iter().map(|family| family.name.trim_end_matches('D')).collect();
             let known: Vec<&str> = MODELS.iter().map(|family| family.name).collect();
-            let hint = crate::config::closest(stem, &names);
+            let hint = crate::lookup::closest(stem, &names);
             Err(Error::config(format!("unknown model `{name}`{hint}; known: {}", known.join(", "))))
         }
     }

@@ -87,7 +87,7 @@ impl std::fmt::Debug for Kind {
 /// # Errors
 /// An unknown name: the message lists the known ones and the closest.
 pub fn find(name: &str) -> Result<&'static Kind> {
-    crate::config::lookup("normalizer", name, NORMS, |k| k.name)
+    crate::lookup::lookup("normalizer", name, NORMS, |k| k.name)
 }
 
 /// A normalizer with its parameters: what a network is built with.

@@ -49,7 +49,7 @@ fn create_beside(path: &Path) -> io::Result<(PathBuf, File)> {
     }
 }
 
-/// Removes what processes killed inside [`write`] left in `dir`. Call it where no other process is writing there.
+/// Removes what processes killed inside [`write()`] left in `dir`. Call it where no other process is writing there.
 ///
 /// # Errors
 /// The folder cannot be read, or a leftover not be removed.

@@ -8,7 +8,7 @@ use super::read_rows;
 use crate::Result;
 
 /// One row of `metrics.csv`; the fields are its columns.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct MetricRow {
     /// The run's name.
     pub run: String,

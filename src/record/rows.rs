@@ -10,22 +10,27 @@ use serde::Serialize;
 use super::atomic;
 use crate::{Error, Result};
 
-/// Replaces the file at `path` by `rows` under their header. Without rows there is no header to write and the file is
-/// left as it is.
+/// Replaces the file at `path` by `rows` under their header, which stands there without rows, too.
 ///
 /// # Errors
 /// The operating system refused.
-pub fn write_rows<T: Serialize>(path: &Path, rows: &[T]) -> Result<()> {
+pub fn write_rows<T: Serialize + Default>(path: &Path, rows: &[T]) -> Result<()> {
+    // The writer takes the header off a row, so without rows it needs one to take it off.
+    let stand_in = [T::default()];
+    let mut bytes = csv_bytes(if rows.is_empty() { &stand_in } else { rows })
+        .map_err(|reason| Error::io(path)(std::io::Error::other(reason)))?;
     if rows.is_empty() {
-        return Ok(());
+        bytes.truncate(bytes.iter().position(|byte| *byte == b'\n').map_or(0, |end| end + 1));
     }
-    let unwritable = |error: String| Error::io(path)(std::io::Error::other(error));
+    atomic::write(path, &bytes)
+}
+
+fn csv_bytes<T: Serialize>(rows: &[T]) -> std::result::Result<Vec<u8>, String> {
     let mut writer = csv::Writer::from_writer(Vec::new());
     for row in rows {
-        writer.serialize(row).map_err(|e| unwritable(e.to_string()))?;
+        writer.serialize(row).map_err(|e| e.to_string())?;
     }
-    let bytes = writer.into_inner().map_err(|e| unwritable(e.to_string()))?;
-    atomic::write(path, &bytes)
+    writer.into_inner().map_err(|e| e.to_string())
 }
 
 /// The rows of the file at `path` that `keep` accepts; none where there is no file.

@@ -89,7 +89,7 @@ pub struct Summary {
     pub threads: usize,
     /// Version of this package.
     pub version: String,
-    /// Commit it was built from, where `MBN_COMMIT` was set for the build.
+    /// Commit it was built from, where that was a checkout.
     pub commit: Option<String>,
     /// The resolved configuration.
     pub config: Table,

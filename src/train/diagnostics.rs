@@ -12,7 +12,7 @@ use crate::Result;
 
 /// One layer at one step. Divergences are symmetric, KL(p,q) + KL(q,p) of two Gaussians in nats, averaged over the
 /// channels.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct ShiftRow {
     /// Epoch, from 1.
     pub epoch: usize,

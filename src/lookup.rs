@@ -6,7 +6,12 @@ use crate::{Error, Result};
 ///
 /// # Errors
 /// No such entry: the message gives the closest spelling and every known name.
-pub fn lookup<T>(what: &str, wanted: &str, table: &'static [T], name: fn(&T) -> &'static str) -> Result<&'static T> {
+pub(crate) fn lookup<T>(
+    what: &str,
+    wanted: &str,
+    table: &'static [T],
+    name: fn(&T) -> &'static str,
+) -> Result<&'static T> {
     let plain = wanted.trim().to_lowercase().replace('_', "-");
     if let Some(found) = table.iter().find(|entry| name(entry) == plain) {
         return Ok(found);

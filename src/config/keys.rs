@@ -1,0 +1,44 @@
+//! The keys a configuration knows, and what is said about others.
+
+use toml::{Table, Value};
+
+use super::messages::in_plain_words;
+use super::Config;
+use crate::lookup::closest;
+use crate::norm::NORMS;
+
+/// Whether `key` is one of the run's own settings and `value` has its type.
+///
+/// # Errors
+/// What is wrong, what is accepted, and the closest spelling.
+pub(super) fn check(key: &str, value: &Value) -> Result<(), String> {
+    let keys = known_keys();
+    if keys.iter().any(|known| known == key) {
+        let alone = Table::from_iter([(key.to_string(), value.clone())]);
+        return match alone.try_into::<Config>() {
+            Ok(_) => Ok(()),
+            Err(e) => Err(format!("`{key}`: {}", in_plain_words(e.message()))),
+        };
+    }
+    let norms: Vec<&str> = NORMS.iter().map(|kind| kind.name).collect();
+    if norms.contains(&key) {
+        return Err(format!("`{key}` is a table of parameters; write `{key}.PARAMETER`, or [{key}]"));
+    }
+    if value.is_table() {
+        let near = closest(key, &norms);
+        return Err(format!("unknown section `{key}`{near}\nhint: sections are {}", norms.join(", ")));
+    }
+    let owner = NORMS.iter().find(|kind| kind.resolve(&Table::new()).is_ok_and(|params| params.contains_key(key)));
+    let near = match owner {
+        Some(kind) => format!("; a normalizer's parameter is written `{}.{key}`", kind.name),
+        None => closest(key, &keys.iter().map(String::as_str).collect::<Vec<_>>()),
+    };
+    Err(format!("unknown key `{key}`{near}\nhint: keys are {}", keys.join(", ")))
+}
+
+/// The keys of [`Config`], as its own serialisation spells them.
+fn known_keys() -> Vec<String> {
+    // An option that is absent is not written: `augment` is given a value to be listed.
+    let full = Config { augment: Some(true), ..Config::default() };
+    Table::try_from(full).map(|table| table.into_iter().map(|(key, _)| key).collect()).unwrap_or_default()
+}
