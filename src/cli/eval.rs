@@ -117,6 +117,11 @@ pub fn run(args: &EvalArgs) -> anyhow::Result<End> {
 fn overrides(args: &EvalArgs) -> Result<Table, mbn::Error> {
     let mut table = given(&args.overrides)?;
     if let Some(size) = args.batch_size.map(i64::from) {
+        if !matches!(args.stats, Some(StatsArg::Batch)) {
+            return Err(mbn::Error::config(
+                "--batch-size changes the result of --stats batch only; give both, or neither",
+            ));
+        }
         table.insert("batch_size".into(), size.into());
         table.insert("norm_batch_size".into(), size.into());
     }

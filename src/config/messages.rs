@@ -15,7 +15,7 @@ pub(super) fn in_plain_words(message: &str) -> String {
     let near = if what.starts_with("unknown") { suggestion(&what, expected) } else { String::new() };
     match expected {
         "" => what,
-        expected => format!("{}{near}; expected {expected}", what.trim_end_matches([',', ' '])),
+        expected => format!("{}{near}; expected {expected}", what.trim_end_matches([',', ':', ' '])),
     }
 }
 
@@ -40,6 +40,7 @@ mod tests {
             in_plain_words("unknown field `sise`, expected one of `size`, `decay`\n"),
             "unknown field `sise` (did you mean `size`?); expected one of `size`, `decay`"
         );
+        assert_eq!(in_plain_words("decay = 2: expected 0 to 1"), "decay = 2; expected 0 to 1");
         assert_eq!(in_plain_words("size must be positive"), "size must be positive");
     }
 }

@@ -4,8 +4,8 @@ use super::{Config, DeviceName, ScheduleKind};
 use crate::norm::NormSpec;
 use crate::{data, model, Error, Result};
 
-/// Larger batches than this are taken for a slip of the finger.
-const LARGEST_BATCH: usize = 1 << 20;
+/// Larger batches, and more epochs, than this are taken for a slip of the finger.
+const LARGEST: usize = 1 << 20;
 
 impl Config {
     /// Whether the settings make sense together.
@@ -36,7 +36,7 @@ impl Config {
 
     fn check_sizes(&self) -> Result<()> {
         let (batch, micro) = (self.batch_size, self.norm_batch_size);
-        ensure((1..=LARGEST_BATCH).contains(&batch), || format!("batch_size = {batch}: must be 1 to {LARGEST_BATCH}"))?;
+        ensure((1..=LARGEST).contains(&batch), || format!("batch_size = {batch}: must be 1 to {LARGEST}"))?;
         ensure(micro <= batch, || {
             format!(
                 "norm_batch_size = {micro} is more than batch_size = {batch}: statistics are taken over parts of a \
@@ -46,7 +46,7 @@ impl Config {
         ensure(micro == 0 || batch.is_multiple_of(micro), || {
             format!("norm_batch_size = {micro} does not divide batch_size = {batch}; use one of {}", divisors(batch))
         })?;
-        ensure(self.epochs >= 1, || "epochs = 0: at least 1 is needed".into())?;
+        ensure((1..=LARGEST).contains(&self.epochs), || format!("epochs = {}: must be 1 to {LARGEST}", self.epochs))?;
         ensure(self.diagnostics_every >= 1, || "diagnostics_every = 0: at least 1 step is needed".into())?;
         ensure(i64::try_from(self.seed).is_ok(), || format!("seed = {}: must be 0 to {}", self.seed, i64::MAX))?;
         ensure((0.0..1.0).contains(&self.val_fraction), || {

@@ -55,7 +55,12 @@ pub static MODELS: &[Family] = &[
         has: |d| d >= 8 && d % 6 == 2 && d <= 1202,
         build: resnet::build,
     },
-    Family { name: "vggD", about: "VGG in its CIFAR form: vgg11, vgg16", has: |d| vgg::has(d), build: vgg::build },
+    Family {
+        name: "vggD",
+        about: "VGG in its CIFAR form: vgg11, vgg13, vgg16, vgg19",
+        has: |d| vgg::has(d),
+        build: vgg::build,
+    },
 ];
 
 /// The family and depth that `name` means.

@@ -1,6 +1,6 @@
 //! Where a network's tensors live: created from the seed, or taken from a checkpoint.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex, MutexGuard};
 
 use candle_core::{bail, DType, Device, Result, Shape, Tensor, Var};
@@ -24,6 +24,9 @@ pub struct Store {
 
 /// Last components of names that a checkpoint made elsewhere lacks: only training and `--stats ema` need them.
 const TRAINING_ONLY: &[&str] = &["memory_mean", "memory_var", "ema_mean", "ema_var"];
+
+/// Last component of the name of PyTorch's count of batches, which no normalizer here needs.
+const PYTORCH_ONLY: &str = "num_batches_tracked";
 
 impl Store {
     /// Tensors drawn from `seed`.
@@ -52,6 +55,16 @@ impl Store {
         self.given.contains_key(name)
     }
 
+    /// The first tensor of the checkpoint, by name, that the network built from it has no place for; those that only
+    /// training needs aside, since another normalizer may do without them.
+    pub fn unused(&self) -> Option<String> {
+        let vars = self.lock();
+        let used: HashSet<&str> = vars.iter().map(|(name, _)| name.as_str()).collect();
+        let needless = |name: &str| TRAINING_ONLY.contains(&name) || name == PYTORCH_ONLY;
+        let unused = |name: &&String| !used.contains(name.as_str()) && !needless(last_component(name));
+        self.given.keys().filter(unused).min().cloned()
+    }
+
     fn lock(&self) -> MutexGuard<'_, Vec<(String, Var)>> {
         self.vars.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
     }
@@ -63,13 +76,16 @@ impl Store {
             }
             return Var::from_tensor(&tensor.to_dtype(dtype)?.to_device(device)?.detach());
         }
-        let last = name.rsplit('.').next().unwrap_or(name);
-        if self.strict && !TRAINING_ONLY.contains(&last) {
+        if self.strict && !TRAINING_ONLY.contains(&last_component(name)) {
             bail!("tensor `{name}` {shape:?} is missing");
         }
         let values = draw(&mut rng::stream(self.seed, &format!("init/{name}")), shape, init);
         Var::from_tensor(&Tensor::from_vec(values, shape, device)?.to_dtype(dtype)?)
     }
+}
+
+fn last_component(name: &str) -> &str {
+    name.rsplit('.').next().unwrap_or(name)
 }
 
 /// Values of candle-nn's distributions.

@@ -11,5 +11,5 @@ mod summary;
 
 pub use metrics::{read_metrics, MetricRow};
 pub use rows::{read_rows, write_rows};
-pub use run_dir::RunDir;
+pub use run_dir::{RunDir, LAST};
 pub use summary::{peak_memory_mib, read_finished, Diverged, Final, Status, Summary};

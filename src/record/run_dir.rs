@@ -7,16 +7,12 @@ use std::path::{Path, PathBuf};
 use super::{atomic, log};
 use crate::{Error, Result};
 
+/// Name of the newest checkpoint in a run's folder.
+pub const LAST: &str = "last.safetensors";
+
 /// The files of a run, all that [`RunDir::clear`] removes.
-const FILES: [&str; 7] = [
-    "config.toml",
-    "metrics.csv",
-    "diagnostics.csv",
-    "summary.json",
-    "last.safetensors",
-    "best.safetensors",
-    "log.txt",
-];
+const FILES: [&str; 7] =
+    ["config.toml", "metrics.csv", "diagnostics.csv", "summary.json", LAST, "best.safetensors", "log.txt"];
 
 /// Held while a process writes to the folder; the lock is the system's, so it ends with the process, however it ends.
 const LOCK: &str = ".lock";
@@ -68,7 +64,7 @@ impl RunDir {
 
     /// `last.safetensors`: the newest checkpoint.
     pub fn last(&self) -> PathBuf {
-        self.path.join("last.safetensors")
+        self.path.join(LAST)
     }
 
     /// `best.safetensors`: the checkpoint that did best on the validation split.

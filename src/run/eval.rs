@@ -13,6 +13,7 @@ use crate::config::{Config, Layers};
 use crate::data::Source;
 use crate::model::{Network, Store};
 use crate::norm::{Moments, NormSpec, Pass};
+use crate::record::{atomic, LAST};
 use crate::train::{self, precise, Checkpoint, Part, Score};
 use crate::{Error, Result};
 
@@ -111,6 +112,13 @@ pub fn evaluate_checkpoint(request: &EvalRequest) -> Result<EvalReport> {
     let store = Store::from_tensors(checkpoint.tensors);
     let network = Network::new(&config.model, session.task(), &spec, store, DType::F32, &session.device)
         .map_err(|error| Error::checkpoint(&path, error.to_string()))?;
+    if let Some(name) = network.store().unused() {
+        let why = format!(
+            "tensor `{name}` has no place in {} with {}: another network's checkpoint",
+            config.model, config.norm
+        );
+        return Err(Error::checkpoint(&path, why));
+    }
     let (part, split) = match request.split {
         SplitName::Test => (session.test(), "test"),
         SplitName::Val => (session.val(), "val"),
@@ -133,12 +141,18 @@ pub fn evaluate_checkpoint(request: &EvalRequest) -> Result<EvalReport> {
 
 /// `last.safetensors` of a run folder, or the file itself.
 fn checkpoint_path(path: &Path) -> Result<PathBuf> {
-    let file = if path.is_dir() { path.join("last.safetensors") } else { path.to_path_buf() };
-    match file.is_file() {
-        true => Ok(file),
-        false if path.is_dir() => Err(Error::checkpoint(path, "no last.safetensors here: not a run folder")),
-        false => Err(Error::checkpoint(path, "no such run folder or checkpoint")),
+    let file = if path.is_dir() { path.join(LAST) } else { path.to_path_buf() };
+    if file.is_file() {
+        return Ok(file);
     }
+    let why = match path.is_dir() {
+        true if path.join("config.toml").is_file() => {
+            "no last.safetensors yet: the run diverged or ended before its first"
+        }
+        true => "no last.safetensors here: not a run folder",
+        false => "no such run folder or checkpoint",
+    };
+    Err(Error::checkpoint(path, why))
 }
 
 /// The configuration in the checkpoint's header, or the defaults for one made elsewhere, with the overrides.
@@ -205,5 +219,6 @@ fn write_dump(network: &Network, part: Part, pass: Pass, path: &Path) -> Result<
     let batch = part.batch(0, DUMPED.min(part.indices.len()))?;
     let logits = network.forward(&batch.x, pass)?;
     let tensors: HashMap<&str, Tensor> = HashMap::from([("inputs", batch.x), ("logits", logits), ("labels", batch.y)]);
-    Ok(candle_core::safetensors::save(&tensors, path)?)
+    let bytes = safetensors::serialize(&tensors, None).map_err(|e| Error::checkpoint(path, e.to_string()))?;
+    atomic::write(path, &bytes)
 }

@@ -23,6 +23,10 @@ pub fn run(config: &Config, options: &Options, watcher: &mut dyn Watcher) -> Res
             return Ok(Outcome::Done { dir: path, summary: Box::new(summary), already: true });
         }
     }
+    let last = path.join(record::LAST);
+    if options.must_resume && !last.exists() {
+        return Err(Error::checkpoint(last, "nothing to resume: there is no checkpoint yet; leave out --resume"));
+    }
     let session = Session::open(config, &options.source)?;
     let dir = RunDir::create(&path)?;
     if options.fresh {
@@ -59,11 +63,15 @@ impl<'a> Run<'a> {
         let trainer = if last.exists() {
             let (trainer, found) = resume(config, &session, &last, steps)?;
             rows = record::read_metrics(&dir.metrics(), found.epoch)?;
+            if rows.len() != found.rows {
+                let (read, epoch, written) = (rows.len(), found.epoch, found.rows);
+                let why =
+                    format!("{read} rows up to epoch {epoch}, the checkpoint counts {written}; --fresh starts over");
+                return Err(Error::data(dir.metrics(), why));
+            }
             shifts = record::read_rows(&dir.diagnostics(), |row: &ShiftRow| row.step <= found.step)?;
             position = found;
             trainer
-        } else if options.must_resume {
-            return Err(Error::checkpoint(last, "nothing to resume: there is no checkpoint yet; leave out --resume"));
         } else {
             Trainer::new(config, session.task(), Store::fresh(config.seed), &session.device, steps)?
         };
@@ -236,7 +244,8 @@ impl<'a> Run<'a> {
             self.checkpoint(None)?.save(&self.dir.best())?;
         }
         let Position { epoch, step, seconds, best, .. } = self.position;
-        self.position = Position { epoch: epoch + 1, step, seconds, best, ..Position::default() };
+        self.position =
+            Position { epoch: epoch + 1, rows: self.rows.len(), step, seconds, best, ..Position::default() };
         self.save()
     }
 

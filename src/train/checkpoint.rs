@@ -25,6 +25,8 @@ const FORMAT: &str = "mbn-checkpoint-1";
 pub struct Position {
     /// Epochs completed.
     pub epoch: usize,
+    /// Rows of metrics recorded for those.
+    pub rows: usize,
     /// Batches done in the epoch after those.
     pub batch: usize,
     /// Updates made.
