@@ -208,6 +208,8 @@ fn a_checkpoint_of_pytorch_s_is_evaluated_and_one_of_another_network_refused() {
     let output = eval(&[file, "--model", "resnet14", "--norm", "bn", "--test-limit", "20"]);
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     assert_eq!(loss(&output), own);
+    let wider = eval(&[file, "--model", "resnet14", "--norm", "bn", "--test-limit", "20", "--set", "bn.eps=0.5"]);
+    assert_ne!(loss(&wider), own);
     // The first tensors of a deeper network are those of a shallower one.
     failed(&eval(&[file, "--model", "resnet8", "--norm", "bn"]), 1, &["layer1.1.bn1.bias", "resnet8"]);
     failed(&eval(&[file, "--model", "resnet20", "--norm", "bn"]), 1, &["layer1.2.", "missing"]);

@@ -136,3 +136,24 @@ fn candle_s_own_batch_norm_reads_the_trained_layer() {
         assert!((a - b).abs() < 1e-5 * (1.0 + b.abs()), "{a} {b}");
     }
 }
+
+#[test]
+fn a_plain_batch_norms_file_is_enough_to_infer_and_to_begin_training_from() {
+    let dir = tempfile::tempdir().unwrap();
+    let vars = VarMap::new();
+    let vb = VarBuilder::from_varmap(&vars, DType::F32, &Device::Cpu);
+    let theirs = candle_nn::batch_norm(8, 1e-5, vb.pp("bn1")).unwrap();
+    let x = Tensor::from_vec((0..32).map(|i| i as f32).collect(), (4, 8), &Device::Cpu).unwrap();
+    theirs.forward_t(&x, true).unwrap();
+    let path = saved(&vars, dir.path());
+    // SAFETY: no one changes the file while it is mapped.
+    let mapped = unsafe { VarBuilder::from_mmaped_safetensors(&[&path], DType::F32, &Device::Cpu).unwrap() };
+    let ours = memorized_batch_norm(8, MemorizedBatchNormConfig::default(), mapped.pp("bn1")).unwrap();
+    let expected = numbers(&theirs.forward_t(&x, false).unwrap());
+    for (a, b) in numbers(&ours.forward(&x, Pass::Eval).unwrap()).into_iter().zip(expected) {
+        assert!((a - b).abs() < 1e-4 * (1.0 + b.abs()), "{a} {b}");
+    }
+    // Its memory is empty: the first training batch is normalized by its own statistics.
+    let own = numbers(&ours.forward(&x, Pass::Batch).unwrap());
+    assert_eq!(own, numbers(&ours.forward(&x, Pass::Train).unwrap()));
+}

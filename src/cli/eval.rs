@@ -34,6 +34,9 @@ pub struct EvalArgs {
     /// Images whose statistics --stats batch takes together [default: as in training]
     #[arg(long, value_name = "N", help_heading = "Normalizer")]
     batch_size: Option<u32>,
+    /// One setting over the checkpoint's, where it does not say: a normalizer's parameter as gn.groups=4
+    #[arg(long, value_name = "KEY=VALUE", allow_hyphen_values = true, help_heading = "Normalizer")]
+    set: Vec<String>,
     #[command(flatten)]
     overrides: Overrides,
     #[command(flatten)]
@@ -90,6 +93,7 @@ pub fn run(args: &EvalArgs) -> anyhow::Result<End> {
     let request = EvalRequest {
         source: args.machine.prepare(),
         path: args.path.clone(),
+        settings: args.set.clone(),
         overrides: overrides(args)?,
         split: match args.split {
             SplitArg::Test => SplitName::Test,

@@ -134,9 +134,10 @@ fn opening(plan: &Plan) -> String {
         (0, 0) => String::new(),
         (epoch, batch) => format!("; resuming in epoch {} after step {batch}", epoch + 1),
     };
+    let epochs = if plan.epochs == 1 { "1 epoch".into() } else { format!("{} epochs", plan.epochs) };
     format!(
-        "{}: {train}{val} + {test} test images ({}), {} parameters, {} epochs of {} steps, rate {}{resumed}",
-        plan.run, plan.origin, plan.parameters, plan.epochs, plan.steps_per_epoch, plan.lr
+        "{}: {train}{val} + {test} test images ({}), {} parameters, {epochs} of {} steps, rate {}{resumed}",
+        plan.run, plan.origin, plan.parameters, plan.steps_per_epoch, plan.lr
     )
 }
 

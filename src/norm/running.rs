@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 use std::sync::Mutex;
 
-use candle_core::{Result, Tensor, Var};
+use candle_core::{Result, Shape, Tensor, Var};
 use candle_nn::{Init, VarBuilder};
 
 use super::{Moments, NormError};
@@ -110,7 +110,14 @@ impl RunningAverage {
 }
 
 /// A tensor of state: shared with the variable builder's variable where it keeps variables, a fresh one where it only
-/// reads (a checkpoint opened for inference).
-pub(super) fn state<S: Into<candle_core::Shape>>(shape: S, name: &str, fill: f64, vb: &VarBuilder) -> Result<Var> {
-    Var::from_tensor(&vb.get_with_hints(shape, name, Init::Const(fill))?)
+/// reads (a checkpoint opened for inference). What a plain BatchNorm's checkpoint lacks, memories and the average kept
+/// for comparison, starts empty there.
+pub(super) fn state<S: Into<Shape>>(shape: S, name: &str, fill: f64, vb: &VarBuilder) -> Result<Var> {
+    let shape = shape.into();
+    match vb.get_with_hints(shape.clone(), name, Init::Const(fill)) {
+        Err(_) if !name.starts_with("running_") && !vb.contains_tensor(name) => {
+            Var::from_tensor(&Tensor::full(fill, shape, vb.device())?.to_dtype(vb.dtype())?)
+        }
+        tensor => Var::from_tensor(&tensor?),
+    }
 }

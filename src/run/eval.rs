@@ -57,7 +57,9 @@ impl Stats {
 pub struct EvalRequest {
     /// A run folder or a checkpoint file.
     pub path: PathBuf,
-    /// Settings that override the checkpoint's, or stand in where it has none (model, norm, data set, device, limits).
+    /// Settings that override the checkpoint's, or stand in where it has none, as `key=value`.
+    pub settings: Vec<String>,
+    /// Likewise, over those (model, norm, data set, device, limits).
     pub overrides: Table,
     /// Where data sets are looked for.
     pub source: Source,
@@ -103,7 +105,7 @@ const DUMPED: usize = 64;
 pub fn evaluate_checkpoint(request: &EvalRequest) -> Result<EvalReport> {
     let path = checkpoint_path(&request.path)?;
     let checkpoint = Checkpoint::load(&path, &Device::Cpu)?;
-    let config = configuration(&checkpoint, &path, &request.overrides)?;
+    let config = configuration(&checkpoint, &path, request)?;
     let session = Session::open_for_evaluation(&config, &request.source)?;
     if checkpoint.metadata.contains_key("classes") {
         check_task(&path, checkpoint.task(&path)?, session.task())?;
@@ -156,17 +158,20 @@ fn checkpoint_path(path: &Path) -> Result<PathBuf> {
 }
 
 /// The configuration in the checkpoint's header, or the defaults for one made elsewhere, with the overrides.
-fn configuration(checkpoint: &Checkpoint, path: &Path, overrides: &Table) -> Result<Config> {
-    let layers = match checkpoint.metadata.get("config") {
+fn configuration(checkpoint: &Checkpoint, path: &Path, request: &EvalRequest) -> Result<Config> {
+    let mut layers = match checkpoint.metadata.get("config") {
         Some(text) => Layers::new().text(&format!("{} (header)", path.display()), text)?,
-        None if overrides.contains_key("model") => Layers::new(),
+        None if request.overrides.contains_key("model") => Layers::new(),
         None => {
             let why =
                 "its header holds no configuration (made elsewhere?); say what it is with --model, --norm, --dataset";
             return Err(Error::checkpoint(path, why));
         }
     };
-    layers.flags(overrides.clone()).resolve()
+    for assignment in &request.settings {
+        layers = layers.set(assignment)?;
+    }
+    layers.flags(request.overrides.clone()).resolve()
 }
 
 /// The score under the wanted statistics, and their name.
