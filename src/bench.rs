@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use candle_core::{Device, Tensor};
 
-use crate::config::{Config, LrScaling};
+use crate::config::{Config, LrScaling, ScheduleKind};
 use crate::data::Batch;
 use crate::model::{Store, Task};
 use crate::norm::is_undefined;
@@ -38,6 +38,7 @@ impl Cell {
             batch_size: self.batch_size,
             lr: 0.01,
             lr_scaling: LrScaling::None,
+            schedule: ScheduleKind::Constant,
             ..Config::default()
         };
         if norm == "mbn" {

@@ -29,7 +29,7 @@ pub struct BenchArgs {
     batch_sizes: Vec<usize>,
     /// CPU threads
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..))]
-    threads: u16,
+    pub(super) threads: u16,
     /// Seconds per measurement
     #[arg(long, value_name = "SECONDS", default_value_t = 3.0, value_parser = super::seconds)]
     seconds: f64,
@@ -40,7 +40,6 @@ pub struct BenchArgs {
 
 /// Runs `mbn bench`. A row's rate is empty where the normalizer refuses the batch size.
 pub fn run(args: &BenchArgs) -> anyhow::Result<End> {
-    super::use_threads(args.threads);
     let device = open_device(&args.device)?;
     output::print("impl,model,norm,batch_size,threads,images_per_s,ms_per_step\n")?;
     for model in &args.models {

@@ -4,7 +4,7 @@ use clap::{Args, Subcommand};
 use mbn::data::{self, Kind, Report, SplitReport, DATASETS};
 
 use super::exit::End;
-use super::{output, Machine};
+use super::{output, DataDir};
 
 /// Arguments of `mbn data`.
 #[derive(Args)]
@@ -32,7 +32,7 @@ struct Named {
     /// Data set
     name: String,
     #[command(flatten)]
-    machine: Machine,
+    data_dir: DataDir,
     /// One JSON document instead of a table
     #[arg(long)]
     json: bool,
@@ -66,7 +66,7 @@ fn list(json: bool) -> anyhow::Result<()> {
 }
 
 fn fetch(named: &Named) -> anyhow::Result<()> {
-    let found = data::fetch(&named.name, &named.machine.prepare())?;
+    let found = data::fetch(&named.name, &named.data_dir.source())?;
     if named.json {
         return output::print_json(&serde_json::json!({ "name": named.name, "path": found }));
     }
@@ -77,7 +77,7 @@ fn fetch(named: &Named) -> anyhow::Result<()> {
 }
 
 fn check(named: &Named) -> anyhow::Result<()> {
-    let report = data::check(&named.name, &named.machine.prepare())?;
+    let report = data::check(&named.name, &named.data_dir.source())?;
     if named.json {
         return output::print_json(&report);
     }

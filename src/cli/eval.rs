@@ -9,7 +9,7 @@ use toml::Table;
 
 use super::exit::End;
 use super::settings::given;
-use super::{output, Machine};
+use super::{output, DataDir, Threads};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -40,7 +40,9 @@ pub struct EvalArgs {
     #[command(flatten)]
     overrides: Overrides,
     #[command(flatten)]
-    machine: Machine,
+    data_dir: DataDir,
+    #[command(flatten)]
+    pub(super) threads: Threads,
     /// One JSON document instead of a table
     #[arg(long, help_heading = "Output")]
     json: bool,
@@ -91,7 +93,7 @@ enum StatsArg {
 /// Runs `mbn eval`.
 pub fn run(args: &EvalArgs) -> anyhow::Result<End> {
     let request = EvalRequest {
-        source: args.machine.prepare(),
+        source: args.data_dir.source(),
         path: args.path.clone(),
         settings: args.set.clone(),
         overrides: overrides(args)?,

@@ -47,31 +47,38 @@ enum Command {
     Bench(bench::BenchArgs),
 }
 
-/// Flags about this machine: they do not change the results.
+/// Where data is on this machine.
 #[derive(Args)]
-struct Machine {
+struct DataDir {
     /// Folder looked at first for data, such as DIR/mnist/*.gz or DIR/cifar-10-binary.tar.gz
     #[arg(long, value_name = "DIR", env = "MBN_DATA_DIR", hide_env_values = true, help_heading = "Data")]
     data_dir: Option<std::path::PathBuf>,
+}
+
+impl DataDir {
+    fn source(&self) -> mbn::data::Source {
+        mbn::data::Source::with_data_dir(self.data_dir.clone())
+    }
+}
+
+/// How much of this machine to use; the results are the same.
+#[derive(Args)]
+struct Threads {
     /// CPU threads [default: as many as there are cores, or RAYON_NUM_THREADS]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..), help_heading = "Machine")]
     threads: Option<u16>,
 }
 
-impl Machine {
-    /// Where data is looked for; sets the number of threads, so this comes before anything computes.
-    fn prepare(&self) -> mbn::data::Source {
-        if let Some(threads) = self.threads {
-            use_threads(threads);
+impl Command {
+    /// The number of threads asked for.
+    fn threads(&self) -> Option<u16> {
+        match self {
+            Self::Train(args) => args.threads.threads,
+            Self::Eval(args) => args.threads.threads,
+            Self::Data(_) => None,
+            Self::Bench(args) => Some(args.threads),
         }
-        mbn::data::Source::with_data_dir(self.data_dir.clone())
     }
-}
-
-/// Sets the number of threads, before anything computes.
-fn use_threads(threads: u16) {
-    // candle and its matrix products read this variable; the thread pool is not yet started.
-    std::env::set_var("RAYON_NUM_THREADS", threads.to_string());
 }
 
 /// A time in seconds, fractions allowed.
@@ -88,10 +95,15 @@ pub fn main() -> ExitCode {
         Ok(cli) => cli,
         Err(error) => return exit::usage(&error),
     };
-    exit::report(match cli.command {
-        Command::Train(args) => train::run(&args),
-        Command::Eval(args) => eval::run(&args),
-        Command::Data(args) => data::run(&args),
-        Command::Bench(args) => bench::run(&args),
-    })
+    if let Some(threads) = cli.command.threads() {
+        // candle and its matrix products read this variable; the thread pool is not yet started.
+        std::env::set_var("RAYON_NUM_THREADS", threads.to_string());
+    }
+    // Inside the pool, work is shared with the other threads without waking and waiting for this one at every operation.
+    exit::report(rayon::scope(|_| match &cli.command {
+        Command::Train(args) => train::run(args),
+        Command::Eval(args) => eval::run(args),
+        Command::Data(args) => data::run(args),
+        Command::Bench(args) => bench::run(args),
+    }))
 }

@@ -129,7 +129,7 @@ struct OptimisationFlags {
     /// How the learning rate follows the batch size [default: linear]: linear, sqrt, none
     #[arg(long, value_name = "RULE")]
     lr_scaling: Option<String>,
-    /// Course of the learning rate [default: constant]: constant, multi-step (with --set 'milestones=[2, 3]'), cosine
+    /// Course of the learning rate [default: cosine]: constant, multi-step (with --set 'milestones=[2, 3]'), cosine
     #[arg(long, value_name = "NAME")]
     schedule: Option<String>,
     /// Epochs of linear warm-up [default: 0]

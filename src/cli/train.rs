@@ -10,7 +10,7 @@ use mbn::run::{self, Options, Outcome};
 use super::exit::End;
 use super::progress::Progress;
 use super::settings::Settings;
-use super::{interrupt, output, Machine};
+use super::{interrupt, output, DataDir, Threads};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -29,7 +29,9 @@ pub struct TrainArgs {
     #[command(flatten)]
     settings: Settings,
     #[command(flatten)]
-    machine: Machine,
+    data_dir: DataDir,
+    #[command(flatten)]
+    pub(super) threads: Threads,
     /// Folder of the run folders
     #[arg(long, value_name = "DIR", default_value = "results/runs", help_heading = "Output")]
     out: PathBuf,
@@ -55,7 +57,7 @@ pub struct TrainArgs {
 
 /// Runs `mbn train`.
 pub fn run(args: &TrainArgs) -> anyhow::Result<End> {
-    let source = args.machine.prepare();
+    let source = args.data_dir.source();
     let config = args.settings.resolve()?;
     if args.print_config {
         output::print(&config.to_toml()?)?;

@@ -117,7 +117,7 @@ impl Default for Config {
             lr: 0.1,
             lr_scaling: LrScaling::Linear,
             lr_batch: 128,
-            schedule: ScheduleKind::Constant,
+            schedule: ScheduleKind::Cosine,
             warmup_epochs: 0.0,
             milestones: vec![],
             lr_gamma: 0.1,
