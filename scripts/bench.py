@@ -26,10 +26,10 @@ def arguments():
 
 
 def measure(command, model, norm, batch_size, a):
-    """Images per second, or None where the program refuses the cell; both programs print the same columns."""
+    """The row of one cell, its rate empty where the program refuses it; both programs print the same columns."""
     cell = ["--models", model, "--norms", norm, "--batch-sizes", batch_size, "--threads", a.threads, "--seconds", a.seconds]
     out = subprocess.run([*command, *cell], check=True, capture_output=True, text=True).stdout
-    (row,) = csv.DictReader(out.splitlines())
+    (row,) = csv.DictReader(out.splitlines())  # the one cell asked for
     return row
 
 
