@@ -114,10 +114,6 @@ impl Watcher for Progress {
         self.line(&closing(epoch, self.epochs, rows));
         (self.running, self.last_line) = (Running::new(), Instant::now());
     }
-
-    fn message(&mut self, text: &str) {
-        self.line(text);
-    }
 }
 
 fn style(colours: bool) -> ProgressStyle {

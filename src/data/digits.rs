@@ -4,8 +4,8 @@
 //! affine map, adds stray strokes and noise. A linear model cannot undo the distortion; a small convolutional network
 //! can.
 
-use crate::data::canvas::{between, byte, generate, noise, turn};
-use crate::data::{Kind, Origin, Splits};
+use crate::data::canvas::{between, byte, noise, splits, turn};
+use crate::data::{Kind, Origin};
 use crate::rng::Stream;
 
 const SIZE: usize = 28;
@@ -75,18 +75,8 @@ pub(super) const KIND: Kind = Kind {
     mean: &[0.1900],
     std: &[0.2216],
     augment: false,
-    origin: Origin::Generated(make),
+    origin: Origin::Generated(|| splits(&KIND, draw)),
 };
-
-/// 6 000 training and 2 000 test pictures.
-fn make() -> Splits {
-    let part = |name, count| generate(name, KIND.shape, count, draw);
-    Splits {
-        train: part("digits/train", KIND.counts[0]),
-        test: part("digits/test", KIND.counts[1]),
-        origin: "generated".into(),
-    }
-}
 
 fn draw(label: usize, rng: &mut Stream) -> Vec<u8> {
     let mut sheet = [0f32; SIZE * SIZE];

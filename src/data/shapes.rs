@@ -3,8 +3,8 @@
 //! Colours, place, size and tilt are random, so only the outline tells the class: that is beyond a linear model and
 //! within reach of a small residual network.
 
-use crate::data::canvas::{between, byte, direction, generate, noise, turn};
-use crate::data::{Kind, Origin, Splits};
+use crate::data::canvas::{between, byte, direction, noise, splits, turn};
+use crate::data::{Kind, Origin};
 use crate::rng::Stream;
 
 const SIZE: usize = 32;
@@ -21,18 +21,8 @@ pub(super) const KIND: Kind = Kind {
     mean: &[0.3797, 0.3873, 0.3855],
     std: &[0.2844, 0.2852, 0.2838],
     augment: false,
-    origin: Origin::Generated(make),
+    origin: Origin::Generated(|| splits(&KIND, draw)),
 };
-
-/// 6 000 training and 2 000 test pictures.
-fn make() -> Splits {
-    let part = |name, count| generate(name, KIND.shape, count, draw);
-    Splits {
-        train: part("shapes/train", KIND.counts[0]),
-        test: part("shapes/test", KIND.counts[1]),
-        origin: "generated".into(),
-    }
-}
 
 fn draw(label: usize, rng: &mut Stream) -> Vec<u8> {
     let ground = texture(rng);

@@ -80,8 +80,6 @@ pub trait Watcher {
     fn step(&mut self, epoch: usize, batch: usize, report: &StepReport);
     /// An epoch is done and recorded.
     fn epoch(&mut self, epoch: usize, rows: &[MetricRow]);
-    /// Something worth telling.
-    fn message(&mut self, text: &str);
 }
 
 /// What a run is going to do.

@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::path::Path;
 
 use candle_core::{Device, Tensor};
-use safetensors::SafeTensors;
+use safetensors::{SafeTensors, View};
 use serde::{Deserialize, Serialize};
 
 use super::Trainer;
@@ -84,9 +84,8 @@ impl Checkpoint {
             all.insert(name, tensor.to_device(&Device::Cpu)?.contiguous()?);
         }
         let mut metadata = self.metadata.clone();
-        let bytes = safetensors::serialize(&all, Some(metadata.clone())).map_err(|e| invalid(path, e))?;
-        let parsed = SafeTensors::deserialize(&bytes).map_err(|e| invalid(path, e))?;
-        metadata.insert(CHECKSUM.to_string(), checksum(&metadata, &parsed));
+        let sum = checksum(&metadata, &all);
+        metadata.insert(CHECKSUM.to_string(), sum);
         let bytes = safetensors::serialize(&all, Some(metadata)).map_err(|e| invalid(path, e))?;
         atomic::write(path, &bytes)
     }
@@ -103,7 +102,7 @@ impl Checkpoint {
         // A file made elsewhere has neither checksum nor configuration.
         let sum = metadata.get(CHECKSUM);
         let ours = sum.is_some() || metadata.contains_key("config");
-        if ours && sum != Some(&checksum(&metadata, &parsed)) {
+        if ours && sum != Some(&checksum(&metadata, parsed.tensors())) {
             return Err(Error::checkpoint(path, "the contents do not match their checksum: the file is damaged"));
         }
         let all = candle_core::safetensors::load_buffer(&bytes, device)
@@ -140,18 +139,19 @@ impl Checkpoint {
 }
 
 /// BLAKE3 over the header's fields (itself aside) and over names, types, shapes and bytes of the tensors, sorted.
-fn checksum(metadata: &HashMap<String, String>, tensors: &SafeTensors) -> String {
-    let mut all = tensors.tensors();
-    all.sort_by(|a, b| a.0.cmp(&b.0));
+fn checksum<N: AsRef<str> + Ord, V: View>(
+    metadata: &HashMap<String, String>,
+    tensors: impl IntoIterator<Item = (N, V)>,
+) -> String {
     let mut hasher = blake3::Hasher::new();
     for (key, value) in metadata.iter().collect::<BTreeMap<_, _>>() {
         if key != CHECKSUM {
             hasher.update(format!("{key:?}={value:?}\n").as_bytes());
         }
     }
-    for (name, view) in &all {
-        hasher.update(format!("{name} {:?} {:?}\n", view.dtype(), view.shape()).as_bytes());
-        hasher.update(view.data());
+    for (name, view) in tensors.into_iter().collect::<BTreeMap<_, _>>() {
+        hasher.update(format!("{} {:?} {:?}\n", name.as_ref(), view.dtype(), view.shape()).as_bytes());
+        hasher.update(&view.data());
     }
     hasher.finalize().to_hex()[..32].to_string()
 }
