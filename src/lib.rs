@@ -41,6 +41,7 @@ pub mod config;
 pub mod data;
 mod error;
 mod guarded;
+pub mod kernel;
 mod lookup;
 pub mod model;
 pub mod norm;

@@ -1,32 +1,18 @@
 //! A perceptron: two hidden layers of 256, each linear map followed by a normalizer and ReLU.
 
-use candle_core::{Result, Tensor};
+use candle_core::Result;
 
-use super::unit::{Builder, Linear, LinearNorm};
-use super::{Forward, Task};
-use crate::norm::Pass;
+use super::unit::{Builder, Unit};
+use super::Task;
 
 const WIDTH: usize = 256;
 
-struct Mlp {
-    hidden: [LinearNorm; 2],
-    fc: Linear,
-}
-
-pub(super) fn build(_: usize, task: Task, b: Builder) -> Result<Box<dyn Forward>> {
+pub(super) fn build(_: usize, task: Task, b: Builder) -> Result<Vec<Unit>> {
     let inputs = task.shape.iter().product();
-    Ok(Box::new(Mlp {
-        hidden: [b.linear_norm("fc1", "bn1", [inputs, WIDTH])?, b.linear_norm("fc2", "bn2", [WIDTH, WIDTH])?],
-        fc: b.linear("fc3", [WIDTH, task.classes])?,
-    }))
-}
-
-impl Forward for Mlp {
-    fn forward(&self, x: &Tensor, pass: Pass) -> Result<Tensor> {
-        let mut x = x.flatten_from(1)?;
-        for layer in &self.hidden {
-            x = layer.relu(&x, pass)?;
-        }
-        self.fc.forward(&x, pass)
-    }
+    Ok(vec![
+        Unit::Flatten,
+        Unit::Linear(b.linear_norm("fc1", "bn1", [inputs, WIDTH])?),
+        Unit::Linear(b.linear_norm("fc2", "bn2", [WIDTH, WIDTH])?),
+        Unit::Last(b.linear("fc3", [WIDTH, task.classes])?),
+    ])
 }

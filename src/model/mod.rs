@@ -2,6 +2,7 @@
 //!
 //! Parameters carry PyTorch's names for the same networks, so that checkpoints load there as they are.
 
+pub mod fused;
 mod lenet;
 mod mlp;
 mod resnet;
@@ -10,12 +11,16 @@ pub mod unit;
 mod vgg;
 
 use std::collections::HashMap;
+use std::sync::Arc;
 
 use candle_core::{DType, Device, Result as CandleResult, Tensor, Var};
 
 pub use store::Store;
 pub use unit::NamedNorm;
 
+use self::fused::{Arena, Gradients};
+use self::unit::Unit;
+use crate::kernel::Float;
 use crate::norm::{is_statistic, NormSpec, Pass};
 use crate::{Error, Result};
 
@@ -28,12 +33,6 @@ pub struct Task {
     pub classes: usize,
 }
 
-/// A network's forward pass, (N,C,H,W) to logits (N,classes).
-pub trait Forward: Send + Sync {
-    /// The logits; see [`Pass`] for what normalizers use and remember, and for what is differentiated.
-    fn forward(&self, x: &Tensor, pass: Pass) -> CandleResult<Tensor>;
-}
-
 /// One line of the table: a family of networks.
 pub struct Family {
     /// The name, `D` standing for the number it takes where it takes one.
@@ -42,7 +41,7 @@ pub struct Family {
     pub about: &'static str,
     /// Whether the family has a member of that depth (0 for names without a number).
     has: fn(usize) -> bool,
-    build: fn(usize, Task, unit::Builder) -> CandleResult<Box<dyn Forward>>,
+    build: fn(usize, Task, unit::Builder) -> CandleResult<Vec<Unit>>,
 }
 
 /// Every network the program knows.
@@ -92,11 +91,34 @@ pub fn check(name: &str) -> Result<()> {
     find(name).map(|_| ())
 }
 
-/// A network: its forward pass, its normalizers and its tensors.
+/// How a network computes on the CPU.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Kernels {
+    /// The passes of [`fused`] where they cover the network.
+    #[default]
+    Fused,
+    /// Operations on tensors, differentiated by candle: what other devices do.
+    Plain,
+}
+
+/// A network: a chain of units, its normalizers and its tensors.
 pub struct Network {
-    body: Box<dyn Forward>,
+    units: Vec<Unit>,
     norms: Vec<NamedNorm>,
     store: Store,
+    kernels: Kernels,
+    singles: Arc<Arena<f32>>,
+    doubles: Arc<Arena<f64>>,
+}
+
+/// A differentiated forward pass.
+pub struct Differentiated {
+    /// The logits, detached.
+    pub logits: Tensor,
+    /// What was made of them, detached.
+    pub loss: Tensor,
+    /// Gradients of the parameters, by the parameter's id.
+    pub gradients: Gradients,
 }
 
 impl Network {
@@ -107,13 +129,68 @@ impl Network {
     pub fn new(name: &str, task: Task, spec: &NormSpec, store: Store, dtype: DType, device: &Device) -> Result<Self> {
         let (family, depth) = find(name)?;
         let builder = unit::Builder::new(store.builder(dtype, device), spec);
-        let body = (family.build)(depth, task, builder.clone())?;
-        Ok(Self { body, norms: builder.norms(), store })
+        let units = (family.build)(depth, task, builder.clone())?;
+        let kernels = if fused::covers(&units) { Kernels::Fused } else { Kernels::Plain };
+        let (singles, doubles) = Default::default();
+        Ok(Self { units, norms: builder.norms(), store, kernels, singles, doubles })
     }
 
-    /// Logits (N,classes) of pictures (N,C,H,W).
+    /// Chooses how to compute; [`Kernels::Fused`] only takes effect where it covers the network's normalizers.
+    pub fn use_kernels(&mut self, kernels: Kernels) {
+        self.kernels = if fused::covers(&self.units) { kernels } else { Kernels::Plain };
+    }
+
+    /// Logits (N,classes) of pictures (N,C,H,W), differentiable by candle in [`Pass::Train`].
     pub fn forward(&self, x: &Tensor, pass: Pass) -> CandleResult<Tensor> {
-        self.body.forward(x, pass)
+        match x.dtype() {
+            DType::F32 if !pass.is_differentiated() && self.is_fused(x) => {
+                fused::forward(&self.units, x, pass, &self.singles)
+            }
+            DType::F64 if !pass.is_differentiated() && self.is_fused(x) => {
+                fused::forward(&self.units, x, pass, &self.doubles)
+            }
+            _ => self.units.iter().try_fold(x.clone(), |x, unit| unit.forward(&x, pass)),
+        }
+    }
+
+    /// Training's forward pass, what `loss` makes of its logits (a scalar), and the gradients of that.
+    pub fn differentiate(
+        &self,
+        x: &Tensor,
+        loss: impl FnOnce(&Tensor) -> CandleResult<Tensor>,
+    ) -> CandleResult<Differentiated> {
+        match x.dtype() {
+            DType::F32 if self.is_fused(x) => self.differentiate_fused(x, loss, &self.singles),
+            DType::F64 if self.is_fused(x) => self.differentiate_fused(x, loss, &self.doubles),
+            _ => {
+                let logits = self.forward(x, Pass::Train)?;
+                let loss = loss(&logits)?;
+                let mut store = loss.backward()?;
+                let vars = self.parameters().into_iter().map(|(_, var)| var.as_tensor().clone());
+                let gradients = vars.filter_map(|var| Some((var.id(), store.remove(&var)?.detach()))).collect();
+                Ok(Differentiated { logits: logits.detach(), loss: loss.detach(), gradients })
+            }
+        }
+    }
+
+    fn differentiate_fused<T: Float>(
+        &self,
+        x: &Tensor,
+        loss: impl FnOnce(&Tensor) -> CandleResult<Tensor>,
+        arena: &Arc<Arena<T>>,
+    ) -> CandleResult<Differentiated> {
+        let (logits, tape) = fused::record(&self.units, x, Pass::Train, arena)?;
+        let leaf = Var::from_tensor(&logits)?;
+        let loss = loss(leaf.as_tensor())?;
+        let gradients = match loss.backward()?.remove(leaf.as_tensor()) {
+            Some(g) => tape.backward(&g)?,
+            None => vec![],
+        };
+        Ok(Differentiated { logits, loss: loss.detach(), gradients })
+    }
+
+    fn is_fused(&self, x: &Tensor) -> bool {
+        self.kernels == Kernels::Fused && x.device().is_cpu()
     }
 
     /// The normalizers, in the order data meets them.

@@ -1,5 +1,5 @@
 //! The units networks are made of, and the only place where they meet the operations: a faster or more fused operation
-//! goes in here, not into the networks.
+//! goes in here, not into the networks, which are chains of units.
 
 use std::sync::{Arc, Mutex};
 
@@ -95,56 +95,88 @@ pub struct Conv {
     pub padding: usize,
 }
 
-/// Convolution, normalization and what follows them.
+/// relu(norm(conv(x))): convolution without bias, normalizer, rectifier.
 #[derive(Debug)]
 pub struct ConvNorm {
-    weight: Tensor,
-    shape: Conv,
-    norm: Arc<dyn Norm>,
+    /// (out, in, size, size).
+    pub(super) weight: Tensor,
+    pub(super) shape: Conv,
+    pub(super) norm: Arc<dyn Norm>,
 }
 
 impl ConvNorm {
-    /// relu(norm(conv(x))).
-    pub fn relu(&self, x: &Tensor, pass: Pass) -> Result<Tensor> {
-        ops::relu(&self.linear(x, pass)?)
-    }
-
-    /// relu(norm(conv(x)) + residual).
-    pub fn add_relu(&self, x: &Tensor, residual: &Tensor, pass: Pass) -> Result<Tensor> {
-        ops::relu(&(self.linear(x, pass)? + residual)?)
-    }
-
+    /// norm(conv(x)).
     fn linear(&self, x: &Tensor, pass: Pass) -> Result<Tensor> {
         let y = ops::conv2d(x, &attached(&self.weight, pass), self.shape.stride, self.shape.padding)?;
         self.norm.forward(&y, pass)
     }
 }
 
-/// Linear map and normalization.
+/// He et al.'s basic block: relu(norm(conv(relu(norm(conv(x))))) + shortcut(x)).
 #[derive(Debug)]
-pub struct LinearNorm {
-    weight: Tensor,
-    norm: Arc<dyn Norm>,
+pub struct Block {
+    pub(super) conv1: ConvNorm,
+    pub(super) conv2: ConvNorm,
+    pub(super) stride: usize,
+    pub(super) channels: usize,
 }
 
-impl LinearNorm {
-    /// relu(norm(W x)), (N,in) to (N,out).
-    pub fn relu(&self, x: &Tensor, pass: Pass) -> Result<Tensor> {
-        let y = ops::linear(x, &attached(&self.weight, pass), None)?;
-        ops::relu(&self.norm.forward(&y, pass)?)
-    }
+/// relu(norm(W x)).
+#[derive(Debug)]
+pub struct LinearNorm {
+    /// (out, in).
+    pub(super) weight: Tensor,
+    pub(super) norm: Arc<dyn Norm>,
 }
 
 /// W x + b.
 #[derive(Debug)]
 pub struct Linear {
-    weight: Tensor,
-    bias: Tensor,
+    /// (out, in).
+    pub(super) weight: Tensor,
+    pub(super) bias: Tensor,
 }
 
-impl Linear {
-    /// (N,in) to (N,out).
+/// One link of the chain that a network is.
+///
+/// Each has two forms: this one, in differentiable operations on tensors, for every device and number type; and the one
+/// in [`super::fused`], a forward and a backward pass of its own on the CPU.
+#[derive(Debug)]
+pub enum Unit {
+    /// Convolution, normalizer, rectifier.
+    Conv(ConvNorm),
+    /// Residual block.
+    Block(Block),
+    /// Maximum over windows of that size, side by side.
+    MaxPool(usize),
+    /// Mean over height and width, (N,C,H,W) to (N,C).
+    GlobalAvgPool,
+    /// (N,C,H,W) to (N,C·H·W).
+    Flatten,
+    /// Linear map, normalizer, rectifier.
+    Linear(LinearNorm),
+    /// The last linear map, to the logits.
+    Last(Linear),
+}
+
+impl Unit {
+    /// The unit's output.
     pub fn forward(&self, x: &Tensor, pass: Pass) -> Result<Tensor> {
-        ops::linear(x, &attached(&self.weight, pass), Some(&attached(&self.bias, pass)))
+        match self {
+            Unit::Conv(conv) => ops::relu(&conv.linear(x, pass)?),
+            Unit::Block(block) => {
+                let shortcut = ops::shortcut(x, block.stride, block.channels)?;
+                let inner = ops::relu(&block.conv1.linear(x, pass)?)?;
+                ops::relu(&(block.conv2.linear(&inner, pass)? + shortcut)?)
+            }
+            Unit::MaxPool(size) => ops::max_pool2d(x, *size),
+            Unit::GlobalAvgPool => ops::global_avg_pool(x),
+            Unit::Flatten => x.flatten_from(1),
+            Unit::Linear(linear) => {
+                let y = ops::linear(x, &attached(&linear.weight, pass), None)?;
+                ops::relu(&linear.norm.forward(&y, pass)?)
+            }
+            Unit::Last(last) => ops::linear(x, &attached(&last.weight, pass), Some(&attached(&last.bias, pass))),
+        }
     }
 }

@@ -1,9 +1,9 @@
 //! What every normalizer ends with: y = gamma x̂ + beta, and the checks every one begins with.
 
-use candle_core::{Result, Tensor};
+use candle_core::{Result, Shape, Tensor};
 use candle_nn::{Init, VarBuilder};
 
-use super::{Moments, NormError, Pass};
+use super::{BatchStatistics, Form, Moments, NormError, Pass, Source};
 use crate::ops::{self, Statistics};
 
 /// Scale and shift per channel, `weight` and `bias`, with the layer's name for messages.
@@ -35,37 +35,40 @@ impl Affine {
         }
     }
 
-    /// gamma (x - mean)/sqrt(var + eps) + beta with `stats`; `center` and `factor` shape the gradient (DESIGN 2).
-    pub fn normalize(&self, x: &Tensor, stats: Moments, center: Tensor, factor: f64, pass: Pass) -> Result<Tensor> {
-        let (gamma, beta) = self.parameters(pass);
-        let stats = Statistics { mean: stats.mean, var: stats.var, eps: self.eps, center, factor };
-        ops::normalize(x, &gamma, &beta, &stats)
+    /// Scale, shift and eps beside a source of statistics.
+    pub fn form<'a>(&'a self, source: Source<'a>) -> Form<'a> {
+        Form { gamma: &self.weight, beta: &self.bias, eps: self.eps, source }
     }
 
-    /// [`Self::normalize`] with constants: no gradient through the statistics.
-    pub fn normalize_frozen(&self, x: &Tensor, stats: Moments, pass: Pass) -> Result<Tensor> {
-        let center = stats.mean.clone();
-        self.normalize(x, stats, center, 0.0, pass)
+    /// gamma (x - mean)/sqrt(var + eps) + beta with the statistics that `rule` makes of the batch's.
+    pub fn normalize(&self, x: &Tensor, rule: &dyn BatchStatistics, pass: Pass) -> Result<Tensor> {
+        self.count(x.shape())?;
+        let batch = rule.observes(pass).then(|| ops::moments(x)).transpose()?;
+        let used = rule.statistics(batch, x.shape(), pass)?;
+        let Moments { mean, var } = used.moments;
+        let stats = Statistics { mean, var, eps: self.eps, center: used.center, factor: used.factor };
+        let (gamma, beta) = self.parameters(pass);
+        ops::normalize(x, &gamma, &beta, &stats)
     }
 
     /// Values per channel of `x`.
     ///
     /// # Errors
     /// Not (N,C) or (N,C,H,W), another number of channels, or empty.
-    pub fn count(&self, x: &Tensor) -> Result<usize> {
+    pub fn count(&self, x: &Shape) -> Result<usize> {
         let features = self.weight.elem_count();
-        let channels = if matches!(x.rank(), 2 | 4) { x.dim(1)? } else { 0 };
+        let channels = if matches!(x.rank(), 2 | 4) { x.dims()[1] } else { 0 };
         if channels != features || x.elem_count() == 0 {
-            return Err(NormError::Shape { layer: self.layer.clone(), features, shape: x.shape().clone() }.into());
+            return Err(NormError::Shape { layer: self.layer.clone(), features, shape: x.clone() }.into());
         }
         Ok(x.elem_count() / features)
     }
 
     /// The refusal of a batch with one value per channel.
-    pub fn refuse_one_value(&self, x: &Tensor, count: usize) -> Result<()> {
+    pub fn refuse_one_value(&self, x: &Shape, count: usize) -> Result<()> {
         if count > 1 {
             return Ok(());
         }
-        Err(NormError::OneValue { layer: self.layer.clone(), shape: x.shape().clone() }.into())
+        Err(NormError::OneValue { layer: self.layer.clone(), shape: x.clone() }.into())
     }
 }

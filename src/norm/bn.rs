@@ -9,15 +9,14 @@
 
 use std::sync::{Arc, Mutex};
 
-use candle_core::{ModuleT, Result, Tensor};
+use candle_core::{ModuleT, Result, Shape, Tensor};
 use candle_nn::VarBuilder;
 use serde::{Deserialize, Serialize};
 
 use super::affine::Affine;
 use super::registry::Family;
 use super::running::{self, Blend, RunningAverage};
-use super::{Moments, Norm, Observed, Pass};
-use crate::ops;
+use super::{BatchStatistics, Form, Moments, Norm, Observed, Pass, Source, Used};
 
 /// Parameters of [`BatchNorm`].
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
@@ -52,22 +51,32 @@ pub fn batch_norm(num_features: usize, config: BatchNormConfig, vb: VarBuilder) 
     })
 }
 
-impl Norm for BatchNorm {
-    fn forward(&self, x: &Tensor, pass: Pass) -> Result<Tensor> {
+impl BatchStatistics for BatchNorm {
+    fn observes(&self, pass: Pass) -> bool {
+        pass != Pass::Eval
+    }
+
+    fn statistics(&self, batch: Option<Moments>, x: &Shape, pass: Pass) -> Result<Used> {
         let count = self.affine.count(x)?;
-        if pass == Pass::Eval {
-            return self.affine.normalize_frozen(x, self.running.now.get(), pass);
-        }
+        let Some(batch) = batch else { return Ok(Used::frozen(self.running.now.get())) };
         self.affine.refuse_one_value(x, count)?;
-        let batch = ops::moments(x)?;
         match pass {
             Pass::Train => self.running.update(&batch, count)?,
             Pass::Refresh { age } => self.running.refresh(&batch, count, age, &self.affine.layer)?,
             Pass::Probe | Pass::Batch | Pass::Eval => {}
         }
         Observed { batch: batch.clone(), used: batch.clone(), count }.remember(&self.observed);
-        let center = batch.mean.clone();
-        self.affine.normalize(x, batch, center, 1.0, pass)
+        Ok(Used::own(batch))
+    }
+}
+
+impl Norm for BatchNorm {
+    fn forward(&self, x: &Tensor, pass: Pass) -> Result<Tensor> {
+        self.affine.normalize(x, self, pass)
+    }
+
+    fn form(&self) -> Option<Form<'_>> {
+        Some(self.affine.form(Source::Batch(self)))
     }
 
     fn rule(&self) -> &'static str {

@@ -8,13 +8,13 @@
 
 use std::sync::Arc;
 
-use candle_core::{ModuleT, Result, Tensor};
+use candle_core::{ModuleT, Result, Shape, Tensor};
 use candle_nn::VarBuilder;
 use serde::{Deserialize, Serialize};
 
 use super::affine::Affine;
 use super::registry::Family;
-use super::{Norm, NormError, Pass};
+use super::{Form, Norm, NormError, Pass, SampleStatistics, Source};
 
 /// Parameters of [`GroupNorm`].
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
@@ -50,16 +50,21 @@ pub fn group_norm(num_features: usize, config: GroupNormConfig, vb: VarBuilder) 
     Ok(GroupNorm { affine: Affine::new(num_features, config.eps, &vb)?, groups, eps: config.eps })
 }
 
+impl SampleStatistics for GroupNorm {
+    fn groups(&self, x: &Shape) -> Result<usize> {
+        self.affine.count(x)?;
+        if x.elem_count() > x.dims()[0] * self.groups {
+            return Ok(self.groups);
+        }
+        let (layer, shape) = (self.affine.layer.clone(), x.clone());
+        let (choice, instead) = ("a group of one channel", "use fewer groups");
+        Err(NormError::Undefined { layer, shape, choice, instead }.into())
+    }
+}
+
 impl Norm for GroupNorm {
     fn forward(&self, x: &Tensor, pass: Pass) -> Result<Tensor> {
-        self.affine.count(x)?;
-        let samples = x.dim(0)?;
-        let grouped = x.reshape((samples, self.groups, ()))?;
-        if grouped.dim(2)? == 1 {
-            let (layer, shape) = (self.affine.layer.clone(), x.shape().clone());
-            let (choice, instead) = ("a group of one channel", "use fewer groups");
-            return Err(NormError::Undefined { layer, shape, choice, instead }.into());
-        }
+        let grouped = x.reshape((x.dim(0)?, SampleStatistics::groups(self, x.shape())?, ()))?;
         let centred = grouped.broadcast_sub(&grouped.mean_keepdim(2)?)?;
         let std = (centred.sqr()?.mean_keepdim(2)? + self.eps)?.sqrt()?;
         let normalized = centred.broadcast_div(&std)?.reshape(x.shape())?;
@@ -71,6 +76,10 @@ impl Norm for GroupNorm {
 
     fn rule(&self) -> &'static str {
         "sample"
+    }
+
+    fn form(&self) -> Option<Form<'_>> {
+        Some(self.affine.form(Source::Sample(self)))
     }
 }
 

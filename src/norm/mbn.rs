@@ -19,7 +19,7 @@
 
 use std::sync::{Arc, Mutex};
 
-use candle_core::{ModuleT, Result, Tensor};
+use candle_core::{ModuleT, Result, Shape, Tensor};
 use candle_nn::VarBuilder;
 use serde::{Deserialize, Serialize};
 
@@ -27,8 +27,7 @@ use super::affine::Affine;
 use super::memory::{Memory, Pool, Pooled};
 use super::registry::Family;
 use super::running::{Blend, RunningAverage, Stored};
-use super::{Moments, Norm, NormError, Observed, Pass};
-use crate::ops;
+use super::{BatchStatistics, Form, Moments, Norm, NormError, Observed, Pass, Source, Used};
 
 /// How much of the gradient flows through the statistics.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -163,7 +162,7 @@ impl MemorizedBatchNorm {
     }
 
     /// The refusals for one value per channel.
-    fn check_count(&self, x: &Tensor, count: usize, pass: Pass) -> Result<()> {
+    fn check_count(&self, x: &Shape, count: usize, pass: Pass) -> Result<()> {
         if count > 1 {
             return Ok(());
         }
@@ -183,26 +182,37 @@ impl MemorizedBatchNorm {
             return Ok(());
         };
         let (choice, instead) = refusal;
-        let (layer, shape) = (self.affine.layer.clone(), x.shape().clone());
+        let (layer, shape) = (self.affine.layer.clone(), x.clone());
         Err(NormError::Undefined { layer, shape, choice, instead }.into())
+    }
+}
+
+impl BatchStatistics for MemorizedBatchNorm {
+    fn observes(&self, pass: Pass) -> bool {
+        pass != Pass::Eval
+    }
+
+    fn statistics(&self, batch: Option<Moments>, x: &Shape, pass: Pass) -> Result<Used> {
+        let count = self.affine.count(x)?;
+        let Some(batch) = batch else { return Ok(Used::frozen(self.inference.get())) };
+        self.check_count(x, count, pass)?;
+        let (moments, factor) = self.remember(&batch, count, pass)?;
+        Observed { batch: batch.clone(), used: moments.clone(), count }.remember(&self.observed);
+        let center = match self.config.pool {
+            Pool::Mean => batch.mean,
+            Pool::Total => moments.mean.clone(),
+        };
+        Ok(Used { moments, center, factor })
     }
 }
 
 impl Norm for MemorizedBatchNorm {
     fn forward(&self, x: &Tensor, pass: Pass) -> Result<Tensor> {
-        let count = self.affine.count(x)?;
-        if pass == Pass::Eval {
-            return self.affine.normalize_frozen(x, self.inference.get(), pass);
-        }
-        self.check_count(x, count, pass)?;
-        let batch = ops::moments(x)?;
-        let (used, factor) = self.remember(&batch, count, pass)?;
-        Observed { batch: batch.clone(), used: used.clone(), count }.remember(&self.observed);
-        let center = match self.config.pool {
-            Pool::Mean => batch.mean,
-            Pool::Total => used.mean.clone(),
-        };
-        self.affine.normalize(x, used, center, factor, pass)
+        self.affine.normalize(x, self, pass)
+    }
+
+    fn form(&self) -> Option<Form<'_>> {
+        Some(self.affine.form(Source::Batch(self)))
     }
 
     fn rule(&self) -> &'static str {

@@ -6,6 +6,7 @@
 mod affine;
 mod bn;
 mod error;
+mod form;
 mod gn;
 mod mbn;
 mod memory;
@@ -16,6 +17,7 @@ mod running;
 
 pub use bn::{batch_norm, BatchNorm, BatchNormConfig};
 pub use error::{is_undefined, NormError};
+pub use form::{BatchStatistics, Form, SampleStatistics, Source, Used};
 pub use gn::{group_norm, GroupNorm, GroupNormConfig};
 pub use mbn::{memorized_batch_norm, MemorizedBatchNorm, MemorizedBatchNormConfig, RefreshWith, StatGrad};
 pub use memory::Pool;
@@ -95,6 +97,11 @@ pub trait Norm: Send + Sync + std::fmt::Debug {
     /// How many of the newest training passes a [`Pass::Refresh`] can still reach; 0 where there is nothing to refresh.
     fn refresh_depth(&self) -> usize {
         0
+    }
+
+    /// The layer taken apart for kernels that fuse it with its neighbours; none if it is of another form.
+    fn form(&self) -> Option<Form<'_>> {
+        None
     }
 
     /// What the layer saw in the last pass that took batch statistics.

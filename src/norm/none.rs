@@ -5,13 +5,13 @@
 
 use std::sync::Arc;
 
-use candle_core::{ModuleT, Result, Tensor};
+use candle_core::{ModuleT, Result, Shape, Tensor};
 use candle_nn::VarBuilder;
 use serde::{Deserialize, Serialize};
 
 use super::affine::Affine;
 use super::registry::Family;
-use super::{Moments, Norm, Pass};
+use super::{BatchStatistics, Form, Moments, Norm, Pass, Source, Used};
 
 /// Parameters of [`NoNorm`]: none.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
@@ -32,10 +32,24 @@ pub fn no_norm(num_features: usize, vb: VarBuilder) -> Result<NoNorm> {
     Ok(NoNorm { affine, identity: Moments { mean: ones.zeros_like()?, var: ones } })
 }
 
+impl BatchStatistics for NoNorm {
+    fn observes(&self, _: Pass) -> bool {
+        false
+    }
+
+    fn statistics(&self, _: Option<Moments>, x: &Shape, _: Pass) -> Result<Used> {
+        self.affine.count(x)?;
+        Ok(Used::frozen(self.identity.clone()))
+    }
+}
+
 impl Norm for NoNorm {
     fn forward(&self, x: &Tensor, pass: Pass) -> Result<Tensor> {
-        self.affine.count(x)?;
-        self.affine.normalize_frozen(x, self.identity.clone(), pass)
+        self.affine.normalize(x, self, pass)
+    }
+
+    fn form(&self) -> Option<Form<'_>> {
+        Some(self.affine.form(Source::Batch(self)))
     }
 
     fn rule(&self) -> &'static str {

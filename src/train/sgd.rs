@@ -1,9 +1,9 @@
 //! Stochastic gradient descent with momentum, Nesterov's form of it, and weight decay, as PyTorch's SGD has them
 //! (candle's has none of the three).
 
-use std::collections::HashMap;
+use std::collections::{hash_map::Entry, HashMap};
 
-use candle_core::{backprop::GradStore, Result, Tensor, Var};
+use candle_core::{Result, Tensor, TensorId, Var};
 
 use crate::config::Config;
 
@@ -23,9 +23,22 @@ struct Parameter {
     buffer: Option<Tensor>,
 }
 
-/// Gradients of the parameters, in their order; accumulated over micro-batches.
+/// Gradients of the parameters by their tensor's id, accumulated over micro-batches.
 #[derive(Debug, Default)]
-pub struct Gradients(Vec<Option<Tensor>>);
+pub struct Gradients(HashMap<TensorId, Tensor>);
+
+impl Gradients {
+    /// Adds the gradients of one micro-batch.
+    pub fn add(&mut self, part: impl IntoIterator<Item = (TensorId, Tensor)>) -> Result<()> {
+        for (id, gradient) in part {
+            match self.0.entry(id) {
+                Entry::Vacant(slot) => drop(slot.insert(gradient)),
+                Entry::Occupied(mut slot) => drop(slot.insert((slot.get() + gradient)?)),
+            }
+        }
+        Ok(())
+    }
+}
 
 impl Sgd {
     /// An optimizer of `parameters` with the settings of `config`. Without `decay_norm`, vectors (the scales and shifts
@@ -38,25 +51,11 @@ impl Sgd {
         Self { parameters: parameters.collect(), momentum: config.momentum, nesterov: config.nesterov }
     }
 
-    /// Adds the gradients of one micro-batch to `sum`.
-    pub fn accumulate(&self, sum: &mut Gradients, grads: &GradStore) -> Result<()> {
-        sum.0.resize(self.parameters.len(), None);
-        for (parameter, slot) in self.parameters.iter().zip(&mut sum.0) {
-            if let Some(grad) = grads.get(&parameter.var) {
-                *slot = Some(match slot.take() {
-                    None => grad.clone(),
-                    Some(so_far) => (so_far + grad)?,
-                });
-            }
-        }
-        Ok(())
-    }
-
     /// One update. Parameters without a gradient stay as they are.
     pub fn step(&mut self, gradients: &Gradients, lr: f64) -> Result<()> {
-        for (parameter, grad) in self.parameters.iter_mut().zip(&gradients.0) {
-            if let Some(grad) = grad {
-                parameter.step(&grad.detach(), lr, self.momentum, self.nesterov)?;
+        for parameter in &mut self.parameters {
+            if let Some(grad) = gradients.0.get(&parameter.var.as_tensor().id()) {
+                parameter.step(grad, lr, self.momentum, self.nesterov)?;
             }
         }
         Ok(())

@@ -70,16 +70,17 @@ impl Trainer {
         let mut gradients = Gradients::default();
         for (x, y) in &micro_batches {
             let share = x.dim(0)? as f64 / batch.len() as f64;
-            let logits = self.network.forward(x, Pass::Train)?;
-            let loss = ops::cross_entropy(&logits, y, self.label_smoothing)?;
-            let value = scalar(&loss)?;
-            if !value.is_finite() {
+            let part = self.network.differentiate(x, |logits| {
+                let loss = ops::cross_entropy(logits, y, self.label_smoothing)?;
+                if share == 1.0 { Ok(loss) } else { loss.affine(share, 0.0) }
+            })?;
+            let loss = scalar(&part.loss)?;
+            if !loss.is_finite() {
                 return Err(self.diverged("loss"));
             }
-            report.loss += share * value;
-            report.correct += correct(&logits, y)?;
-            let scaled = if share == 1.0 { loss } else { loss.affine(share, 0.0)? };
-            self.sgd.accumulate(&mut gradients, &scaled.backward()?)?;
+            report.loss += loss;
+            report.correct += correct(&part.logits, y)?;
+            gradients.add(part.gradients)?;
         }
         after_backward(&self.network);
         self.sgd.step(&gradients, report.lr)?;

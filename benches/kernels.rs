@@ -1,0 +1,62 @@
+//! Arithmetic rate of the kernels, one thread, per instruction set: `cargo bench --bench kernels`.
+
+use std::time::Instant;
+
+use mbn::kernel::contract::{padded, Contract, Grid, Run};
+use mbn::kernel::outer::{Outer, Pixels};
+use mbn::kernel::Isa;
+
+/// Seconds of the fastest of many calls.
+fn fastest(mut f: impl FnMut()) -> f64 {
+    let begun = Instant::now();
+    let mut best = f64::INFINITY;
+    while begun.elapsed().as_secs_f64() < 0.2 {
+        let start = Instant::now();
+        (0..10).for_each(|_| f());
+        best = best.min(start.elapsed().as_secs_f64() / 10.0);
+    }
+    best
+}
+
+fn main() {
+    println!("isa,kernel,channels,side,gflops");
+    for isa in Isa::ALL {
+        if !isa.force() {
+            continue;
+        }
+        for (c, side) in [(16, 32), (32, 16), (64, 8), (20, 12)] {
+            let flops = (2 * side * side * 9 * c * c) as f64;
+            let row = (side + 2) * c;
+            let x = vec![0.5f32; (side + 2) * row];
+            let pitch = padded(c);
+            let w = vec![0.1f32; 9 * c * pitch];
+            let mut y = vec![0f32; side * side * c];
+            let runs = (0..3).map(|ky| Run { x: ky * row, w: ky * 3 * c }).collect();
+            let (x_at, y_at) = ([0, row, c], [0, side * c, c]);
+            let grid = Grid { len: 3 * c, runs, size: [side, side], x: x_at, y: y_at, channels: c, pitch };
+            let time = fastest(|| {
+                Contract { grid: &grid, x: &x, w: &w, y: &mut y, rows: 0..side, origin: 0, add: false }.compute()
+            });
+            println!("{isa:?},contract,{c},{side},{:.1}", flops / time / 1e9);
+            let j = 3 * c;
+            let mut gradient = vec![0f32; c * 3 * j];
+            let time = fastest(|| {
+                for ky in 0..3 {
+                    Outer {
+                        count: [1, side, side],
+                        g: &y,
+                        g_at: Pixels { first: 0, steps: [0, side * c, c] },
+                        x: &x,
+                        x_at: Pixels { first: ky * row, steps: [0, row, c] },
+                        w: &mut gradient[ky * j..],
+                        size: [c, j],
+                        pitch: 3 * j,
+                        add: false,
+                    }
+                    .compute();
+                }
+            });
+            println!("{isa:?},outer,{c},{side},{:.1}", flops / time / 1e9);
+        }
+    }
+}

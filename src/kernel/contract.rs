@@ -1,0 +1,194 @@
+//! The kernel of convolutions and their input gradients: y[p] += Σ_k x[p,k] w[k], pixels times weights to channels.
+//!
+//! A tile of pixels times channels stays in registers while k runs. What k runs over is a list of runs that lie
+//! contiguous in the picture: with channels last, one run per kernel row covers its columns and the channels.
+
+use super::{Float, Kernel, Simd};
+
+/// Where the values that meet one part of the weights lie.
+#[derive(Debug, Clone, Copy)]
+pub struct Run {
+    /// Position in the picture relative to the pixel's.
+    pub x: usize,
+    /// First row of the weights.
+    pub w: usize,
+}
+
+/// A grid of output pixels, all with the same runs.
+#[derive(Debug, Clone)]
+pub struct Grid {
+    /// Values of each run.
+    pub len: usize,
+    /// The runs.
+    pub runs: Vec<Run>,
+    /// Rows and columns of output pixels.
+    pub size: [usize; 2],
+    /// First value the first pixel sees, and the way to the next row's and the next column's.
+    pub x: [usize; 3],
+    /// First channel of the first pixel in the output, and the ways likewise.
+    pub y: [usize; 3],
+    /// Output channels.
+    pub channels: usize,
+    /// From one row of the weights to the next: `channels`, rounded up to whole vectors ([`padded`]).
+    pub pitch: usize,
+}
+
+/// `channels` rounded up so that every instruction set reads whole vectors of weights.
+pub fn padded(channels: usize) -> usize {
+    channels.next_multiple_of(16)
+}
+
+/// One picture through a grid, some of its rows; `add` adds to the output instead of overwriting it.
+pub struct Contract<'a, T> {
+    /// The grid.
+    pub grid: &'a Grid,
+    /// The picture.
+    pub x: &'a [T],
+    /// The weights, rows of `pitch`.
+    pub w: &'a [T],
+    /// The output, from the first of the rows on.
+    pub y: &'a mut [T],
+    /// Rows of the grid to compute.
+    pub rows: std::ops::Range<usize>,
+    /// Where in the whole output `y` begins.
+    pub origin: usize,
+    /// Whether to add.
+    pub add: bool,
+}
+
+impl<T: Float> Contract<'_, T> {
+    /// Computes.
+    ///
+    /// # Panics
+    /// If a pixel of the grid sees or writes beyond the slices.
+    pub fn compute(self) {
+        if self.rows.is_empty() || self.grid.size[1] == 0 {
+            return;
+        }
+        self.check();
+        T::dispatch(self)
+    }
+
+    /// The bounds that make the kernel's pointers safe.
+    fn check(&self) {
+        let g = self.grid;
+        let last = |at: &[usize; 3]| at[0] + (self.rows.end - 1) * at[1] + (g.size[1] - 1) * at[2];
+        let (x, w) = g.runs.iter().fold((0, 0), |(x, w), run| (x.max(run.x), w.max(run.w)));
+        assert!(self.rows.end <= g.size[0], "rows of the grid");
+        assert!(g.runs.is_empty() || last(&g.x) + x + g.len <= self.x.len(), "the picture");
+        assert!(g.runs.is_empty() || (w + g.len) * g.pitch <= self.w.len() && padded(g.channels) <= g.pitch, "weights");
+        assert!(g.y[0] + self.rows.start * g.y[1] >= self.origin, "the output begins too late");
+        assert!(last(&g.y) + g.channels <= self.origin + self.y.len(), "the output");
+    }
+}
+
+impl<T: Float> Kernel<T> for Contract<'_, T> {
+    type Output = ();
+
+    #[inline(always)]
+    unsafe fn run<S: Simd<T = T>>(self) {
+        let g = self.grid;
+        let pair = 2 * S::LANES;
+        let mut c = 0;
+        while c < g.channels {
+            let wide = g.channels - c > S::LANES;
+            let tile = Tile::<S> {
+                runs: &g.runs,
+                len: g.len,
+                w: self.w.as_ptr().add(c),
+                pitch: g.pitch,
+                step: g.x[2],
+                y_step: g.y[2],
+                rest: (g.channels - c).min(if wide { pair } else { S::LANES }),
+                add: self.add,
+            };
+            for row in self.rows.clone() {
+                let x = self.x.as_ptr().add(g.x[0] + row * g.x[1]);
+                let y = self.y.as_mut_ptr().add(g.y[0] + row * g.y[1] + c - self.origin);
+                match (wide, S::TILE) {
+                    (true, 16) => tile.row::<8, 2>(x, y, g.size[1]),
+                    (true, 8) => tile.row::<4, 2>(x, y, g.size[1]),
+                    (true, _) => tile.row::<2, 2>(x, y, g.size[1]),
+                    (false, 16) if g.x[2] == 16 && g.size[1] % 16 == 0 => tile.row_of_16(x, y, g.size[1]),
+                    (false, 16 | 8) => tile.row::<8, 1>(x, y, g.size[1]),
+                    (false, _) => tile.row::<4, 1>(x, y, g.size[1]),
+                }
+            }
+            c += if wide { pair } else { S::LANES };
+        }
+    }
+}
+
+/// A tile's view of its surroundings.
+struct Tile<'a, S: Simd> {
+    runs: &'a [Run],
+    len: usize,
+    w: *const S::T,
+    pitch: usize,
+    /// From one pixel's values to the next one's.
+    step: usize,
+    y_step: usize,
+    /// Channels to write.
+    rest: usize,
+    add: bool,
+}
+
+impl<S: Simd> Tile<'_, S> {
+    /// A row of `pixels`, P at a time, the last few one by one.
+    #[inline(always)]
+    unsafe fn row<const P: usize, const V: usize>(&self, x: *const S::T, y: *mut S::T, pixels: usize) {
+        let mut p = 0;
+        while p + P <= pixels {
+            self.block::<P, V>(x.add(p * self.step), y.add(p * self.y_step), self.step);
+            p += P;
+        }
+        while p + 2 <= pixels {
+            self.block::<2, V>(x.add(p * self.step), y.add(p * self.y_step), self.step);
+            p += 2;
+        }
+        if p < pixels {
+            self.block::<1, V>(x.add(p * self.step), y.add(p * self.y_step), self.step);
+        }
+    }
+
+    /// [`Self::row`] for the commonest narrow layer: 16 pixels of 16 channels, their distance known to the compiler,
+    /// which otherwise would run out of registers for addresses.
+    #[inline(always)]
+    unsafe fn row_of_16(&self, x: *const S::T, y: *mut S::T, pixels: usize) {
+        for p in (0..pixels).step_by(16) {
+            self.block::<16, 1>(x.add(p * 16), y.add(p * self.y_step), 16);
+        }
+    }
+
+    #[inline(always)]
+    unsafe fn block<const P: usize, const V: usize>(&self, x: *const S::T, y: *mut S::T, step: usize) {
+        let mut sums = [[S::splat(S::T::ZERO); V]; P];
+        if self.add {
+            for (p, sums) in sums.iter_mut().enumerate() {
+                for (v, sum) in sums.iter_mut().enumerate() {
+                    *sum = S::load_n(y.add(p * self.y_step + v * S::LANES), self.rest - v * S::LANES);
+                }
+            }
+        }
+        for run in self.runs {
+            let mut w = self.w.add(run.w * self.pitch);
+            let mut x = x.add(run.x);
+            for _ in 0..self.len {
+                let weights: [S::V; V] = std::array::from_fn(|v| S::load(w.add(v * S::LANES)));
+                for (p, sums) in sums.iter_mut().enumerate() {
+                    let value = S::splat(*x.add(p * step));
+                    for (sum, &weight) in sums.iter_mut().zip(&weights) {
+                        *sum = S::fma(value, weight, *sum);
+                    }
+                }
+                w = w.add(self.pitch);
+                x = x.add(1);
+            }
+        }
+        for (p, sums) in sums.iter().enumerate() {
+            for (v, &sum) in sums.iter().enumerate() {
+                S::store_n(y.add(p * self.y_step + v * S::LANES), sum, self.rest - v * S::LANES);
+            }
+        }
+    }
+}

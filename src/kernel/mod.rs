@@ -1,0 +1,142 @@
+//! Kernels for the CPU on plain slices, activations channels last: no tensors, no graph, no allocation.
+//!
+//! Each kernel is written once, over [`Simd`], and compiled for every instruction set; [`Float::dispatch`] picks the
+//! best one the machine has, so one binary is fast everywhere. Within a kernel the order of additions depends on shapes
+//! and instruction set alone, never on threads.
+
+// Kernels are made of intrinsics throughout; marking each would hide what the safety comments are about: the bounds.
+#![allow(unsafe_op_in_unsafe_fn)]
+
+pub mod contract;
+pub mod dot;
+pub mod norm;
+pub mod outer;
+pub mod simd;
+#[cfg(target_arch = "x86_64")]
+mod x86;
+
+use std::ops::{Add, AddAssign, Mul, Sub};
+use std::sync::atomic::{AtomicU8, Ordering};
+
+use candle_core::WithDType;
+
+pub use simd::{Portable, Simd};
+
+/// A kernel with its arguments. `run` must be `#[inline(always)]`, so that it is compiled for the instruction set of `S`.
+pub trait Kernel<T> {
+    /// What it returns.
+    type Output;
+    /// Computes.
+    ///
+    /// # Safety
+    /// The instruction set of `S` must exist.
+    unsafe fn run<S: Simd<T = T>>(self) -> Self::Output;
+}
+
+/// The number types the kernels are written for; f64, which only tests use, has portable vectors.
+pub trait Float:
+    WithDType + Copy + PartialOrd + Add<Output = Self> + Sub<Output = Self> + Mul<Output = Self> + AddAssign
+{
+    /// 0.
+    const ZERO: Self;
+    /// Whether this is no number.
+    fn is_nan(self) -> bool {
+        self.partial_cmp(&self).is_none()
+    }
+    /// Runs a kernel with the best vectors there are.
+    fn dispatch<K: Kernel<Self>>(kernel: K) -> K::Output;
+}
+
+/// Instruction sets, best first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[repr(u8)]
+pub enum Isa {
+    /// AVX-512F.
+    Avx512 = 1,
+    /// AVX2 with FMA.
+    Avx2 = 2,
+    /// Whatever the compiler takes for granted.
+    Portable = 3,
+}
+
+impl Isa {
+    /// All of them, best first.
+    pub const ALL: [Isa; 3] = [Isa::Avx512, Isa::Avx2, Isa::Portable];
+
+    /// Whether this machine has it.
+    pub fn exists(self) -> bool {
+        match self {
+            #[cfg(target_arch = "x86_64")]
+            Isa::Avx512 => std::is_x86_feature_detected!("avx512f") && Isa::Avx2.exists(),
+            #[cfg(target_arch = "x86_64")]
+            Isa::Avx2 => std::is_x86_feature_detected!("avx2") && std::is_x86_feature_detected!("fma"),
+            #[cfg(not(target_arch = "x86_64"))]
+            Isa::Avx512 | Isa::Avx2 => false,
+            Isa::Portable => true,
+        }
+    }
+
+    /// The one in use.
+    pub fn current() -> Self {
+        let current = CURRENT.load(Ordering::Relaxed);
+        Self::ALL.into_iter().find(|isa| *isa as u8 == current).unwrap_or_else(|| {
+            let best = Self::best();
+            CURRENT.store(best as u8, Ordering::Relaxed);
+            best
+        })
+    }
+
+    /// The best one this machine has.
+    pub fn best() -> Self {
+        Self::ALL.into_iter().find(|isa| isa.exists()).unwrap_or(Isa::Portable)
+    }
+
+    /// Uses this one from now on, in the whole process; says whether the machine has it. For tests and measurements.
+    pub fn force(self) -> bool {
+        if self.exists() {
+            CURRENT.store(self as u8, Ordering::Relaxed);
+        }
+        self.exists()
+    }
+}
+
+/// The instruction set in use, 0 before the first look at the machine.
+static CURRENT: AtomicU8 = AtomicU8::new(0);
+
+impl Float for f32 {
+    const ZERO: Self = 0.0;
+
+    fn dispatch<K: Kernel<f32>>(kernel: K) -> K::Output {
+        // SAFETY: `current` only ever is an instruction set that was found to exist.
+        unsafe {
+            match Isa::current() {
+                #[cfg(target_arch = "x86_64")]
+                Isa::Avx512 => on_avx512(kernel),
+                #[cfg(target_arch = "x86_64")]
+                Isa::Avx2 => on_avx2(kernel),
+                _ => kernel.run::<Portable<f32>>(),
+            }
+        }
+    }
+}
+
+#[cfg(target_arch = "x86_64")]
+#[target_feature(enable = "avx512f,avx2,fma")]
+unsafe fn on_avx512<K: Kernel<f32>>(kernel: K) -> K::Output {
+    kernel.run::<x86::Avx512>()
+}
+
+#[cfg(target_arch = "x86_64")]
+#[target_feature(enable = "avx2,fma")]
+unsafe fn on_avx2<K: Kernel<f32>>(kernel: K) -> K::Output {
+    kernel.run::<x86::Avx2>()
+}
+
+impl Float for f64 {
+    const ZERO: Self = 0.0;
+
+    fn dispatch<K: Kernel<f64>>(kernel: K) -> K::Output {
+        // SAFETY: portable vectors exist everywhere.
+        unsafe { kernel.run::<Portable<f64>>() }
+    }
+}

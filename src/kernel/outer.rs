@@ -1,0 +1,167 @@
+//! The kernel of weight gradients: w[i,j] += Σ_p g[p,i] x[p,j], channels times what they saw, summed over pixels.
+//!
+//! A tile of i times j stays in registers while all pixels of some pictures pass.
+
+use super::{Float, Kernel, Simd};
+
+/// Where pixel (picture n, row y, column x) of an operand lies: `first + n·picture + y·row + x·column`.
+#[derive(Debug, Clone, Copy)]
+pub struct Pixels {
+    /// First value of the first pixel.
+    pub first: usize,
+    /// To the next picture, row and column.
+    pub steps: [usize; 3],
+}
+
+impl Pixels {
+    fn last(&self, count: [usize; 3]) -> usize {
+        self.first + self.steps.iter().zip(count).map(|(step, count)| step * (count - 1)).sum::<usize>()
+    }
+}
+
+/// One block of a weight gradient.
+pub struct Outer<'a, T> {
+    /// Pictures, rows, columns.
+    pub count: [usize; 3],
+    /// Gradients with respect to the output, `i` values per pixel.
+    pub g: &'a [T],
+    /// Where they lie.
+    pub g_at: Pixels,
+    /// The input, `j` values per pixel.
+    pub x: &'a [T],
+    /// Where they lie.
+    pub x_at: Pixels,
+    /// The result: `i` rows of `j` values, `pitch` apart.
+    pub w: &'a mut [T],
+    /// Rows and columns of the result.
+    pub size: [usize; 2],
+    /// From one row of the result to the next.
+    pub pitch: usize,
+    /// Whether to add to the result instead of overwriting it.
+    pub add: bool,
+}
+
+impl<T: Float> Outer<'_, T> {
+    /// Computes.
+    ///
+    /// # Panics
+    /// If a pixel or the result lies beyond the slices.
+    pub fn compute(self) {
+        let [rows, columns] = self.size;
+        if rows == 0 || columns == 0 {
+            return;
+        }
+        assert!((rows - 1) * self.pitch + columns <= self.w.len(), "the result");
+        if self.count.contains(&0) {
+            if !self.add {
+                self.w.chunks_mut(self.pitch).take(rows).for_each(|row| row[..columns].fill(T::ZERO));
+            }
+            return;
+        }
+        assert!(self.g_at.last(self.count) + rows <= self.g.len(), "gradients");
+        assert!(self.x_at.last(self.count) + columns <= self.x.len(), "inputs");
+        T::dispatch(self)
+    }
+}
+
+impl<T: Float> Kernel<T> for Outer<'_, T> {
+    type Output = ();
+
+    #[inline(always)]
+    unsafe fn run<S: Simd<T = T>>(mut self) {
+        let [rows, columns] = self.size;
+        let mut j = 0;
+        while j < columns {
+            let vectors = (columns - j).div_ceil(S::LANES);
+            let mut i = 0;
+            // The tile: as many rows as leave the accumulators in registers.
+            match (vectors, S::TILE) {
+                (3.., 16) => {
+                    while i + 8 <= rows {
+                        self.block::<S, 8, 3>(i, j);
+                        i += 8;
+                    }
+                    while i < rows {
+                        self.block::<S, 1, 3>(i, j);
+                        i += 1;
+                    }
+                    j += 3 * S::LANES;
+                }
+                (2.., 8 | 16) => {
+                    while i + 4 <= rows {
+                        self.block::<S, 4, 2>(i, j);
+                        i += 4;
+                    }
+                    while i < rows {
+                        self.block::<S, 1, 2>(i, j);
+                        i += 1;
+                    }
+                    j += 2 * S::LANES;
+                }
+                (_, tile) => {
+                    while i + 8 <= rows && tile >= 8 {
+                        self.block::<S, 8, 1>(i, j);
+                        i += 8;
+                    }
+                    while i + 4 <= rows {
+                        self.block::<S, 4, 1>(i, j);
+                        i += 4;
+                    }
+                    while i < rows {
+                        self.block::<S, 1, 1>(i, j);
+                        i += 1;
+                    }
+                    j += S::LANES;
+                }
+            }
+        }
+    }
+}
+
+impl<T: Float> Outer<'_, T> {
+    #[inline(always)]
+    unsafe fn block<S: Simd<T = T>, const I: usize, const V: usize>(&mut self, i: usize, j: usize) {
+        // Columns the last vector holds; beyond `size` nothing is read or written.
+        let rest = (self.size[1] - j).min(V * S::LANES) - (V - 1) * S::LANES;
+        let part = |v: usize| if v + 1 == V { rest } else { S::LANES };
+        let out = self.w.as_mut_ptr().add(i * self.pitch + j);
+        let mut sums = [[S::splat(T::ZERO); V]; I];
+        if self.add {
+            for (i, sums) in sums.iter_mut().enumerate() {
+                for (v, sum) in sums.iter_mut().enumerate() {
+                    *sum = S::load_n(out.add(i * self.pitch + v * S::LANES), part(v));
+                }
+            }
+        }
+        let [pictures, rows, columns] = self.count;
+        let (g, x) = (self.g.as_ptr().add(self.g_at.first + i), self.x.as_ptr().add(self.x_at.first + j));
+        let ([gn, gy, gx], [xn, xy, xx]) = (self.g_at.steps, self.x_at.steps);
+        for n in 0..pictures {
+            for y in 0..rows {
+                let (mut g, mut x) = (g.add(n * gn + y * gy), x.add(n * xn + y * xy));
+                for _ in 0..columns {
+                    let seen: [S::V; V] = std::array::from_fn(|v| {
+                        if v + 1 == V {
+                            S::load_n(x.add(v * S::LANES), rest)
+                        } else {
+                            S::load(x.add(v * S::LANES))
+                        }
+                    });
+                    for (i, sums) in sums.iter_mut().enumerate() {
+                        let g = S::splat(*g.add(i));
+                        for (sum, &seen) in sums.iter_mut().zip(&seen) {
+                            *sum = S::fma(g, seen, *sum);
+                        }
+                    }
+                    g = g.add(gx);
+                    x = x.add(xx);
+                }
+            }
+        }
+        for (i, sums) in sums.iter().enumerate() {
+            for (v, &sum) in sums.iter().enumerate() {
+                S::store_n(out.add(i * self.pitch + v * S::LANES), sum, part(v));
+            }
+        }
+    }
+}

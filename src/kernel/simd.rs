@@ -1,0 +1,131 @@
+//! What the kernels ask of a processor's vectors, and the form of it that any processor has.
+
+use super::Float;
+
+/// Vectors of one instruction set over one number type.
+///
+/// # Safety
+/// Every function may only be called where the instruction set exists, and the pointers must be good for as many
+/// elements as the function reads or writes. [`Float::dispatch`] sees to the first.
+pub trait Simd: Copy + 'static {
+    /// Element type.
+    type T: Float;
+    /// A vector.
+    type V: Copy;
+    /// Elements of a vector.
+    const LANES: usize;
+    /// Vectors that a kernel's innermost loop may accumulate into and stay in registers.
+    const TILE: usize;
+
+    /// All elements `v`.
+    unsafe fn splat(v: Self::T) -> Self::V;
+    /// Reads a vector.
+    unsafe fn load(p: *const Self::T) -> Self::V;
+    /// Writes a vector.
+    unsafe fn store(p: *mut Self::T, v: Self::V);
+    /// Reads the first `n` elements, `n` below [`Self::LANES`]; zeros behind them.
+    unsafe fn load_part(p: *const Self::T, n: usize) -> Self::V;
+    /// Writes the first `n` elements, `n` below [`Self::LANES`].
+    unsafe fn store_part(p: *mut Self::T, v: Self::V, n: usize);
+    /// a + b
+    unsafe fn add(a: Self::V, b: Self::V) -> Self::V;
+    /// a - b
+    unsafe fn sub(a: Self::V, b: Self::V) -> Self::V;
+    /// a · b
+    unsafe fn mul(a: Self::V, b: Self::V) -> Self::V;
+    /// a · b + c
+    unsafe fn fma(a: Self::V, b: Self::V, c: Self::V) -> Self::V;
+    /// `v` where `x` is positive or NaN, else 0: the rectifier with `v` = `x`, its gradient with `v` = dL/dy.
+    unsafe fn gate(x: Self::V, v: Self::V) -> Self::V;
+
+    /// [`Self::load`], or the first `n` elements where `n` is not a whole vector.
+    #[inline(always)]
+    unsafe fn load_n(p: *const Self::T, n: usize) -> Self::V {
+        if n >= Self::LANES {
+            Self::load(p)
+        } else {
+            Self::load_part(p, n)
+        }
+    }
+
+    /// [`Self::store`], or the first `n` elements where `n` is not a whole vector.
+    #[inline(always)]
+    unsafe fn store_n(p: *mut Self::T, v: Self::V, n: usize) {
+        if n >= Self::LANES {
+            Self::store(p, v)
+        } else {
+            Self::store_part(p, v, n)
+        }
+    }
+
+    /// Sum of the elements.
+    #[inline(always)]
+    unsafe fn sum(v: Self::V) -> Self::T {
+        let mut lanes = [Self::T::ZERO; 16];
+        Self::store(lanes.as_mut_ptr(), v);
+        lanes[..Self::LANES].iter().fold(Self::T::ZERO, |sum, &v| sum + v)
+    }
+}
+
+/// Arrays that the compiler turns into whatever vectors it knows to exist.
+#[derive(Clone, Copy)]
+pub struct Portable<T>(std::marker::PhantomData<T>);
+
+/// Elements of a portable vector: two of the 128-bit vectors that x86-64 and ARM64 always have, for f32.
+const PORTABLE: usize = 8;
+
+#[inline(always)]
+fn zip<T: Float>(a: [T; PORTABLE], b: [T; PORTABLE], f: impl Fn(T, T) -> T) -> [T; PORTABLE] {
+    std::array::from_fn(|i| f(a[i], b[i]))
+}
+
+impl<T: Float> Simd for Portable<T> {
+    type T = T;
+    type V = [T; PORTABLE];
+    const LANES: usize = PORTABLE;
+    const TILE: usize = 4;
+
+    #[inline(always)]
+    unsafe fn splat(v: T) -> Self::V {
+        [v; PORTABLE]
+    }
+    #[inline(always)]
+    unsafe fn load(p: *const T) -> Self::V {
+        p.cast::<Self::V>().read_unaligned()
+    }
+    #[inline(always)]
+    unsafe fn store(p: *mut T, v: Self::V) {
+        p.cast::<Self::V>().write_unaligned(v);
+    }
+    #[inline(always)]
+    unsafe fn load_part(p: *const T, n: usize) -> Self::V {
+        let mut v = [T::ZERO; PORTABLE];
+        std::ptr::copy_nonoverlapping(p, v.as_mut_ptr(), n);
+        v
+    }
+    #[inline(always)]
+    unsafe fn store_part(p: *mut T, v: Self::V, n: usize) {
+        std::ptr::copy_nonoverlapping(v.as_ptr(), p, n);
+    }
+    #[inline(always)]
+    unsafe fn add(a: Self::V, b: Self::V) -> Self::V {
+        zip(a, b, |a, b| a + b)
+    }
+    #[inline(always)]
+    unsafe fn sub(a: Self::V, b: Self::V) -> Self::V {
+        zip(a, b, |a, b| a - b)
+    }
+    #[inline(always)]
+    unsafe fn mul(a: Self::V, b: Self::V) -> Self::V {
+        zip(a, b, |a, b| a * b)
+    }
+    #[inline(always)]
+    unsafe fn fma(a: Self::V, b: Self::V, c: Self::V) -> Self::V {
+        // Not `mul_add`: without the instruction it is a call of the C library per element.
+        Self::add(Self::mul(a, b), c)
+    }
+    #[inline(always)]
+    unsafe fn gate(x: Self::V, v: Self::V) -> Self::V {
+        zip(x, v, |x, v| if x <= T::ZERO { T::ZERO } else { v })
+    }
+}

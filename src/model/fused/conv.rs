@@ -1,0 +1,236 @@
+//! Convolution of maps, its input gradient and its weight gradient: grids of pixels for the kernels.
+
+use crate::kernel::contract::{padded, Contract, Grid, Run};
+use crate::kernel::outer::{Outer, Pixels};
+use crate::kernel::Float;
+
+use super::map::{Map, Piece, Sizes};
+use super::norm::{observe, PieceMoments};
+use super::parallel;
+
+/// Kernel size, stride, padding and channels of a convolution, and the maps it goes between (without borders).
+#[derive(Debug, Clone, Copy)]
+pub struct Geometry {
+    /// Input.
+    pub x: Sizes,
+    /// Output.
+    pub z: Sizes,
+    /// Rows and columns of the kernel.
+    pub size: usize,
+    /// Step between windows.
+    pub stride: usize,
+    /// Zeros around the picture.
+    pub padding: usize,
+}
+
+impl Geometry {
+    /// Values of the weights.
+    fn weights(&self) -> usize {
+        self.z.c * self.x.c * self.size * self.size
+    }
+
+    /// The border the input needs.
+    pub fn x_border(&self) -> [usize; 2] {
+        [self.padding; 2]
+    }
+
+    /// Along one axis, the input positions whose windows start at phase `phase`: the first of them, how many there are
+    /// of `len`, the taps they meet, and the output position the last of those taps belongs to for the first of them.
+    fn phase(&self, phase: usize, len: usize) -> Phase {
+        let first = (phase + self.stride - self.padding % self.stride) % self.stride;
+        let taps = (self.size.saturating_sub(phase)).div_ceil(self.stride);
+        let newest = (first + self.padding - phase) / self.stride;
+        Phase { first, count: len.saturating_sub(first).div_ceil(self.stride), taps, newest }
+    }
+
+    /// The border the output's gradient needs: outputs beyond the map that a window of the input gradient looks at.
+    pub fn z_border(&self) -> [usize; 2] {
+        let mut border = [0, 0];
+        for (len, out) in [(self.x.h, self.z.h), (self.x.w, self.z.w)] {
+            for phase in (0..self.stride).map(|phase| self.phase(phase, len)).filter(|p| p.count > 0 && p.taps > 0) {
+                border[0] = border[0].max((phase.taps - 1).saturating_sub(phase.newest));
+                border[1] = border[1].max((phase.newest + phase.count).saturating_sub(out));
+            }
+        }
+        border
+    }
+
+    /// The forward pass on pictures of sizes `x`, bordered, to `z`.
+    fn forward(&self, x: Sizes) -> Grid {
+        let run = self.size * x.c;
+        // The border may be wider than the padding.
+        let first = (x.before - self.padding) * (x.row() + x.c);
+        Grid {
+            len: run,
+            runs: (0..self.size).map(|ky| Run { x: ky * x.row(), w: ky * run }).collect(),
+            size: [self.z.h, self.z.w],
+            x: [first, self.stride * x.row(), self.stride * x.c],
+            y: [0, self.z.row(), self.z.c],
+            channels: self.z.c,
+            pitch: padded(self.z.c),
+        }
+    }
+
+    /// The weights (out, in, size, size) as the forward pass wants them: rows (ky, kx, in) of out.
+    fn pack_forward<T: Float>(&self, weight: &[T]) -> Vec<T> {
+        let (cin, cout, taps, pitch) = (self.x.c, self.z.c, self.size * self.size, padded(self.z.c));
+        let mut packed = vec![T::ZERO; taps * cin * pitch];
+        // Sixteen outputs at a time: what is written then is a whole line of the cache.
+        for first in (0..cout).step_by(16) {
+            let end = cout.min(first + 16);
+            for i in 0..cin {
+                for tap in 0..taps {
+                    let to = &mut packed[(tap * cin + i) * pitch + first..][..end - first];
+                    let from = &weight[(first * cin + i) * taps + tap..];
+                    to.iter_mut().zip(from.iter().step_by(cin * taps)).for_each(|(to, from)| *to = *from);
+                }
+            }
+        }
+        packed
+    }
+
+    /// The input gradient: one grid per phase of the stride, each with its weights, rows (ky, kx, out) of in, the taps
+    /// of the phase in reverse.
+    fn backward<T: Float>(&self, dz: Sizes, weight: &[T]) -> (Vec<Grid>, Vec<T>) {
+        let (cin, cout, k, pitch) = (self.x.c, self.z.c, self.size, padded(self.x.c));
+        let mut packed = vec![T::ZERO; k * k * cout * pitch];
+        let mut grids = vec![];
+        let mut row = 0;
+        for (py, px) in (0..self.stride).flat_map(|py| (0..self.stride).map(move |px| (py, px))) {
+            let (y, x) = (self.phase(py, self.x.h), self.phase(px, self.x.w));
+            let len = x.taps * cout;
+            // Where the oldest tap of the first pixel lies in the gradient.
+            let start = |axis: &Phase| dz.before + axis.newest + 1 - axis.taps;
+            let runs = (0..y.taps).map(|t| Run { x: t * dz.row(), w: row + t * len }).collect::<Vec<_>>();
+            for (ty, tx) in (0..y.taps).flat_map(|ty| (0..x.taps).map(move |tx| (ty, tx))) {
+                let tap = (py + (y.taps - 1 - ty) * self.stride) * k + px + (x.taps - 1 - tx) * self.stride;
+                for o in 0..cout {
+                    let to = &mut packed[row * pitch..][..cin];
+                    let from = &weight[o * cin * k * k + tap..];
+                    to.iter_mut().zip(from.iter().step_by(k * k)).for_each(|(to, from)| *to = *from);
+                    row += 1;
+                }
+            }
+            let none = y.taps == 0 || x.taps == 0;
+            grids.push(Grid {
+                len,
+                x: if none { [0; 3] } else { [start(&y) * dz.row() + start(&x) * cout, dz.row(), cout] },
+                runs: if none { vec![] } else { runs },
+                size: [y.count, x.count],
+                y: [y.first * self.x.row() + x.first * cin, self.stride * self.x.row(), self.stride * cin],
+                channels: cin,
+                pitch,
+            });
+        }
+        (grids, packed)
+    }
+}
+
+/// See [`Geometry::phase`].
+struct Phase {
+    first: usize,
+    count: usize,
+    taps: usize,
+    newest: usize,
+}
+
+/// Rows of a picture that are worked on together: all of them, unless the pictures are too few for several threads.
+pub fn rows_together(sizes: &Sizes) -> usize {
+    const TASKS: usize = 8;
+    const PIXELS: usize = 64;
+    let pieces = (TASKS / sizes.n.max(1)).clamp(1, (sizes.pixels() / PIXELS).max(1));
+    sizes.h.div_ceil(pieces)
+}
+
+/// z = conv(x), `z` without border; takes the moments of each piece while it is in the cache.
+pub fn forward<T: Float>(
+    g: &Geometry,
+    x: &Map<T>,
+    weight: &[T],
+    z: &mut Map<T>,
+    moments: Option<&mut PieceMoments>,
+) {
+    let (grid, packed) = (g.forward(x.sizes), g.pack_forward(weight));
+    let mut places = moments.map(PieceMoments::places).into_iter().flatten();
+    let tasks = z.pieces(rows_together(&g.z)).into_iter().map(|piece| (piece, places.next())).collect();
+    parallel(tasks, |_, (piece, place): (Piece<T>, Option<&mut [f64]>)| {
+        let origin = piece.rows.start * g.z.row();
+        let (x, y) = (x.picture(piece.n), &mut *piece.values);
+        Contract { grid: &grid, x, w: &packed, y, rows: piece.rows, origin, add: false }.compute();
+        if let Some(place) = place {
+            observe(piece.values, g.z.c, place);
+        }
+    });
+}
+
+/// dx = the input gradient, or dx += it; `dx` without border, `dz` with the border that [`Geometry::z_border`] asks for.
+pub fn input_gradient<T: Float>(g: &Geometry, dz: &Map<T>, weight: &[T], dx: &mut Map<T>, add: bool) {
+    let (grids, packed) = g.backward(dz.sizes, weight);
+    let rows = rows_together(&g.x).next_multiple_of(g.stride);
+    parallel(dx.pieces(rows), |_, piece| {
+        for grid in &grids {
+            // The grid's rows that lie in the piece: its row i is row `first + i stride` of the picture.
+            let first = grid.y[0] / g.x.row();
+            let grid_row = |y: usize| y.saturating_sub(first).div_ceil(g.stride).min(grid.size[0]);
+            let rows = grid_row(piece.rows.start)..grid_row(piece.rows.end);
+            let origin = piece.rows.start * g.x.row();
+            let (x, y) = (dz.picture(piece.n), &mut *piece.values);
+            Contract { grid, x, w: &packed, y, rows, origin, add }.compute();
+        }
+    });
+}
+
+/// Pictures whose share of a weight gradient is summed apart, so that threads can work side by side.
+const PART: usize = 8;
+
+/// Sums a weight gradient consists of, at most.
+const PARTS: usize = 8;
+
+/// The weight gradient, (out, in, size, size).
+pub fn weight_gradient<T: Float>(g: &Geometry, x: &Map<T>, dz: &Map<T>) -> Vec<T> {
+    let (cin, cout, k) = (g.x.c, g.z.c, g.size);
+    let run = k * cin;
+    let pictures = g.x.n.div_ceil(g.x.n.div_ceil(PART).clamp(1, PARTS));
+    let parts = g.x.n.div_ceil(pictures);
+    // Rows (part, ky, out) of (kx, in).
+    let mut sums = vec![T::ZERO; parts * g.weights()];
+    let together = cout.div_ceil(2);
+    let tasks: Vec<_> = sums.chunks_mut(cout * run).flat_map(|ky| ky.chunks_mut(together * run)).collect();
+    let halves = cout.div_ceil(together);
+    parallel(tasks, |i, w| {
+        let (part, ky, half) = (i / halves / k, i / halves % k, i % halves);
+        let first = part * pictures;
+        let (xs, zs) = (x.sizes, dz.sizes);
+        let above = (xs.before - g.padding) * (xs.row() + xs.c);
+        Outer {
+            count: [pictures.min(g.x.n - first), g.z.h, g.z.w],
+            g: dz.values(),
+            g_at: Pixels { first: zs.at(first, 0) + half * together, steps: [zs.image(), zs.row(), zs.c] },
+            x: x.values(),
+            x_at: Pixels {
+                first: first * xs.image() + above + ky * xs.row(),
+                steps: [xs.image(), g.stride * xs.row(), g.stride * xs.c],
+            },
+            size: [w.len() / run, run],
+            w,
+            pitch: run,
+            add: false,
+        }
+        .compute();
+    });
+    let (first, others) = sums.split_at_mut(g.weights());
+    for part in others.chunks_exact(first.len()) {
+        first.iter_mut().zip(part).for_each(|(sum, v)| *sum += *v);
+    }
+    let mut gradient = vec![T::ZERO; g.weights()];
+    for (o, gradient) in gradient.chunks_exact_mut(cin * k * k).enumerate() {
+        for ky in 0..k {
+            let row = &first[(ky * cout + o) * run..][..run];
+            for (kx, row) in row.chunks_exact(cin).enumerate() {
+                let to = gradient[ky * k + kx..].iter_mut().step_by(k * k);
+                to.zip(row).for_each(|(to, v)| *to = *v);
+            }
+        }
+    }
+    gradient
+}

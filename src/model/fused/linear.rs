@@ -1,0 +1,95 @@
+//! Linear maps of rows of features.
+
+use std::sync::Arc;
+
+use crate::kernel::contract::{padded, Contract, Grid, Run};
+use crate::kernel::dot::Dot;
+use crate::kernel::outer::{Outer, Pixels};
+use crate::kernel::Float;
+
+use super::map::{Arena, Map, Sizes};
+use super::parallel;
+
+/// Outputs that are worked on together.
+const OUTPUTS: usize = 64;
+
+/// x Wᵀ + b, weight (out, in).
+pub fn forward<T: Float>(x: &Map<T>, weight: &[T], bias: Option<&[T]>, arena: &Arc<Arena<T>>) -> Map<T> {
+    let (n, inputs) = (x.sizes.n, x.sizes.c);
+    let outputs = weight.len() / inputs;
+    // Transposed, so that threads can work on outputs side by side.
+    let mut columns = vec![T::ZERO; outputs * n];
+    parallel(columns.chunks_mut(OUTPUTS * n).collect(), |i, out| {
+        let rows = i * OUTPUTS * inputs..(i * OUTPUTS + out.len() / n) * inputs;
+        Dot { a: &weight[rows], b: x.values(), len: inputs, out }.compute();
+    });
+    let mut y = Map::new(Sizes::new([n, 1, 1, outputs]), arena);
+    for (row, y) in y.values_mut().chunks_exact_mut(outputs).enumerate() {
+        y.iter_mut().zip(columns[row..].iter().step_by(n)).for_each(|(y, v)| *y = *v);
+        y.iter_mut().zip(bias.unwrap_or_default()).for_each(|(y, b)| *y += *b);
+    }
+    y
+}
+
+/// g W.
+pub fn input_gradient<T: Float>(g: &Map<T>, weight: &[T], arena: &Arc<Arena<T>>) -> Map<T> {
+    let (n, outputs) = (g.sizes.n, g.sizes.c);
+    let inputs = weight.len() / outputs;
+    let mut dx = Map::new(Sizes::new([n, 1, 1, inputs]), arena);
+    let pitch = padded(inputs);
+    let mut wide = vec![];
+    let w = if pitch == inputs {
+        weight
+    } else {
+        wide.resize(pitch * outputs, T::ZERO);
+        let rows = wide.chunks_exact_mut(pitch).zip(weight.chunks_exact(inputs));
+        rows.for_each(|(wide, row)| wide[..inputs].copy_from_slice(row));
+        &wide
+    };
+    const ROWS: usize = 16;
+    let grid = Grid {
+        len: outputs,
+        runs: vec![Run { x: 0, w: 0 }],
+        size: [1, n],
+        x: [0, 0, outputs],
+        y: [0, 0, inputs],
+        channels: inputs,
+        pitch,
+    };
+    parallel(dx.values_mut().chunks_mut(ROWS * inputs).collect(), |i, y| {
+        let grid = Grid { size: [1, y.len() / inputs], ..grid.clone() };
+        let x = &g.values()[i * ROWS * outputs..];
+        Contract { grid: &grid, x, w, y, rows: 0..1, origin: 0, add: false }.compute();
+    });
+    dx
+}
+
+/// gᵀ x, (out, in).
+pub fn weight_gradient<T: Float>(g: &Map<T>, x: &Map<T>) -> Vec<T> {
+    let (n, outputs, inputs) = (g.sizes.n, g.sizes.c, x.sizes.c);
+    let mut gradient = vec![T::ZERO; outputs * inputs];
+    parallel(gradient.chunks_mut(OUTPUTS * inputs).collect(), |i, w: &mut [T]| {
+        Outer {
+            count: [1, 1, n],
+            g: g.values(),
+            g_at: Pixels { first: i * OUTPUTS, steps: [0, 0, outputs] },
+            x: x.values(),
+            x_at: Pixels { first: 0, steps: [0, 0, inputs] },
+            size: [w.len() / inputs, inputs],
+            w,
+            pitch: inputs,
+            add: false,
+        }
+        .compute();
+    });
+    gradient
+}
+
+/// Σ g over the rows.
+pub fn bias_gradient<T: Float>(g: &Map<T>) -> Vec<T> {
+    let mut sums = vec![0.0; g.sizes.c];
+    for row in g.values().chunks_exact(g.sizes.c) {
+        sums.iter_mut().zip(row).for_each(|(sum, g)| *sum += g.to_f64());
+    }
+    sums.into_iter().map(T::from_f64).collect()
+}

@@ -1,0 +1,213 @@
+//! Activations channels last, with room for a border of zeros, in buffers that are used again.
+
+use std::collections::HashMap;
+use std::ops::Range;
+use std::sync::{Arc, Mutex};
+
+use candle_core::{bail, Device, Result, Storage, Tensor};
+
+use crate::kernel::Float;
+
+/// Buffers waiting for their next use, by length: a step takes and frees the same ones over and over.
+#[derive(Debug, Default)]
+pub struct Arena<T>(Mutex<HashMap<usize, Vec<Vec<T>>>>);
+
+impl<T: Float> Arena<T> {
+    /// `len` values of no particular kind.
+    fn take(self: &Arc<Self>, len: usize) -> Buffer<T> {
+        let waiting = self.lock().get_mut(&len).and_then(Vec::pop);
+        Buffer { values: waiting.unwrap_or_else(|| vec![T::ZERO; len]), home: self.clone() }
+    }
+
+    /// Gives the memory of all waiting buffers back.
+    pub fn clear(&self) {
+        self.lock().clear();
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<usize, Vec<Vec<T>>>> {
+        self.0.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
+    }
+}
+
+/// Values that return to their arena when dropped.
+#[derive(Debug)]
+struct Buffer<T: Float> {
+    values: Vec<T>,
+    home: Arc<Arena<T>>,
+}
+
+impl<T: Float> Drop for Buffer<T> {
+    fn drop(&mut self) {
+        let values = std::mem::take(&mut self.values);
+        self.home.lock().entry(values.len()).or_default().push(values);
+    }
+}
+
+/// Sizes of a [`Map`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Sizes {
+    /// Pictures.
+    pub n: usize,
+    /// Rows.
+    pub h: usize,
+    /// Columns.
+    pub w: usize,
+    /// Channels.
+    pub c: usize,
+    /// Zeros above and left of each picture.
+    pub before: usize,
+    /// Zeros below and right of it.
+    pub after: usize,
+}
+
+impl Sizes {
+    /// Without a border.
+    pub fn new([n, h, w, c]: [usize; 4]) -> Self {
+        Self { n, h, w, c, before: 0, after: 0 }
+    }
+
+    /// The same with such a border.
+    pub fn bordered(self, [before, after]: [usize; 2]) -> Self {
+        Self { before, after, ..self }
+    }
+
+    /// From one row to the next.
+    pub fn row(&self) -> usize {
+        (self.before + self.w + self.after) * self.c
+    }
+
+    /// From one picture to the next.
+    pub fn image(&self) -> usize {
+        (self.before + self.h + self.after) * self.row()
+    }
+
+    /// Where the first pixel of row `y` of picture `n` lies.
+    pub fn at(&self, n: usize, y: usize) -> usize {
+        n * self.image() + (self.before + y) * self.row() + self.before * self.c
+    }
+
+    /// Pixels of a picture.
+    pub fn pixels(&self) -> usize {
+        self.h * self.w
+    }
+
+    fn len(&self) -> usize {
+        self.n * self.image()
+    }
+}
+
+/// Activations, or a gradient with respect to them: (N, border + H + border, border + W + border, C).
+#[derive(Debug)]
+pub struct Map<T: Float> {
+    buffer: Buffer<T>,
+    /// Its sizes.
+    pub sizes: Sizes,
+}
+
+/// Some rows of one picture, and the values that hold them.
+pub struct Piece<'a, T> {
+    /// The picture.
+    pub n: usize,
+    /// The rows.
+    pub rows: Range<usize>,
+    /// The values; in a bordered map with the border rows and columns beside them.
+    pub values: &'a mut [T],
+}
+
+impl<T: Float> Map<T> {
+    /// A map of no particular values, to be overwritten entirely, border included.
+    pub fn new(sizes: Sizes, arena: &Arc<Arena<T>>) -> Self {
+        Self { buffer: arena.take(sizes.len()), sizes }
+    }
+
+    /// The values.
+    pub fn values(&self) -> &[T] {
+        &self.buffer.values
+    }
+
+    /// The values.
+    pub fn values_mut(&mut self) -> &mut [T] {
+        &mut self.buffer.values
+    }
+
+    /// The values of one picture.
+    pub fn picture(&self, n: usize) -> &[T] {
+        &self.values()[n * self.sizes.image()..][..self.sizes.image()]
+    }
+
+    /// The pictures in pieces of up to `rows` rows, in order; the border belongs to the first and last rows.
+    pub fn pieces(&mut self, rows: usize) -> Vec<Piece<'_, T>> {
+        let s = self.sizes;
+        let mut pieces = vec![];
+        let mut rest = &mut self.buffer.values[..];
+        for n in 0..s.n {
+            for first in (0..s.h).step_by(rows.max(1)) {
+                let end = s.h.min(first + rows.max(1));
+                let above = if first == 0 { s.before } else { 0 };
+                let below = if end == s.h { s.after } else { 0 };
+                let (values, others) = rest.split_at_mut((above + end - first + below) * s.row());
+                rest = others;
+                pieces.push(Piece { n, rows: first..end, values });
+            }
+        }
+        pieces
+    }
+
+    /// The same activations with such a border.
+    pub fn with_border(self, border: [usize; 2]) -> Self {
+        if [self.sizes.before, self.sizes.after] == border {
+            return self;
+        }
+        let mut map = Self::new(self.sizes.bordered(border), &self.buffer.home);
+        let (from, to) = (self.sizes, map.sizes);
+        for piece in map.pieces(to.h) {
+            piece.values.fill(T::ZERO);
+            for y in piece.rows {
+                let row = &self.values()[from.at(piece.n, y)..][..from.w * from.c];
+                piece.values[to.at(0, y)..][..row.len()].copy_from_slice(row);
+            }
+        }
+        map
+    }
+
+    /// The activations of a tensor (N,C,H,W) or (N,C) on the CPU.
+    pub fn from_tensor(x: &Tensor, border: [usize; 2], arena: &Arc<Arena<T>>) -> Result<Self> {
+        let x = x.contiguous()?;
+        let (n, c, h, w) = match *x.dims() {
+            [n, c] => (n, c, 1, 1),
+            [n, c, h, w] => (n, c, h, w),
+            _ => bail!("the input has shape {:?}, expected (N,C,H,W) or (N,C)", x.dims()),
+        };
+        let mut map = Self::new(Sizes::new([n, h, w, c]).bordered(border), arena);
+        let sizes = map.sizes;
+        with_values(&x, |x| {
+            for (piece, x) in map.pieces(h).into_iter().zip(x.chunks_exact(c * h * w)) {
+                if border != [0, 0] {
+                    piece.values.fill(T::ZERO);
+                }
+                for y in 0..h {
+                    let row = &mut piece.values[sizes.at(0, y)..][..w * c];
+                    for (ch, plane) in x.chunks_exact(h * w).enumerate() {
+                        let to = row.iter_mut().skip(ch).step_by(c);
+                        plane[y * w..][..w].iter().zip(to).for_each(|(v, to)| *to = *v);
+                    }
+                }
+            }
+        })?;
+        Ok(map)
+    }
+
+    /// Rows of features, (N,C), as a tensor.
+    pub fn to_matrix(&self) -> Result<Tensor> {
+        Tensor::from_slice(self.values(), (self.sizes.n, self.sizes.image()), &Device::Cpu)
+    }
+}
+
+/// Calls `f` with the values of a contiguous tensor on the CPU.
+pub fn with_values<T: Float, R>(tensor: &Tensor, f: impl FnOnce(&[T]) -> R) -> Result<R> {
+    let (storage, layout) = tensor.storage_and_layout();
+    match (&*storage, layout.contiguous_offsets()) {
+        (Storage::Cpu(storage), Some((start, end))) => Ok(f(&T::cpu_storage_as_slice(storage)?[start..end])),
+        _ => bail!("expected a contiguous tensor on the CPU, not {:?} on {:?}", layout, tensor.device()),
+    }
+}

@@ -1,0 +1,377 @@
+//! The units' own forward and backward passes on the CPU: a convolution with its normalizer, residual and rectifier is
+//! one operation, activations lie channels last, nothing goes through candle's graph.
+//!
+//! The same function as [`Unit::forward`], up to the order of additions. Work is cut into pieces that depend on shapes
+//! alone, so results are the same bits for any number of threads.
+
+mod conv;
+mod linear;
+mod map;
+mod norm;
+mod pool;
+
+use std::sync::Arc;
+
+use candle_core::{bail, Result, Shape, Tensor, TensorId};
+use rayon::prelude::*;
+
+use self::conv::Geometry;
+use self::map::{with_values, Map, Sizes};
+use self::norm::{apply, Applied, PieceMoments};
+use super::unit::{Block, ConvNorm, Linear, LinearNorm, Unit};
+use crate::kernel::Float;
+use crate::norm::{Form, Norm, Pass, Source};
+
+pub use self::map::Arena;
+
+/// Calls `f` with each task and its number, on several threads if there are.
+fn parallel<W: Send>(tasks: Vec<W>, f: impl Fn(usize, W) + Send + Sync) {
+    if tasks.len() < 2 || rayon::current_num_threads() == 1 {
+        tasks.into_iter().enumerate().for_each(|(i, task)| f(i, task));
+    } else {
+        tasks.into_par_iter().enumerate().for_each(|(i, task)| f(i, task));
+    }
+}
+
+/// Whether every normalizer among the units is of a form that these passes know.
+pub fn covers(units: &[Unit]) -> bool {
+    let known = |norm: &Arc<dyn Norm>| norm.form().is_some();
+    units.iter().all(|unit| match unit {
+        Unit::Conv(conv) => known(&conv.norm),
+        Unit::Block(block) => known(&block.conv1.norm) && known(&block.conv2.norm),
+        Unit::Linear(linear) => known(&linear.norm),
+        Unit::MaxPool(_) | Unit::GlobalAvgPool | Unit::Flatten | Unit::Last(_) => true,
+    })
+}
+
+/// The logits of pictures (N,C,H,W).
+pub fn forward<T: Float>(units: &[Unit], x: &Tensor, pass: Pass, arena: &Arc<Arena<T>>) -> Result<Tensor> {
+    chain(units, x, pass, arena, |_| {})
+}
+
+/// The logits, and what the backward pass needs.
+pub fn record<'a, T: Float>(
+    units: &'a [Unit],
+    x: &Tensor,
+    pass: Pass,
+    arena: &Arc<Arena<T>>,
+) -> Result<(Tensor, Tape<'a, T>)> {
+    let mut saved = Vec::with_capacity(units.len());
+    let logits = chain(units, x, pass, arena, |unit| saved.push(unit))?;
+    Ok((logits, Tape { units, saved, arena: arena.clone() }))
+}
+
+fn chain<T: Float>(
+    units: &[Unit],
+    x: &Tensor,
+    pass: Pass,
+    arena: &Arc<Arena<T>>,
+    mut keep: impl FnMut(Saved<T>),
+) -> Result<Tensor> {
+    let border = |unit: Option<&Unit>| match unit {
+        Some(Unit::Conv(conv)) => [conv.shape.padding; 2],
+        Some(Unit::Block(block)) => [block.conv1.shape.padding; 2],
+        _ => [0, 0],
+    };
+    let mut x = Map::from_tensor(x, border(units.first()), arena)?;
+    for (i, unit) in units.iter().enumerate() {
+        let (y, saved) = unit.fused(x, pass, border(units.get(i + 1)), arena)?;
+        keep(saved);
+        x = y;
+    }
+    x.to_matrix()
+}
+
+/// A recorded forward pass.
+pub struct Tape<'a, T: Float> {
+    units: &'a [Unit],
+    saved: Vec<Saved<T>>,
+    arena: Arc<Arena<T>>,
+}
+
+/// Gradients of parameters, by the parameter's id.
+pub type Gradients = Vec<(TensorId, Tensor)>;
+
+impl<T: Float> Tape<'_, T> {
+    /// The gradients of all parameters, given that with respect to the logits. None is computed for the pictures.
+    pub fn backward(self, logits: &Tensor) -> Result<Gradients> {
+        let mut gradients = vec![];
+        let mut g = Map::from_tensor(logits, [0, 0], &self.arena)?;
+        for (i, (unit, saved)) in self.units.iter().zip(self.saved).enumerate().rev() {
+            match unit.fused_backward(saved, g, i > 0, &mut gradients, &self.arena)? {
+                Some(dx) => g = dx,
+                None => break,
+            }
+        }
+        Ok(gradients)
+    }
+}
+
+/// What a unit's backward pass needs of its forward pass.
+enum Saved<T: Float> {
+    Conv(Convolved<T>),
+    /// The convolutions, and the shortcut where it is not the input itself.
+    Block(Convolved<T>, Convolved<T>, Option<Map<T>>),
+    MaxPool(Sizes, Vec<u16>),
+    Reshaped(Sizes),
+    Linear {
+        x: Map<T>,
+        z: Map<T>,
+        applied: Applied<T>,
+    },
+    Last(Map<T>),
+}
+
+/// Input, convolution and normalization of a [`ConvNorm`].
+struct Convolved<T: Float> {
+    geometry: Geometry,
+    x: Map<T>,
+    z: Map<T>,
+    applied: Applied<T>,
+}
+
+impl Unit {
+    fn fused<T: Float>(
+        &self,
+        x: Map<T>,
+        pass: Pass,
+        border: [usize; 2],
+        arena: &Arc<Arena<T>>,
+    ) -> Result<(Map<T>, Saved<T>)> {
+        let from = x.sizes;
+        Ok(match self {
+            Unit::Conv(conv) => {
+                let (y, saved) = conv.fused(x, None, pass, border, arena)?;
+                (y, Saved::Conv(saved))
+            }
+            Unit::Block(block) => block.fused(x, pass, border, arena)?,
+            Unit::MaxPool(size) => {
+                if from.h < *size || from.w < *size {
+                    bail!("max_pool2d: a window of {size} x {size} does not fit {}x{}", from.h, from.w);
+                }
+                let (y, taps) = pool::max_pool(&x, *size, arena);
+                (y, Saved::MaxPool(from, taps))
+            }
+            Unit::GlobalAvgPool => (pool::average(&x, arena), Saved::Reshaped(from)),
+            Unit::Flatten => (pool::flatten(&x, arena), Saved::Reshaped(from)),
+            Unit::Linear(linear) => linear.fused(x, pass, arena)?,
+            Unit::Last(last) => (last.fused(&x, arena)?, Saved::Last(x)),
+        })
+    }
+
+    /// The gradient with respect to the input, if it is wanted; those of the parameters go to `gradients`.
+    fn fused_backward<T: Float>(
+        &self,
+        saved: Saved<T>,
+        g: Map<T>,
+        wanted: bool,
+        gradients: &mut Gradients,
+        arena: &Arc<Arena<T>>,
+    ) -> Result<Option<Map<T>>> {
+        let dx = match (self, saved) {
+            (Unit::Conv(conv), Saved::Conv(saved)) => {
+                let (dz, _) = conv.normalized_backward(&saved, None, g, gradients, arena)?;
+                wanted.then(|| conv.input_gradient(&saved, &dz, None, arena)).transpose()?
+            }
+            (Unit::Block(block), Saved::Block(first, second, shortcut)) => {
+                Some(block.fused_backward(first, second, shortcut, g, gradients, arena)?)
+            }
+            (Unit::MaxPool(size), Saved::MaxPool(from, taps)) => {
+                Some(pool::max_pool_gradient(from, *size, &taps, &g, arena))
+            }
+            (Unit::GlobalAvgPool, Saved::Reshaped(from)) => Some(pool::average_gradient(from, &g, arena)),
+            (Unit::Flatten, Saved::Reshaped(from)) => Some(pool::flatten_gradient(from, &g, arena)),
+            (Unit::Linear(linear), Saved::Linear { x, z, applied }) => {
+                linear.fused_backward((x, z, applied), g, wanted, gradients, arena)?
+            }
+            (Unit::Last(last), Saved::Last(x)) => {
+                gradients.push((last.weight.id(), tensor(linear::weight_gradient(&g, &x), &last.weight)?));
+                gradients.push((last.bias.id(), tensor(linear::bias_gradient(&g), &last.bias)?));
+                let dx = || with_values(&last.weight, |w| linear::input_gradient(&g, w, arena));
+                wanted.then(dx).transpose()?
+            }
+            _ => bail!("a unit was given what another one saved"),
+        };
+        Ok(dx.filter(|_| wanted))
+    }
+}
+
+/// A gradient in the shape of its parameter.
+fn tensor<T: Float>(values: Vec<T>, parameter: &Tensor) -> Result<Tensor> {
+    Tensor::from_vec(values, parameter.shape(), parameter.device())
+}
+
+/// The normalizer's form; [`covers`] has seen that there is one.
+fn form(norm: &Arc<dyn Norm>) -> Result<Form<'_>> {
+    norm.form().ok_or_else(|| candle_core::Error::Msg("a normalizer without a fused form".into()))
+}
+
+/// Whether a normalizer looks at its input's moments in that pass.
+fn observes(form: &Form, pass: Pass) -> bool {
+    match form.source {
+        Source::Batch(rule) => rule.observes(pass),
+        Source::Sample(_) => true,
+    }
+}
+
+impl ConvNorm {
+    fn geometry(&self, x: &Sizes) -> Result<Geometry> {
+        let (cout, cin, _, size) = self.weight.dims4()?;
+        let (stride, padding) = (self.shape.stride, self.shape.padding);
+        if cin != x.c || (x.h.min(x.w) + 2 * padding) < size {
+            bail!("conv2d: weight {:?} with padding {padding} does not fit {} channels of {}x{}", self.weight.dims(), x.c, x.h, x.w);
+        }
+        let windows = |pixels: usize| (pixels + 2 * padding - size) / stride + 1;
+        let z = Sizes::new([x.n, windows(x.h), windows(x.w), cout]);
+        Ok(Geometry { x: x.bordered([0, 0]), z, size, stride, padding })
+    }
+
+    /// relu(norm(conv(x)) + residual).
+    fn fused<T: Float>(
+        &self,
+        x: Map<T>,
+        residual: Option<&Map<T>>,
+        pass: Pass,
+        border: [usize; 2],
+        arena: &Arc<Arena<T>>,
+    ) -> Result<(Map<T>, Convolved<T>)> {
+        let geometry = self.geometry(&x.sizes)?;
+        let form = form(&self.norm)?;
+        let x = x.with_border(geometry.x_border());
+        let mut z = Map::new(geometry.z, arena);
+        let mut moments = PieceMoments::new(geometry.z);
+        let seen = observes(&form, pass).then_some(&mut moments);
+        with_values(&self.weight, |w| conv::forward(&geometry, &x, w, &mut z, seen))?;
+        let Sizes { n, h, w, c, .. } = geometry.z;
+        let applied = apply(&form, &moments, &Shape::from((n, c, h, w)), pass)?;
+        let y = applied.forward(&z, residual, border, arena);
+        Ok((y, Convolved { geometry, x, z, applied }))
+    }
+
+    /// The gradient with respect to the convolution's result, and to what was added before the rectifier; those of the
+    /// parameters go to `gradients`.
+    fn normalized_backward<T: Float>(
+        &self,
+        saved: &Convolved<T>,
+        residual: Option<&Map<T>>,
+        mut g: Map<T>,
+        gradients: &mut Gradients,
+        arena: &Arc<Arena<T>>,
+    ) -> Result<(Map<T>, Map<T>)> {
+        let form = form(&self.norm)?;
+        let border = saved.geometry.z_border();
+        let (dz, gamma, beta) = saved.applied.backward(&saved.z, residual, &mut g, border, arena);
+        gradients.push((form.gamma.id(), tensor(gamma, form.gamma)?));
+        gradients.push((form.beta.id(), tensor(beta, form.beta)?));
+        let weight = conv::weight_gradient(&saved.geometry, &saved.x, &dz);
+        gradients.push((self.weight.id(), tensor(weight, &self.weight)?));
+        Ok((dz, g))
+    }
+
+    /// The gradient with respect to the input, added to `onto` if given.
+    fn input_gradient<T: Float>(
+        &self,
+        saved: &Convolved<T>,
+        dz: &Map<T>,
+        onto: Option<Map<T>>,
+        arena: &Arc<Arena<T>>,
+    ) -> Result<Map<T>> {
+        let add = onto.is_some();
+        let mut dx = onto.unwrap_or_else(|| Map::new(saved.geometry.x, arena));
+        with_values(&self.weight, |w| conv::input_gradient(&saved.geometry, dz, w, &mut dx, add))?;
+        Ok(dx)
+    }
+}
+
+impl Block {
+    /// Whether the shortcut is the input itself.
+    fn is_identity(&self, x: &Sizes) -> bool {
+        self.stride == 1 && self.channels == x.c
+    }
+
+    fn fused<T: Float>(
+        &self,
+        x: Map<T>,
+        pass: Pass,
+        border: [usize; 2],
+        arena: &Arc<Arena<T>>,
+    ) -> Result<(Map<T>, Saved<T>)> {
+        let shortcut = (!self.is_identity(&x.sizes)).then(|| pool::shortcut(&x, self.stride, self.channels, arena));
+        let inside = [self.conv2.shape.padding; 2];
+        let (y, first) = self.conv1.fused(x, None, pass, inside, arena)?;
+        let residual = shortcut.as_ref().unwrap_or(&first.x);
+        let (y, second) = self.conv2.fused(y, Some(residual), pass, border, arena)?;
+        Ok((y, Saved::Block(first, second, shortcut)))
+    }
+
+    fn fused_backward<T: Float>(
+        &self,
+        first: Convolved<T>,
+        second: Convolved<T>,
+        shortcut: Option<Map<T>>,
+        g: Map<T>,
+        gradients: &mut Gradients,
+        arena: &Arc<Arena<T>>,
+    ) -> Result<Map<T>> {
+        let residual = shortcut.as_ref().unwrap_or(&first.x);
+        let (dz, through) = self.conv2.normalized_backward(&second, Some(residual), g, gradients, arena)?;
+        let inner = self.conv2.input_gradient(&second, &dz, None, arena)?;
+        drop((second, dz));
+        let (dz, _) = self.conv1.normalized_backward(&first, None, inner, gradients, arena)?;
+        if shortcut.is_none() {
+            return self.conv1.input_gradient(&first, &dz, Some(through), arena);
+        }
+        let mut dx = self.conv1.input_gradient(&first, &dz, None, arena)?;
+        pool::add_shortcut_gradient(&mut dx, self.stride, &through);
+        Ok(dx)
+    }
+}
+
+impl LinearNorm {
+    fn fused<T: Float>(&self, x: Map<T>, pass: Pass, arena: &Arc<Arena<T>>) -> Result<(Map<T>, Saved<T>)> {
+        let form = form(&self.norm)?;
+        fits(&self.weight, &x.sizes)?;
+        let z = with_values(&self.weight, |w| linear::forward(&x, w, None, arena))?;
+        let mut moments = PieceMoments::new(z.sizes);
+        if observes(&form, pass) {
+            for (n, out) in moments.places().into_iter().enumerate() {
+                norm::observe(z.picture(n), z.sizes.c, out);
+            }
+        }
+        let applied = apply(&form, &moments, &Shape::from((z.sizes.n, z.sizes.c)), pass)?;
+        let y = applied.forward(&z, None, [0, 0], arena);
+        Ok((y, Saved::Linear { x, z, applied }))
+    }
+
+    fn fused_backward<T: Float>(
+        &self,
+        (x, z, applied): (Map<T>, Map<T>, Applied<T>),
+        mut g: Map<T>,
+        wanted: bool,
+        gradients: &mut Gradients,
+        arena: &Arc<Arena<T>>,
+    ) -> Result<Option<Map<T>>> {
+        let form = form(&self.norm)?;
+        let (dz, gamma, beta) = applied.backward(&z, None, &mut g, [0, 0], arena);
+        gradients.push((form.gamma.id(), tensor(gamma, form.gamma)?));
+        gradients.push((form.beta.id(), tensor(beta, form.beta)?));
+        gradients.push((self.weight.id(), tensor(linear::weight_gradient(&dz, &x), &self.weight)?));
+        let dx = || with_values(&self.weight, |w| linear::input_gradient(&dz, w, arena));
+        wanted.then(dx).transpose()
+    }
+}
+
+impl Linear {
+    fn fused<T: Float>(&self, x: &Map<T>, arena: &Arc<Arena<T>>) -> Result<Map<T>> {
+        fits(&self.weight, &x.sizes)?;
+        with_values(&self.weight, |w| with_values(&self.bias, |b| linear::forward(x, w, Some(b), arena)))?
+    }
+}
+
+/// Refuses features that a weight (out, in) does not take.
+fn fits(weight: &Tensor, x: &Sizes) -> Result<()> {
+    match weight.dim(1)? == x.image() {
+        true => Ok(()),
+        false => bail!("linear: weight {:?} does not take {} features", weight.dims(), x.image()),
+    }
+}
