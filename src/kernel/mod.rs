@@ -12,13 +12,14 @@ pub mod dot;
 pub mod norm;
 pub mod outer;
 pub mod simd;
+pub mod update;
 #[cfg(target_arch = "x86_64")]
 mod x86;
 
 use std::ops::{Add, AddAssign, Mul, Sub};
 use std::sync::atomic::{AtomicU8, Ordering};
 
-use candle_core::WithDType;
+use candle_core::{bail, CpuStorage, Result, WithDType};
 
 pub use simd::{Portable, Simd};
 
@@ -43,6 +44,8 @@ pub trait Float:
     fn is_nan(self) -> bool {
         self.partial_cmp(&self).is_none()
     }
+    /// The values of a tensor of this type.
+    fn storage_mut(storage: &mut CpuStorage) -> Result<&mut [Self]>;
     /// Runs a kernel with the best vectors there are.
     fn dispatch<K: Kernel<Self>>(kernel: K) -> K::Output;
 }
@@ -106,6 +109,13 @@ static CURRENT: AtomicU8 = AtomicU8::new(0);
 impl Float for f32 {
     const ZERO: Self = 0.0;
 
+    fn storage_mut(storage: &mut CpuStorage) -> Result<&mut [f32]> {
+        match storage {
+            CpuStorage::F32(values) => Ok(values),
+            _ => bail!("expected f32"),
+        }
+    }
+
     fn dispatch<K: Kernel<f32>>(kernel: K) -> K::Output {
         // SAFETY: `current` only ever is an instruction set that was found to exist.
         unsafe {
@@ -134,6 +144,13 @@ unsafe fn on_avx2<K: Kernel<f32>>(kernel: K) -> K::Output {
 
 impl Float for f64 {
     const ZERO: Self = 0.0;
+
+    fn storage_mut(storage: &mut CpuStorage) -> Result<&mut [f64]> {
+        match storage {
+            CpuStorage::F64(values) => Ok(values),
+            _ => bail!("expected f64"),
+        }
+    }
 
     fn dispatch<K: Kernel<f64>>(kernel: K) -> K::Output {
         // SAFETY: portable vectors exist everywhere.

@@ -73,7 +73,7 @@ impl<T: Float> Kernel<T> for Moments<'_, T> {
             while first < pixels {
                 let count = CHUNK.min(pixels - first);
                 let z = self.z.as_ptr().add(first * channels + c);
-                let sums = sums::<S, 1>(count, |p| [S::load_n(z.add(p * channels), n)]);
+                let sums = sums::<S, 1>(count, Values { z, channels, n });
                 (0..n).for_each(|i| mean[i] += sums[0][i].to_f64());
                 first += count;
             }
@@ -87,10 +87,7 @@ impl<T: Float> Kernel<T> for Moments<'_, T> {
             while first < pixels {
                 let count = CHUNK.min(pixels - first);
                 let z = self.z.as_ptr().add(first * channels + c);
-                let sums = sums::<S, 2>(count, |p| {
-                    let d = S::sub(S::load_n(z.add(p * channels), n), about);
-                    [d, S::mul(d, d)]
-                });
+                let sums = sums::<S, 2>(count, Deviations { z, channels, n, about });
                 for i in 0..n {
                     total[i] += sums[0][i].to_f64();
                     squares[i] += sums[1][i].to_f64();
@@ -106,14 +103,78 @@ impl<T: Float> Kernel<T> for Moments<'_, T> {
     }
 }
 
+/// What is summed over pixels. A trait of its own since a closure is not compiled for its caller's instruction set.
+trait Terms<S: Simd, const K: usize> {
+    unsafe fn at(&self, pixel: usize) -> [S::V; K];
+}
+
+/// z
+struct Values<S: Simd> {
+    z: *const S::T,
+    channels: usize,
+    n: usize,
+}
+
+impl<S: Simd> Terms<S, 1> for Values<S> {
+    #[inline(always)]
+    unsafe fn at(&self, pixel: usize) -> [S::V; 1] {
+        [S::load_n(self.z.add(pixel * self.channels), self.n)]
+    }
+}
+
+/// z - mean and its square.
+struct Deviations<S: Simd> {
+    z: *const S::T,
+    channels: usize,
+    n: usize,
+    about: S::V,
+}
+
+impl<S: Simd> Terms<S, 2> for Deviations<S> {
+    #[inline(always)]
+    unsafe fn at(&self, pixel: usize) -> [S::V; 2] {
+        let d = S::sub(S::load_n(self.z.add(pixel * self.channels), self.n), self.about);
+        [d, S::mul(d, d)]
+    }
+}
+
+/// g and g (z - mean), g made zero where the rectifier was.
+struct Gated<S: Simd> {
+    g: *mut S::T,
+    z: *const S::T,
+    residual: Option<*const S::T>,
+    channels: usize,
+    n: usize,
+    by: Loaded<S>,
+    relu: bool,
+}
+
+impl<S: Simd> Terms<S, 2> for Gated<S> {
+    #[inline(always)]
+    unsafe fn at(&self, pixel: usize) -> [S::V; 2] {
+        let at = pixel * self.channels;
+        let d = S::sub(S::load_n(self.z.add(at), self.n), self.by.mean);
+        let mut g = S::load_n(self.g.add(at), self.n);
+        if self.relu {
+            let mut y = S::fma(d, self.by.slope, self.by.shift);
+            if let Some(residual) = self.residual {
+                y = S::add(y, S::load_n(residual.add(at), self.n));
+            }
+            g = S::gate(y, g);
+            S::store_n(self.g.add(at), g, self.n);
+        }
+        [g, S::mul(g, d)]
+    }
+}
+
 /// Sums of K vectors over `count` pixels, four partial sums each; their order is fixed.
 #[inline(always)]
-unsafe fn sums<S: Simd, const K: usize>(count: usize, f: impl Fn(usize) -> [S::V; K]) -> [[S::T; 16]; K] {
+unsafe fn sums<S: Simd, const K: usize>(count: usize, terms: impl Terms<S, K>) -> [[S::T; 16]; K] {
     let mut parts = [[S::splat(S::T::ZERO); K]; 4];
     let mut p = 0;
     while p + 4 <= count {
         for (i, part) in parts.iter_mut().enumerate() {
-            let values = f(p + i);
+            let values = terms.at(p + i);
             for (sum, &value) in part.iter_mut().zip(&values) {
                 *sum = S::add(*sum, value);
             }
@@ -121,7 +182,7 @@ unsafe fn sums<S: Simd, const K: usize>(count: usize, f: impl Fn(usize) -> [S::V
         p += 4;
     }
     while p < count {
-        let values = f(p);
+        let values = terms.at(p);
         for (sum, &value) in parts[0].iter_mut().zip(&values) {
             *sum = S::add(*sum, value);
         }
@@ -258,21 +319,7 @@ impl<T: Float> Kernel<T> for Reduce<'_, T> {
                 let start = row * pixels * channels + c;
                 let (g, z) = (self.g.as_mut_ptr().add(start), self.z.as_ptr().add(start));
                 let residual = self.residual.map(|(r, step)| r.as_ptr().add(row * step + c));
-                let sums = sums::<S, 2>(pixels, |p| {
-                    let at = p * channels;
-                    let z = S::load_n(z.add(at), n);
-                    let mut through = S::load_n(g.add(at), n);
-                    let d = S::sub(z, by.mean);
-                    if self.relu {
-                        let mut v = S::fma(d, by.slope, by.shift);
-                        if let Some(residual) = residual {
-                            v = S::add(v, S::load_n(residual.add(at), n));
-                        }
-                        through = S::gate(v, through);
-                        S::store_n(g.add(at), through, n);
-                    }
-                    [through, S::mul(through, d)]
-                });
+                let sums = sums::<S, 2>(pixels, Gated { g, z, residual, channels, n, by, relu: self.relu });
                 for i in 0..n {
                     total[i] += sums[0][i].to_f64();
                     along[i] += sums[1][i].to_f64();

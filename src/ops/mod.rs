@@ -9,7 +9,10 @@
 
 mod check;
 mod cpu;
+mod descent;
 pub mod plain;
+
+pub use descent::{descend, Descent};
 
 use crate::norm::Moments;
 use candle_core::{DType, Result, Tensor};

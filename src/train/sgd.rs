@@ -6,6 +6,7 @@ use std::collections::{hash_map::Entry, HashMap};
 use candle_core::{Result, Tensor, TensorId, Var};
 
 use crate::config::Config;
+use crate::ops::{self, Descent};
 
 /// The optimizer: d = g + w p; b = m b + d (b = d at first); p -= lr b, or lr (d + m b) for Nesterov.
 #[derive(Debug)]
@@ -86,23 +87,18 @@ impl Sgd {
 }
 
 impl Parameter {
-    fn step(&mut self, grad: &Tensor, lr: f64, momentum: f64, nesterov: bool) -> Result<()> {
-        let value = self.var.as_detached_tensor();
-        let decayed = match self.weight_decay {
-            0.0 => grad.clone(),
-            decay => (grad + value.affine(decay, 0.0)?)?,
+    fn step(&mut self, gradient: &Tensor, rate: f64, momentum: f64, nesterov: bool) -> Result<()> {
+        let parameter = self.var.as_detached_tensor();
+        let by = Descent { rate, momentum, decay: self.weight_decay, nesterov };
+        if momentum == 0.0 {
+            return ops::descend(&parameter, gradient, gradient, by);
+        }
+        let buffer = match self.buffer.take() {
+            Some(buffer) => buffer,
+            None => parameter.zeros_like()?,
         };
-        let direction = if momentum == 0.0 {
-            decayed
-        } else {
-            let buffer = match self.buffer.take() {
-                None => decayed.copy()?,
-                Some(buffer) => (buffer.affine(momentum, 0.0)? + &decayed)?,
-            };
-            let direction = if nesterov { (decayed + buffer.affine(momentum, 0.0)?)? } else { buffer.clone() };
-            self.buffer = Some(buffer);
-            direction
-        };
-        self.var.set(&(value - direction.affine(lr, 0.0)?)?)
+        ops::descend(&parameter, gradient, &buffer, by)?;
+        self.buffer = Some(buffer);
+        Ok(())
     }
 }

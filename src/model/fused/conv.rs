@@ -1,10 +1,12 @@
 //! Convolution of maps, its input gradient and its weight gradient: grids of pixels for the kernels.
 
+use std::sync::Arc;
+
 use crate::kernel::contract::{padded, Contract, Grid, Run};
 use crate::kernel::outer::{Outer, Pixels};
 use crate::kernel::Float;
 
-use super::map::{Map, Piece, Sizes};
+use super::map::{Arena, Buffer, Map, Piece, Sizes};
 use super::norm::{observe, PieceMoments};
 use super::parallel;
 
@@ -72,9 +74,9 @@ impl Geometry {
     }
 
     /// The weights (out, in, size, size) as the forward pass wants them: rows (ky, kx, in) of out.
-    fn pack_forward<T: Float>(&self, weight: &[T]) -> Vec<T> {
+    fn pack_forward<T: Float>(&self, weight: &[T], arena: &Arc<Arena<T>>) -> Buffer<T> {
         let (cin, cout, taps, pitch) = (self.x.c, self.z.c, self.size * self.size, padded(self.z.c));
-        let mut packed = vec![T::ZERO; taps * cin * pitch];
+        let mut packed = rows_of_weights(taps * cin, cout, arena);
         // Sixteen outputs at a time: what is written then is a whole line of the cache.
         for first in (0..cout).step_by(16) {
             let end = cout.min(first + 16);
@@ -91,9 +93,9 @@ impl Geometry {
 
     /// The input gradient: one grid per phase of the stride, each with its weights, rows (ky, kx, out) of in, the taps
     /// of the phase in reverse.
-    fn backward<T: Float>(&self, dz: Sizes, weight: &[T]) -> (Vec<Grid>, Vec<T>) {
+    fn backward<T: Float>(&self, dz: Sizes, weight: &[T], arena: &Arc<Arena<T>>) -> (Vec<Grid>, Buffer<T>) {
         let (cin, cout, k, pitch) = (self.x.c, self.z.c, self.size, padded(self.x.c));
-        let mut packed = vec![T::ZERO; k * k * cout * pitch];
+        let mut packed = rows_of_weights(k * k * cout, cin, arena);
         let mut grids = vec![];
         let mut row = 0;
         for (py, px) in (0..self.stride).flat_map(|py| (0..self.stride).map(move |px| (py, px))) {
@@ -126,6 +128,15 @@ impl Geometry {
     }
 }
 
+/// Room for `rows` of weights for `channels` channels; zeros where no channel is.
+fn rows_of_weights<T: Float>(rows: usize, channels: usize, arena: &Arc<Arena<T>>) -> Buffer<T> {
+    let mut packed = arena.take(rows * padded(channels));
+    if padded(channels) > channels {
+        packed.fill(T::ZERO);
+    }
+    packed
+}
+
 /// See [`Geometry::phase`].
 struct Phase {
     first: usize,
@@ -150,7 +161,7 @@ pub fn forward<T: Float>(
     z: &mut Map<T>,
     moments: Option<&mut PieceMoments>,
 ) {
-    let (grid, packed) = (g.forward(x.sizes), g.pack_forward(weight));
+    let (grid, packed) = (g.forward(x.sizes), g.pack_forward(weight, x.arena()));
     let mut places = moments.map(PieceMoments::places).into_iter().flatten();
     let tasks = z.pieces(rows_together(&g.z)).into_iter().map(|piece| (piece, places.next())).collect();
     parallel(tasks, |_, (piece, place): (Piece<T>, Option<&mut [f64]>)| {
@@ -165,7 +176,7 @@ pub fn forward<T: Float>(
 
 /// dx = the input gradient, or dx += it; `dx` without border, `dz` with the border that [`Geometry::z_border`] asks for.
 pub fn input_gradient<T: Float>(g: &Geometry, dz: &Map<T>, weight: &[T], dx: &mut Map<T>, add: bool) {
-    let (grids, packed) = g.backward(dz.sizes, weight);
+    let (grids, packed) = g.backward(dz.sizes, weight, dz.arena());
     let rows = rows_together(&g.x).next_multiple_of(g.stride);
     parallel(dx.pieces(rows), |_, piece| {
         for grid in &grids {
@@ -193,7 +204,7 @@ pub fn weight_gradient<T: Float>(g: &Geometry, x: &Map<T>, dz: &Map<T>) -> Vec<T
     let pictures = g.x.n.div_ceil(g.x.n.div_ceil(PART).clamp(1, PARTS));
     let parts = g.x.n.div_ceil(pictures);
     // Rows (part, ky, out) of (kx, in).
-    let mut sums = vec![T::ZERO; parts * g.weights()];
+    let mut sums = x.arena().take(parts * g.weights());
     let together = cout.div_ceil(2);
     let tasks: Vec<_> = sums.chunks_mut(cout * run).flat_map(|ky| ky.chunks_mut(together * run)).collect();
     let halves = cout.div_ceil(together);

@@ -1,7 +1,7 @@
 //! Activations channels last, with room for a border of zeros, in buffers that are used again.
 
 use std::collections::HashMap;
-use std::ops::Range;
+use std::ops::{Deref, DerefMut, Range};
 use std::sync::{Arc, Mutex};
 
 use candle_core::{bail, Device, Result, Storage, Tensor};
@@ -14,7 +14,7 @@ pub struct Arena<T>(Mutex<HashMap<usize, Vec<Vec<T>>>>);
 
 impl<T: Float> Arena<T> {
     /// `len` values of no particular kind.
-    fn take(self: &Arc<Self>, len: usize) -> Buffer<T> {
+    pub fn take(self: &Arc<Self>, len: usize) -> Buffer<T> {
         let waiting = self.lock().get_mut(&len).and_then(Vec::pop);
         Buffer { values: waiting.unwrap_or_else(|| vec![T::ZERO; len]), home: self.clone() }
     }
@@ -31,9 +31,23 @@ impl<T: Float> Arena<T> {
 
 /// Values that return to their arena when dropped.
 #[derive(Debug)]
-struct Buffer<T: Float> {
+pub struct Buffer<T: Float> {
     values: Vec<T>,
     home: Arc<Arena<T>>,
+}
+
+impl<T: Float> Deref for Buffer<T> {
+    type Target = [T];
+
+    fn deref(&self) -> &[T] {
+        &self.values
+    }
+}
+
+impl<T: Float> DerefMut for Buffer<T> {
+    fn deref_mut(&mut self) -> &mut [T] {
+        &mut self.values
+    }
 }
 
 impl<T: Float> Drop for Buffer<T> {
@@ -122,12 +136,17 @@ impl<T: Float> Map<T> {
 
     /// The values.
     pub fn values(&self) -> &[T] {
-        &self.buffer.values
+        &self.buffer
     }
 
     /// The values.
     pub fn values_mut(&mut self) -> &mut [T] {
-        &mut self.buffer.values
+        &mut self.buffer
+    }
+
+    /// The arena its buffer comes from.
+    pub fn arena(&self) -> &Arc<Arena<T>> {
+        &self.buffer.home
     }
 
     /// The values of one picture.
