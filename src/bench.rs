@@ -8,6 +8,7 @@ use crate::config::{Config, LrScaling, ScheduleKind};
 use crate::data::Batch;
 use crate::model::{Store, Task};
 use crate::norm::is_undefined;
+use crate::profile;
 use crate::rng;
 use crate::train::Trainer;
 use crate::{Error, Result};
@@ -21,6 +22,15 @@ pub struct Cell {
     pub norm: String,
     /// Pictures per step.
     pub batch_size: usize,
+}
+
+/// A step's time.
+#[derive(Debug, Clone)]
+pub struct Measured {
+    /// In all.
+    pub step: Duration,
+    /// By operation, the longest first, where that was asked for; what is missing to the whole is the rest of the program.
+    pub operations: Vec<(&'static str, Duration)>,
 }
 
 impl Cell {
@@ -55,12 +65,12 @@ impl Cell {
         }
     }
 
-    /// Steps per second over at least `time`, after three that do not count; none where the normalizer refuses the
-    /// batch (one value per channel).
+    /// The mean step over at least `time`, after three that do not count, operation by operation with `profile`; none
+    /// where the normalizer refuses the batch (one value per channel).
     ///
     /// # Errors
     /// An unknown network or normalizer, or a device that cannot be used.
-    pub fn steps_per_second(&self, device: &Device, time: Duration) -> Result<Option<f64>> {
+    pub fn measure(&self, device: &Device, time: Duration, profile: bool) -> Result<Option<Measured>> {
         let config = self.config()?;
         let kind = crate::data::find(&config.dataset)?;
         let task = Task { shape: kind.shape, classes: kind.classes };
@@ -73,13 +83,19 @@ impl Cell {
             };
         }
         device.synchronize()?;
+        if profile {
+            profile::start();
+        }
         let (begun, mut steps) = (Instant::now(), 0);
         while begun.elapsed() < time {
             trainer.step(&batch, &mut |_| {})?;
             steps += 1;
         }
         device.synchronize()?;
-        Ok(Some(f64::from(steps) / begun.elapsed().as_secs_f64()))
+        let elapsed = begun.elapsed();
+        let per_step = |time: Duration| time / steps;
+        let operations = profile::stop().into_iter().map(|(name, time)| (name, per_step(time))).collect();
+        Ok(Some(Measured { step: per_step(elapsed), operations }))
     }
 }
 

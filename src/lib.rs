@@ -46,6 +46,7 @@ mod lookup;
 pub mod model;
 pub mod norm;
 pub mod ops;
+pub mod profile;
 pub mod record;
 pub mod rng;
 pub mod run;

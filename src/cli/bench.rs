@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use clap::Args;
-use mbn::bench::Cell;
+use mbn::bench::{Cell, Measured};
 use mbn::run::open_device;
 
 use super::exit::End;
@@ -33,6 +33,9 @@ pub struct BenchArgs {
     /// Seconds per measurement
     #[arg(long, value_name = "SECONDS", default_value_t = 3.0, value_parser = super::seconds)]
     seconds: f64,
+    /// Also show where a step's time goes, by operation, on stderr
+    #[arg(long)]
+    profile: bool,
     /// Device: cpu, cuda, cuda:N, metal
     #[arg(long, value_name = "NAME", default_value = "cpu")]
     device: String,
@@ -46,15 +49,29 @@ pub fn run(args: &BenchArgs) -> anyhow::Result<End> {
         for norm in &args.norms {
             for &batch_size in &args.batch_sizes {
                 let cell = Cell { model: model.clone(), norm: norm.clone(), batch_size };
-                let rate = cell.steps_per_second(&device, Duration::from_secs_f64(args.seconds))?;
-                let numbers = match rate {
-                    Some(rate) => format!("{:.1},{:.3}", rate * batch_size as f64, 1e3 / rate),
+                let measured = cell.measure(&device, Duration::from_secs_f64(args.seconds), args.profile)?;
+                let numbers = match &measured {
+                    Some(Measured { step, .. }) => {
+                        let seconds = step.as_secs_f64();
+                        format!("{:.1},{:.3}", batch_size as f64 / seconds, 1e3 * seconds)
+                    }
                     None => ",".into(),
                 };
                 let (version, threads) = (env!("CARGO_PKG_VERSION"), args.threads);
                 output::print(&format!("mbn-{version},{model},{norm},{batch_size},{threads},{numbers}\n"))?;
+                measured.iter().for_each(show_operations);
             }
         }
     }
     Ok(End::Done)
+}
+
+/// Prints where a step's time goes, to stderr.
+fn show_operations(measured: &Measured) {
+    let known: Duration = measured.operations.iter().map(|(_, time)| *time).sum();
+    let rest = ("everything else", measured.step.saturating_sub(known));
+    for (name, time) in measured.operations.iter().copied().chain((known > Duration::ZERO).then_some(rest)) {
+        let share = 100.0 * time.as_secs_f64() / measured.step.as_secs_f64();
+        eprintln!("  {share:5.1} %  {:9.3} ms  {name}", 1e3 * time.as_secs_f64());
+    }
 }

@@ -38,7 +38,8 @@ pub fn padded(channels: usize) -> usize {
     channels.next_multiple_of(16)
 }
 
-/// One picture through a grid, some of its rows; `add` adds to the output instead of overwriting it.
+/// One picture through a grid, some of its rows; `add` adds to the output instead of overwriting it, and then the
+/// outputs of pixels may overlap.
 pub struct Contract<'a, T> {
     /// The grid.
     pub grid: &'a Grid,
@@ -134,7 +135,7 @@ struct Tile<'a, S: Simd> {
 }
 
 impl<S: Simd> Tile<'_, S> {
-    /// A row of `pixels`, P at a time, the last few one by one.
+    /// A row of `pixels`, P at a time, then the rest.
     #[inline(always)]
     unsafe fn row<const P: usize, const V: usize>(&self, x: *const S::T, y: *mut S::T, pixels: usize) {
         let mut p = 0;
@@ -142,12 +143,17 @@ impl<S: Simd> Tile<'_, S> {
             self.block::<P, V>(x.add(p * self.step), y.add(p * self.y_step), self.step);
             p += P;
         }
-        while p + 2 <= pixels {
+        if P > 4 && p + 4 <= pixels {
+            self.block::<4, V>(x.add(p * self.step), y.add(p * self.y_step), self.step);
+            p += 4;
+        }
+        if p + 2 <= pixels {
             self.block::<2, V>(x.add(p * self.step), y.add(p * self.y_step), self.step);
             p += 2;
         }
-        if p < pixels {
+        while p < pixels {
             self.block::<1, V>(x.add(p * self.step), y.add(p * self.y_step), self.step);
+            p += 1;
         }
     }
 
@@ -163,13 +169,6 @@ impl<S: Simd> Tile<'_, S> {
     #[inline(always)]
     unsafe fn block<const P: usize, const V: usize>(&self, x: *const S::T, y: *mut S::T, step: usize) {
         let mut sums = [[S::splat(S::T::ZERO); V]; P];
-        if self.add {
-            for (p, sums) in sums.iter_mut().enumerate() {
-                for (v, sum) in sums.iter_mut().enumerate() {
-                    *sum = S::load_n(y.add(p * self.y_step + v * S::LANES), self.rest - v * S::LANES);
-                }
-            }
-        }
         for run in self.runs {
             let mut w = self.w.add(run.w * self.pitch);
             let mut x = x.add(run.x);
@@ -187,7 +186,9 @@ impl<S: Simd> Tile<'_, S> {
         }
         for (p, sums) in sums.iter().enumerate() {
             for (v, &sum) in sums.iter().enumerate() {
-                S::store_n(y.add(p * self.y_step + v * S::LANES), sum, self.rest - v * S::LANES);
+                let (y, n) = (y.add(p * self.y_step + v * S::LANES), self.rest - v * S::LANES);
+                // Pixel by pixel, since with `add` their outputs may overlap.
+                S::store_n(y, if self.add { S::add(S::load_n(y, n), sum) } else { sum }, n);
             }
         }
     }

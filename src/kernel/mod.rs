@@ -12,6 +12,7 @@ pub mod dot;
 pub mod norm;
 pub mod outer;
 pub mod simd;
+mod tensor;
 pub mod update;
 #[cfg(target_arch = "x86_64")]
 mod x86;
@@ -22,6 +23,7 @@ use std::sync::atomic::{AtomicU8, Ordering};
 use candle_core::{bail, CpuStorage, Result, WithDType};
 
 pub use simd::{Portable, Simd};
+pub use tensor::{with_values, with_values_mut};
 
 /// A kernel with its arguments. `run` must be `#[inline(always)]`, so that it is compiled for the instruction set of `S`.
 pub trait Kernel<T> {
@@ -41,9 +43,7 @@ pub trait Float:
     /// 0.
     const ZERO: Self;
     /// Whether this is no number.
-    fn is_nan(self) -> bool {
-        self.partial_cmp(&self).is_none()
-    }
+    fn is_nan(self) -> bool;
     /// The values of a tensor of this type.
     fn storage_mut(storage: &mut CpuStorage) -> Result<&mut [Self]>;
     /// Runs a kernel with the best vectors there are.
@@ -109,6 +109,11 @@ static CURRENT: AtomicU8 = AtomicU8::new(0);
 impl Float for f32 {
     const ZERO: Self = 0.0;
 
+    #[inline(always)]
+    fn is_nan(self) -> bool {
+        self.is_nan()
+    }
+
     fn storage_mut(storage: &mut CpuStorage) -> Result<&mut [f32]> {
         match storage {
             CpuStorage::F32(values) => Ok(values),
@@ -144,6 +149,11 @@ unsafe fn on_avx2<K: Kernel<f32>>(kernel: K) -> K::Output {
 
 impl Float for f64 {
     const ZERO: Self = 0.0;
+
+    #[inline(always)]
+    fn is_nan(self) -> bool {
+        self.is_nan()
+    }
 
     fn storage_mut(storage: &mut CpuStorage) -> Result<&mut [f64]> {
         match storage {

@@ -81,9 +81,16 @@ impl<T: Float> Kernel<T> for Outer<'_, T> {
                         self.block::<S, 8, 3>(i, j);
                         i += 8;
                     }
-                    while i < rows {
+                    if i + 4 <= rows {
+                        self.block::<S, 4, 3>(i, j);
+                        i += 4;
+                    }
+                    if i + 2 <= rows {
+                        self.block::<S, 2, 3>(i, j);
+                        i += 2;
+                    }
+                    if i < rows {
                         self.block::<S, 1, 3>(i, j);
-                        i += 1;
                     }
                     j += 3 * S::LANES;
                 }

@@ -1,45 +1,23 @@
-//! The kernels of gradient descent with momentum, in place.
+//! The kernel of gradient descent with momentum, in place.
 
 use super::{Float, Kernel, Simd};
 
-/// b = momentum b + (g + decay p)
-pub struct Accumulate<'a, T> {
-    /// Momentum buffer.
-    pub b: &'a mut [T],
-    /// Gradient.
-    pub g: &'a [T],
-    /// Parameter.
-    pub p: &'a [T],
-    /// Momentum.
-    pub momentum: T,
-    /// Weight decay.
-    pub decay: T,
-}
-
-impl<T: Float> Kernel<T> for Accumulate<'_, T> {
-    type Output = ();
-
-    #[inline(always)]
-    unsafe fn run<S: Simd<T = T>>(self) {
-        for ((b, &g), &p) in self.b.iter_mut().zip(self.g).zip(self.p) {
-            *b = self.momentum * *b + (g + self.decay * p);
-        }
-    }
-}
-
-/// p -= rate (u g + v b + w p): with the buffer alone (v = 1), Nesterov's form (1, momentum, decay), or without momentum
-/// (1, 0, decay).
+/// b = m b + (g + w p), then p -= rate b, or rate (g + w p + m b) for Nesterov, or rate (g + w p) without momentum.
 pub struct Descend<'a, T> {
     /// Parameter.
     pub p: &'a mut [T],
+    /// Momentum buffer; empty without momentum.
+    pub b: &'a mut [T],
     /// Gradient.
     pub g: &'a [T],
-    /// Momentum buffer.
-    pub b: &'a [T],
+    /// Momentum, m.
+    pub momentum: T,
+    /// Weight decay, w.
+    pub decay: T,
     /// Learning rate.
     pub rate: T,
-    /// u, v, w.
-    pub mix: [T; 3],
+    /// Whether the step is along g + w p + m b (Nesterov) instead of b.
+    pub nesterov: bool,
 }
 
 impl<T: Float> Kernel<T> for Descend<'_, T> {
@@ -47,9 +25,22 @@ impl<T: Float> Kernel<T> for Descend<'_, T> {
 
     #[inline(always)]
     unsafe fn run<S: Simd<T = T>>(self) {
-        let [u, v, w] = self.mix;
-        for ((p, &g), &b) in self.p.iter_mut().zip(self.g).zip(self.b) {
-            *p = *p - self.rate * (u * g + v * b + w * *p);
+        let Descend { p, b, g, momentum, decay, rate, nesterov } = self;
+        if b.is_empty() {
+            for (p, &g) in p.iter_mut().zip(g) {
+                *p = *p - rate * (g + decay * *p);
+            }
+        } else if nesterov {
+            for ((p, b), &g) in p.iter_mut().zip(b).zip(g) {
+                let d = g + decay * *p;
+                *b = momentum * *b + d;
+                *p = *p - rate * (d + momentum * *b);
+            }
+        } else {
+            for ((p, b), &g) in p.iter_mut().zip(b).zip(g) {
+                *b = momentum * *b + (g + decay * *p);
+                *p = *p - rate * *b;
+            }
         }
     }
 }

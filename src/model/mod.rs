@@ -3,6 +3,7 @@
 //! Parameters carry PyTorch's names for the same networks, so that checkpoints load there as they are.
 
 pub mod fused;
+mod gradients;
 mod lenet;
 mod mlp;
 mod resnet;
@@ -15,10 +16,11 @@ use std::sync::Arc;
 
 use candle_core::{DType, Device, Result as CandleResult, Tensor, Var};
 
+pub use gradients::Gradients;
 pub use store::Store;
 pub use unit::NamedNorm;
 
-use self::fused::{Arena, Gradients};
+use self::fused::Arena;
 use self::unit::Unit;
 use crate::kernel::Float;
 use crate::norm::{is_statistic, NormSpec, Pass};
@@ -111,14 +113,12 @@ pub struct Network {
     doubles: Arc<Arena<f64>>,
 }
 
-/// A differentiated forward pass.
+/// A differentiated forward pass: logits and what was made of them, both detached.
 pub struct Differentiated {
-    /// The logits, detached.
+    /// (N,classes).
     pub logits: Tensor,
-    /// What was made of them, detached.
+    /// A scalar.
     pub loss: Tensor,
-    /// Gradients of the parameters, by the parameter's id.
-    pub gradients: Gradients,
 }
 
 impl Network {
@@ -153,22 +153,26 @@ impl Network {
         }
     }
 
-    /// Training's forward pass, what `loss` makes of its logits (a scalar), and the gradients of that.
+    /// Training's forward pass and what `loss` makes of its logits, a scalar, whose gradients are added to `gradients`.
     pub fn differentiate(
         &self,
         x: &Tensor,
         loss: impl FnOnce(&Tensor) -> CandleResult<Tensor>,
+        gradients: &mut Gradients,
     ) -> CandleResult<Differentiated> {
         match x.dtype() {
-            DType::F32 if self.is_fused(x) => self.differentiate_fused(x, loss, &self.singles),
-            DType::F64 if self.is_fused(x) => self.differentiate_fused(x, loss, &self.doubles),
+            DType::F32 if self.is_fused(x) => self.differentiate_fused(x, loss, gradients, &self.singles),
+            DType::F64 if self.is_fused(x) => self.differentiate_fused(x, loss, gradients, &self.doubles),
             _ => {
                 let logits = self.forward(x, Pass::Train)?;
                 let loss = loss(&logits)?;
                 let mut store = loss.backward()?;
-                let vars = self.parameters().into_iter().map(|(_, var)| var.as_tensor().clone());
-                let gradients = vars.filter_map(|var| Some((var.id(), store.remove(&var)?.detach()))).collect();
-                Ok(Differentiated { logits: logits.detach(), loss: loss.detach(), gradients })
+                for (_, var) in self.parameters() {
+                    if let Some(gradient) = store.remove(&var) {
+                        gradients.add(&var, gradient.detach())?;
+                    }
+                }
+                Ok(Differentiated { logits: logits.detach(), loss: loss.detach() })
             }
         }
     }
@@ -177,16 +181,16 @@ impl Network {
         &self,
         x: &Tensor,
         loss: impl FnOnce(&Tensor) -> CandleResult<Tensor>,
+        gradients: &mut Gradients,
         arena: &Arc<Arena<T>>,
     ) -> CandleResult<Differentiated> {
         let (logits, tape) = fused::record(&self.units, x, Pass::Train, arena)?;
         let leaf = Var::from_tensor(&logits)?;
         let loss = loss(leaf.as_tensor())?;
-        let gradients = match loss.backward()?.remove(leaf.as_tensor()) {
-            Some(g) => tape.backward(&g)?,
-            None => vec![],
-        };
-        Ok(Differentiated { logits, loss: loss.detach(), gradients })
+        if let Some(g) = loss.backward()?.remove(leaf.as_tensor()) {
+            tape.backward(&g, gradients)?;
+        }
+        Ok(Differentiated { logits, loss: loss.detach() })
     }
 
     fn is_fused(&self, x: &Tensor) -> bool {

@@ -14,5 +14,5 @@ pub use diagnostics::{divergence, mean_shift, Before, ShiftRow};
 pub use evaluate::{evaluate, evaluate_batch_statistics, Part, Score, EVAL_BATCH};
 pub use guard::is_finite;
 pub use schedule::{full_rate, Schedule};
-pub use sgd::{Gradients, Sgd};
+pub use sgd::Sgd;
 pub use trainer::{StepReport, Trainer};

@@ -1,11 +1,12 @@
 //! Stochastic gradient descent with momentum, Nesterov's form of it, and weight decay, as PyTorch's SGD has them
 //! (candle's has none of the three).
 
-use std::collections::{hash_map::Entry, HashMap};
+use std::collections::HashMap;
 
-use candle_core::{Result, Tensor, TensorId, Var};
+use candle_core::{Result, Tensor, Var};
 
 use crate::config::Config;
+use crate::model::Gradients;
 use crate::ops::{self, Descent};
 
 /// The optimizer: d = g + w p; b = m b + d (b = d at first); p -= lr b, or lr (d + m b) for Nesterov.
@@ -24,23 +25,6 @@ struct Parameter {
     buffer: Option<Tensor>,
 }
 
-/// Gradients of the parameters by their tensor's id, accumulated over micro-batches.
-#[derive(Debug, Default)]
-pub struct Gradients(HashMap<TensorId, Tensor>);
-
-impl Gradients {
-    /// Adds the gradients of one micro-batch.
-    pub fn add(&mut self, part: impl IntoIterator<Item = (TensorId, Tensor)>) -> Result<()> {
-        for (id, gradient) in part {
-            match self.0.entry(id) {
-                Entry::Vacant(slot) => drop(slot.insert(gradient)),
-                Entry::Occupied(mut slot) => drop(slot.insert((slot.get() + gradient)?)),
-            }
-        }
-        Ok(())
-    }
-}
-
 impl Sgd {
     /// An optimizer of `parameters` with the settings of `config`. Without `decay_norm`, vectors (the scales and shifts
     /// of normalizers, and biases) are exempt from weight decay.
@@ -55,7 +39,7 @@ impl Sgd {
     /// One update. Parameters without a gradient stay as they are.
     pub fn step(&mut self, gradients: &Gradients, lr: f64) -> Result<()> {
         for parameter in &mut self.parameters {
-            if let Some(grad) = gradients.0.get(&parameter.var.as_tensor().id()) {
+            if let Some(grad) = gradients.get(&parameter.var) {
                 parameter.step(grad, lr, self.momentum, self.nesterov)?;
             }
         }
@@ -90,15 +74,9 @@ impl Parameter {
     fn step(&mut self, gradient: &Tensor, rate: f64, momentum: f64, nesterov: bool) -> Result<()> {
         let parameter = self.var.as_detached_tensor();
         let by = Descent { rate, momentum, decay: self.weight_decay, nesterov };
-        if momentum == 0.0 {
-            return ops::descend(&parameter, gradient, gradient, by);
+        if momentum != 0.0 && self.buffer.is_none() {
+            self.buffer = Some(parameter.zeros_like()?);
         }
-        let buffer = match self.buffer.take() {
-            Some(buffer) => buffer,
-            None => parameter.zeros_like()?,
-        };
-        ops::descend(&parameter, gradient, &buffer, by)?;
-        self.buffer = Some(buffer);
-        Ok(())
+        ops::descend(&parameter, gradient, self.buffer.as_ref(), by)
     }
 }

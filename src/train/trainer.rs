@@ -3,12 +3,13 @@
 use candle_core::{DType, Device, Tensor};
 
 use super::guard;
-use super::{Gradients, Schedule, Sgd};
+use super::{Schedule, Sgd};
 use crate::config::Config;
 use crate::data::Batch;
-use crate::model::{Network, Store, Task};
+use crate::model::{Gradients, Network, Store, Task};
 use crate::norm::{NormSpec, Pass};
 use crate::ops;
+use crate::profile::timed;
 use crate::{Error, Result};
 
 /// A network under training: what a step changes.
@@ -19,6 +20,7 @@ pub struct Trainer {
     pub sgd: Sgd,
     /// Updates made so far.
     pub step: usize,
+    gradients: Gradients,
     schedule: Schedule,
     norm_batch_size: usize,
     double_forward: bool,
@@ -50,6 +52,7 @@ impl Trainer {
             sgd: Sgd::new(network.parameters(), config),
             network,
             step: 0,
+            gradients: Gradients::default(),
             schedule: Schedule::new(config, steps_per_epoch),
             norm_batch_size: config.norm_batch_size,
             double_forward: config.double_forward,
@@ -67,23 +70,21 @@ impl Trainer {
     pub fn step(&mut self, batch: &Batch, after_backward: &mut dyn FnMut(&Network)) -> Result<StepReport> {
         let micro_batches = self.micro_batches(batch)?;
         let mut report = StepReport { images: batch.len(), lr: self.schedule.rate(self.step), ..Default::default() };
-        let mut gradients = Gradients::default();
+        self.gradients.clear();
         for (x, y) in &micro_batches {
             let share = x.dim(0)? as f64 / batch.len() as f64;
-            let part = self.network.differentiate(x, |logits| {
-                let loss = ops::cross_entropy(logits, y, self.label_smoothing)?;
-                if share == 1.0 { Ok(loss) } else { loss.affine(share, 0.0) }
-            })?;
+            let smoothing = self.label_smoothing;
+            let weighted = |logits: &Tensor| ops::cross_entropy(logits, y, smoothing)?.affine(share, 0.0);
+            let part = self.network.differentiate(x, weighted, &mut self.gradients)?;
             let loss = scalar(&part.loss)?;
             if !loss.is_finite() {
                 return Err(self.diverged("loss"));
             }
             report.loss += loss;
             report.correct += correct(&part.logits, y)?;
-            gradients.add(part.gradients)?;
         }
         after_backward(&self.network);
-        self.sgd.step(&gradients, report.lr)?;
+        timed("update", || self.sgd.step(&self.gradients, report.lr))?;
         if self.double_forward {
             self.refresh(&micro_batches)?;
         }

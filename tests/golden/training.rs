@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 
 use candle_core::Var;
 use mbn::config::{Config, LrScaling, ScheduleKind};
-use mbn::train::{Gradients, Schedule, Sgd};
+use mbn::model::Gradients;
+use mbn::train::{Schedule, Sgd};
 use serde::Deserialize;
 
 use crate::support::{cases, close, parameter, tensor, Summary};
@@ -20,10 +21,10 @@ struct SgdCase {
 
 /// The gradient of parameter p is the tensor `<p>.grad<t>`.
 fn given_gradients(parameters: &[(String, Var)], t: usize) -> Gradients {
-    let given =
-        |(name, var): &(String, Var)| (var.as_tensor().id(), tensor(&format!("{name}.grad{t}"), var.dims()));
     let mut gradients = Gradients::default();
-    gradients.add(parameters.iter().map(given)).unwrap();
+    for (name, var) in parameters {
+        gradients.add(var, tensor(&format!("{name}.grad{t}"), var.dims())).unwrap();
+    }
     gradients
 }
 

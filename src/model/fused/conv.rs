@@ -45,9 +45,18 @@ impl Geometry {
         Phase { first, count: len.saturating_sub(first).div_ceil(self.stride), taps, newest }
     }
 
+    /// Whether the input gradient is better scattered over the windows than gathered from them: gathering multiplies
+    /// with the border, which without padding is `size - 1` wide.
+    fn scatters(&self) -> bool {
+        self.padding == 0
+    }
+
     /// The border the output's gradient needs: outputs beyond the map that a window of the input gradient looks at.
     pub fn z_border(&self) -> [usize; 2] {
         let mut border = [0, 0];
+        if self.scatters() {
+            return border;
+        }
         for (len, out) in [(self.x.h, self.z.h), (self.x.w, self.z.w)] {
             for phase in (0..self.stride).map(|phase| self.phase(phase, len)).filter(|p| p.count > 0 && p.taps > 0) {
                 border[0] = border[0].max((phase.taps - 1).saturating_sub(phase.newest));
@@ -89,6 +98,31 @@ impl Geometry {
             }
         }
         packed
+    }
+
+    /// The input gradient scattered: one grid per kernel row, from an output pixel to the columns and channels of its
+    /// window in that row; weights in rows (ky, out) of (kx, in).
+    fn scatter<T: Float>(&self, dz: Sizes, weight: &[T], arena: &Arc<Arena<T>>) -> (Vec<Grid>, Buffer<T>) {
+        let (cin, cout, k) = (self.x.c, self.z.c, self.size);
+        let (run, pitch) = (k * cin, padded(k * cin));
+        let mut packed = rows_of_weights(k * cout, run, arena);
+        for (ky, o) in (0..k).flat_map(|ky| (0..cout).map(move |o| (ky, o))) {
+            let to = &mut packed[(ky * cout + o) * pitch..][..run];
+            for (kx, to) in to.chunks_exact_mut(cin).enumerate() {
+                let from = weight[o * cin * k * k + ky * k + kx..].iter().step_by(k * k);
+                to.iter_mut().zip(from).for_each(|(to, from)| *to = *from);
+            }
+        }
+        let grid = |ky: usize| Grid {
+            len: cout,
+            runs: vec![Run { x: 0, w: ky * cout }],
+            size: [self.z.h, self.z.w],
+            x: [dz.at(0, 0), dz.row(), cout],
+            y: [ky * self.x.row(), self.stride * self.x.row(), self.stride * cin],
+            channels: run,
+            pitch,
+        };
+        ((0..k).map(grid).collect(), packed)
     }
 
     /// The input gradient: one grid per phase of the stride, each with its weights, rows (ky, kx, out) of in, the taps
@@ -176,6 +210,9 @@ pub fn forward<T: Float>(
 
 /// dx = the input gradient, or dx += it; `dx` without border, `dz` with the border that [`Geometry::z_border`] asks for.
 pub fn input_gradient<T: Float>(g: &Geometry, dz: &Map<T>, weight: &[T], dx: &mut Map<T>, add: bool) {
+    if g.scatters() {
+        return scattered_input_gradient(g, dz, weight, dx, add);
+    }
     let (grids, packed) = g.backward(dz.sizes, weight, dz.arena());
     let rows = rows_together(&g.x).next_multiple_of(g.stride);
     parallel(dx.pieces(rows), |_, piece| {
@@ -191,57 +228,79 @@ pub fn input_gradient<T: Float>(g: &Geometry, dz: &Map<T>, weight: &[T], dx: &mu
     });
 }
 
+/// [`input_gradient`] without padding: each output pixel's gradient goes to the window it saw.
+fn scattered_input_gradient<T: Float>(g: &Geometry, dz: &Map<T>, weight: &[T], dx: &mut Map<T>, add: bool) {
+    let (grids, packed) = g.scatter(dz.sizes, weight, dz.arena());
+    parallel(dx.pieces(g.x.h), |_, piece| {
+        if !add {
+            piece.values.fill(T::ZERO);
+        }
+        for grid in &grids {
+            let (x, y) = (dz.picture(piece.n), &mut *piece.values);
+            Contract { grid, x, w: &packed, y, rows: 0..g.z.h, origin: 0, add: true }.compute();
+        }
+    });
+}
+
 /// Pictures whose share of a weight gradient is summed apart, so that threads can work side by side.
 const PART: usize = 8;
 
 /// Sums a weight gradient consists of, at most.
 const PARTS: usize = 8;
 
-/// The weight gradient, (out, in, size, size).
-pub fn weight_gradient<T: Float>(g: &Geometry, x: &Map<T>, dz: &Map<T>) -> Vec<T> {
+/// Pixels that pass a kernel row after row: enough to hide what a tile costs, few enough to stay in the cache.
+const PIXELS: usize = 1024;
+
+/// The weight gradient, (out, in, size, size), written to `gradient` or added to it.
+pub fn weight_gradient<T: Float>(g: &Geometry, x: &Map<T>, dz: &Map<T>, gradient: &mut [T], add: bool) {
     let (cin, cout, k) = (g.x.c, g.z.c, g.size);
     let run = k * cin;
     let pictures = g.x.n.div_ceil(g.x.n.div_ceil(PART).clamp(1, PARTS));
     let parts = g.x.n.div_ceil(pictures);
-    // Rows (part, ky, out) of (kx, in).
+    let halves = cout.min(2);
+    let together = cout.div_ceil(halves);
+    // Rows (part, out, ky) of (kx, in).
     let mut sums = x.arena().take(parts * g.weights());
-    let together = cout.div_ceil(2);
-    let tasks: Vec<_> = sums.chunks_mut(cout * run).flat_map(|ky| ky.chunks_mut(together * run)).collect();
-    let halves = cout.div_ceil(together);
+    let tasks: Vec<_> = sums.chunks_mut(cout * k * run).flat_map(|part| part.chunks_mut(together * k * run)).collect();
     parallel(tasks, |i, w| {
-        let (part, ky, half) = (i / halves / k, i / halves % k, i % halves);
-        let first = part * pictures;
-        let (xs, zs) = (x.sizes, dz.sizes);
-        let above = (xs.before - g.padding) * (xs.row() + xs.c);
-        Outer {
-            count: [pictures.min(g.x.n - first), g.z.h, g.z.w],
-            g: dz.values(),
-            g_at: Pixels { first: zs.at(first, 0) + half * together, steps: [zs.image(), zs.row(), zs.c] },
-            x: x.values(),
-            x_at: Pixels {
-                first: first * xs.image() + above + ky * xs.row(),
-                steps: [xs.image(), g.stride * xs.row(), g.stride * xs.c],
-            },
-            size: [w.len() / run, run],
-            w,
-            pitch: run,
-            add: false,
+        let (part, first_row) = (i / halves, i % halves * together);
+        let all = part * pictures..g.x.n.min((part + 1) * pictures);
+        let step = (PIXELS / g.z.pixels()).max(1);
+        for first in all.clone().step_by(step) {
+            for ky in 0..k {
+                let (xs, zs) = (x.sizes, dz.sizes);
+                let above = (xs.before - g.padding) * (xs.row() + xs.c);
+                Outer {
+                    count: [step.min(all.end - first), g.z.h, g.z.w],
+                    g: dz.values(),
+                    g_at: Pixels { first: zs.at(first, 0) + first_row, steps: [zs.image(), zs.row(), zs.c] },
+                    x: x.values(),
+                    x_at: Pixels {
+                        first: first * xs.image() + above + ky * xs.row(),
+                        steps: [xs.image(), g.stride * xs.row(), g.stride * xs.c],
+                    },
+                    size: [w.len() / (k * run), run],
+                    w: &mut w[ky * run..],
+                    pitch: k * run,
+                    add: first > all.start,
+                }
+                .compute();
+            }
         }
-        .compute();
     });
     let (first, others) = sums.split_at_mut(g.weights());
     for part in others.chunks_exact(first.len()) {
         first.iter_mut().zip(part).for_each(|(sum, v)| *sum += *v);
     }
-    let mut gradient = vec![T::ZERO; g.weights()];
-    for (o, gradient) in gradient.chunks_exact_mut(cin * k * k).enumerate() {
-        for ky in 0..k {
-            let row = &first[(ky * cout + o) * run..][..run];
-            for (kx, row) in row.chunks_exact(cin).enumerate() {
-                let to = gradient[ky * k + kx..].iter_mut().step_by(k * k);
-                to.zip(row).for_each(|(to, v)| *to = *v);
+    let rows = gradient.chunks_exact_mut(cin * k * k).zip(first.chunks_exact(cin * k * k));
+    for (gradient, row) in rows {
+        for (tap, row) in row.chunks_exact(cin).enumerate() {
+            let to = gradient[tap..].iter_mut().step_by(k * k).zip(row);
+            if add {
+                to.for_each(|(to, v)| *to += *v);
+            } else {
+                to.for_each(|(to, v)| *to = *v);
             }
         }
     }
-    gradient
 }

@@ -64,10 +64,9 @@ pub fn input_gradient<T: Float>(g: &Map<T>, weight: &[T], arena: &Arc<Arena<T>>)
     dx
 }
 
-/// gᵀ x, (out, in).
-pub fn weight_gradient<T: Float>(g: &Map<T>, x: &Map<T>) -> Vec<T> {
+/// gᵀ x, (out, in), written to `gradient` or added to it.
+pub fn weight_gradient<T: Float>(g: &Map<T>, x: &Map<T>, gradient: &mut [T], add: bool) {
     let (n, outputs, inputs) = (g.sizes.n, g.sizes.c, x.sizes.c);
-    let mut gradient = vec![T::ZERO; outputs * inputs];
     parallel(gradient.chunks_mut(OUTPUTS * inputs).collect(), |i, w: &mut [T]| {
         Outer {
             count: [1, 1, n],
@@ -78,11 +77,10 @@ pub fn weight_gradient<T: Float>(g: &Map<T>, x: &Map<T>) -> Vec<T> {
             size: [w.len() / inputs, inputs],
             w,
             pitch: inputs,
-            add: false,
+            add,
         }
         .compute();
     });
-    gradient
 }
 
 /// Σ g over the rows.

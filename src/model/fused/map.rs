@@ -4,9 +4,9 @@ use std::collections::HashMap;
 use std::ops::{Deref, DerefMut, Range};
 use std::sync::{Arc, Mutex};
 
-use candle_core::{bail, Device, Result, Storage, Tensor};
+use candle_core::{bail, Device, Result, Tensor};
 
-use crate::kernel::Float;
+use crate::kernel::{with_values, Float};
 
 /// Buffers waiting for their next use, by length: a step takes and frees the same ones over and over.
 #[derive(Debug, Default)]
@@ -222,11 +222,3 @@ impl<T: Float> Map<T> {
     }
 }
 
-/// Calls `f` with the values of a contiguous tensor on the CPU.
-pub fn with_values<T: Float, R>(tensor: &Tensor, f: impl FnOnce(&[T]) -> R) -> Result<R> {
-    let (storage, layout) = tensor.storage_and_layout();
-    match (&*storage, layout.contiguous_offsets()) {
-        (Storage::Cpu(storage), Some((start, end))) => Ok(f(&T::cpu_storage_as_slice(storage)?[start..end])),
-        _ => bail!("expected a contiguous tensor on the CPU, not {:?} on {:?}", layout, tensor.device()),
-    }
-}

@@ -12,15 +12,17 @@ mod pool;
 
 use std::sync::Arc;
 
-use candle_core::{bail, Result, Shape, Tensor, TensorId};
+use candle_core::{bail, Result, Shape, Tensor};
 use rayon::prelude::*;
 
 use self::conv::Geometry;
-use self::map::{with_values, Map, Sizes};
+use self::map::{Map, Sizes};
 use self::norm::{apply, Applied, PieceMoments};
 use super::unit::{Block, ConvNorm, Linear, LinearNorm, Unit};
-use crate::kernel::Float;
+use super::Gradients;
+use crate::kernel::{with_values, Float};
 use crate::norm::{Form, Norm, Pass, Source};
+use crate::profile::timed;
 
 pub use self::map::Arena;
 
@@ -89,21 +91,18 @@ pub struct Tape<'a, T: Float> {
     arena: Arc<Arena<T>>,
 }
 
-/// Gradients of parameters, by the parameter's id.
-pub type Gradients = Vec<(TensorId, Tensor)>;
-
 impl<T: Float> Tape<'_, T> {
-    /// The gradients of all parameters, given that with respect to the logits. None is computed for the pictures.
-    pub fn backward(self, logits: &Tensor) -> Result<Gradients> {
-        let mut gradients = vec![];
+    /// Adds the gradients of all parameters to `gradients`, given that with respect to the logits. None is computed for
+    /// the pictures.
+    pub fn backward(self, logits: &Tensor, gradients: &mut Gradients) -> Result<()> {
         let mut g = Map::from_tensor(logits, [0, 0], &self.arena)?;
         for (i, (unit, saved)) in self.units.iter().zip(self.saved).enumerate().rev() {
-            match unit.fused_backward(saved, g, i > 0, &mut gradients, &self.arena)? {
+            match unit.fused_backward(saved, g, i > 0, gradients, &self.arena)? {
                 Some(dx) => g = dx,
                 None => break,
             }
         }
-        Ok(gradients)
+        Ok(())
     }
 }
 
@@ -112,7 +111,7 @@ enum Saved<T: Float> {
     Conv(Convolved<T>),
     /// The convolutions, and the shortcut where it is not the input itself.
     Block(Convolved<T>, Convolved<T>, Option<Map<T>>),
-    MaxPool(Sizes, Vec<u16>),
+    MaxPool(Sizes, Vec<u32>),
     Reshaped(Sizes),
     Linear {
         x: Map<T>,
@@ -149,7 +148,7 @@ impl Unit {
                 if from.h < *size || from.w < *size {
                     bail!("max_pool2d: a window of {size} x {size} does not fit {}x{}", from.h, from.w);
                 }
-                let (y, taps) = pool::max_pool(&x, *size, arena);
+                let (y, taps) = timed("pooling", || pool::max_pool(&x, *size, arena));
                 (y, Saved::MaxPool(from, taps))
             }
             Unit::GlobalAvgPool => (pool::average(&x, arena), Saved::Reshaped(from)),
@@ -177,7 +176,7 @@ impl Unit {
                 Some(block.fused_backward(first, second, shortcut, g, gradients, arena)?)
             }
             (Unit::MaxPool(size), Saved::MaxPool(from, taps)) => {
-                Some(pool::max_pool_gradient(from, *size, &taps, &g, arena))
+                Some(timed("pooling, gradient", || pool::max_pool_gradient(from, *size, &taps, &g, arena)))
             }
             (Unit::GlobalAvgPool, Saved::Reshaped(from)) => Some(pool::average_gradient(from, &g, arena)),
             (Unit::Flatten, Saved::Reshaped(from)) => Some(pool::flatten_gradient(from, &g, arena)),
@@ -185,8 +184,8 @@ impl Unit {
                 linear.fused_backward((x, z, applied), g, wanted, gradients, arena)?
             }
             (Unit::Last(last), Saved::Last(x)) => {
-                gradients.push((last.weight.id(), tensor(linear::weight_gradient(&g, &x), &last.weight)?));
-                gradients.push((last.bias.id(), tensor(linear::bias_gradient(&g), &last.bias)?));
+                gradients.write(&last.weight, |w, add| linear::weight_gradient(&g, &x, w, add))?;
+                add(gradients, &last.bias, linear::bias_gradient(&g))?;
                 let dx = || with_values(&last.weight, |w| linear::input_gradient(&g, w, arena));
                 wanted.then(dx).transpose()?
             }
@@ -196,9 +195,9 @@ impl Unit {
     }
 }
 
-/// A gradient in the shape of its parameter.
-fn tensor<T: Float>(values: Vec<T>, parameter: &Tensor) -> Result<Tensor> {
-    Tensor::from_vec(values, parameter.shape(), parameter.device())
+/// Adds a small gradient to its parameter's.
+fn add<T: Float>(gradients: &mut Gradients, parameter: &Tensor, values: Vec<T>) -> Result<()> {
+    gradients.add(parameter, Tensor::from_vec(values, parameter.shape(), parameter.device())?)
 }
 
 /// The normalizer's form; [`covers`] has seen that there is one.
@@ -237,14 +236,14 @@ impl ConvNorm {
     ) -> Result<(Map<T>, Convolved<T>)> {
         let geometry = self.geometry(&x.sizes)?;
         let form = form(&self.norm)?;
-        let x = x.with_border(geometry.x_border());
+        let x = timed("border", || x.with_border(geometry.x_border()));
         let mut z = Map::new(geometry.z, arena);
         let mut moments = PieceMoments::new(geometry.z);
         let seen = observes(&form, pass).then_some(&mut moments);
-        with_values(&self.weight, |w| conv::forward(&geometry, &x, w, &mut z, seen))?;
+        with_values(&self.weight, |w| timed("convolution", || conv::forward(&geometry, &x, w, &mut z, seen)))?;
         let Sizes { n, h, w, c, .. } = geometry.z;
-        let applied = apply(&form, &moments, &Shape::from((n, c, h, w)), pass)?;
-        let y = applied.forward(&z, residual, border, arena);
+        let applied = timed("statistics", || apply(&form, &moments, &Shape::from((n, c, h, w)), pass))?;
+        let y = timed("normalization", || applied.forward(&z, residual, border, arena));
         Ok((y, Convolved { geometry, x, z, applied }))
     }
 
@@ -260,11 +259,13 @@ impl ConvNorm {
     ) -> Result<(Map<T>, Map<T>)> {
         let form = form(&self.norm)?;
         let border = saved.geometry.z_border();
-        let (dz, gamma, beta) = saved.applied.backward(&saved.z, residual, &mut g, border, arena);
-        gradients.push((form.gamma.id(), tensor(gamma, form.gamma)?));
-        gradients.push((form.beta.id(), tensor(beta, form.beta)?));
-        let weight = conv::weight_gradient(&saved.geometry, &saved.x, &dz);
-        gradients.push((self.weight.id(), tensor(weight, &self.weight)?));
+        let (dz, gamma, beta) =
+            timed("normalization, gradient", || saved.applied.backward(&saved.z, residual, &mut g, border, arena));
+        add(gradients, form.gamma, gamma)?;
+        add(gradients, form.beta, beta)?;
+        gradients.write(&self.weight, |w, add| {
+            timed("convolution, weight gradient", || conv::weight_gradient(&saved.geometry, &saved.x, &dz, w, add));
+        })?;
         Ok((dz, g))
     }
 
@@ -278,7 +279,9 @@ impl ConvNorm {
     ) -> Result<Map<T>> {
         let add = onto.is_some();
         let mut dx = onto.unwrap_or_else(|| Map::new(saved.geometry.x, arena));
-        with_values(&self.weight, |w| conv::input_gradient(&saved.geometry, dz, w, &mut dx, add))?;
+        with_values(&self.weight, |w| {
+            timed("convolution, input gradient", || conv::input_gradient(&saved.geometry, dz, w, &mut dx, add))
+        })?;
         Ok(dx)
     }
 }
@@ -331,15 +334,15 @@ impl LinearNorm {
     fn fused<T: Float>(&self, x: Map<T>, pass: Pass, arena: &Arc<Arena<T>>) -> Result<(Map<T>, Saved<T>)> {
         let form = form(&self.norm)?;
         fits(&self.weight, &x.sizes)?;
-        let z = with_values(&self.weight, |w| linear::forward(&x, w, None, arena))?;
+        let z = with_values(&self.weight, |w| timed("linear", || linear::forward(&x, w, None, arena)))?;
         let mut moments = PieceMoments::new(z.sizes);
         if observes(&form, pass) {
             for (n, out) in moments.places().into_iter().enumerate() {
                 norm::observe(z.picture(n), z.sizes.c, out);
             }
         }
-        let applied = apply(&form, &moments, &Shape::from((z.sizes.n, z.sizes.c)), pass)?;
-        let y = applied.forward(&z, None, [0, 0], arena);
+        let applied = timed("statistics", || apply(&form, &moments, &Shape::from((z.sizes.n, z.sizes.c)), pass))?;
+        let y = timed("normalization", || applied.forward(&z, None, [0, 0], arena));
         Ok((y, Saved::Linear { x, z, applied }))
     }
 
@@ -352,11 +355,16 @@ impl LinearNorm {
         arena: &Arc<Arena<T>>,
     ) -> Result<Option<Map<T>>> {
         let form = form(&self.norm)?;
-        let (dz, gamma, beta) = applied.backward(&z, None, &mut g, [0, 0], arena);
-        gradients.push((form.gamma.id(), tensor(gamma, form.gamma)?));
-        gradients.push((form.beta.id(), tensor(beta, form.beta)?));
-        gradients.push((self.weight.id(), tensor(linear::weight_gradient(&dz, &x), &self.weight)?));
-        let dx = || with_values(&self.weight, |w| linear::input_gradient(&dz, w, arena));
+        let (dz, gamma, beta) =
+            timed("normalization, gradient", || applied.backward(&z, None, &mut g, [0, 0], arena));
+        add(gradients, form.gamma, gamma)?;
+        add(gradients, form.beta, beta)?;
+        gradients.write(&self.weight, |w, add| {
+            timed("linear, weight gradient", || linear::weight_gradient(&dz, &x, w, add));
+        })?;
+        let dx = || {
+            with_values(&self.weight, |w| timed("linear, input gradient", || linear::input_gradient(&dz, w, arena)))
+        };
         wanted.then(dx).transpose()
     }
 }

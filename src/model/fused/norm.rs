@@ -6,11 +6,11 @@ use std::sync::Arc;
 use candle_core::{Device, Result, Shape, Tensor};
 
 use crate::kernel::norm::{Coefficients, Gradient, Moments, Normalize, Reduce, Residual, Rows};
-use crate::kernel::Float;
+use crate::kernel::{with_values, Float};
 use crate::norm::{self, Form, Pass, Source, Used};
 
 use super::conv::rows_together;
-use super::map::{with_values, Arena, Map, Piece, Sizes};
+use super::map::{Arena, Map, Piece, Sizes};
 use super::parallel;
 
 /// Means and sums of squared deviations, 2C numbers for each piece of a map.

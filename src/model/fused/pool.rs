@@ -2,32 +2,24 @@
 
 use std::sync::Arc;
 
-use crate::kernel::Float;
+use crate::kernel::{Float, Kernel, Simd};
 
 use super::map::{Arena, Map, Sizes};
 use super::parallel;
 
 /// The maximum of each window with the tap it came from, the first in reading order; NaN where the window has one.
-pub fn max_pool<T: Float>(x: &Map<T>, size: usize, arena: &Arc<Arena<T>>) -> (Map<T>, Vec<u16>) {
+pub fn max_pool<T: Float>(x: &Map<T>, size: usize, arena: &Arc<Arena<T>>) -> (Map<T>, Vec<u32>) {
     let from = x.sizes;
     let to = Sizes::new([from.n, from.h / size, from.w / size, from.c]);
     let mut y = Map::new(to, arena);
-    let mut taps = vec![0u16; y.values().len()];
+    let mut taps = vec![0; y.values().len()];
     let tasks: Vec<_> = y.pieces(to.h).into_iter().zip(taps.chunks_exact_mut(to.image())).collect();
     parallel(tasks, |_, (piece, taps)| {
         let outputs = piece.values.chunks_exact_mut(to.c).zip(taps.chunks_exact_mut(to.c));
         for (i, (y, best)) in outputs.enumerate() {
             let corner = from.at(piece.n, i / to.w * size) + i % to.w * size * from.c;
-            y.copy_from_slice(&x.values()[corner..][..to.c]);
-            for tap in 1..size * size {
-                let seen = &x.values()[corner + tap / size * from.row() + tap % size * from.c..][..to.c];
-                for ((y, best), &v) in y.iter_mut().zip(best.iter_mut()).zip(seen) {
-                    // NaN is greater than nothing and has to be asked for.
-                    let better = (v > *y) | (v.is_nan() & !y.is_nan());
-                    *y = if better { v } else { *y };
-                    *best = if better { tap as u16 } else { *best };
-                }
-            }
+            let window = &x.values()[corner..];
+            T::dispatch(MaxPool { window, row: from.row(), size, y, best });
         }
     });
     (y, taps)
@@ -37,7 +29,7 @@ pub fn max_pool<T: Float>(x: &Map<T>, size: usize, arena: &Arc<Arena<T>>) -> (Ma
 pub fn max_pool_gradient<T: Float>(
     from: Sizes,
     size: usize,
-    taps: &[u16],
+    taps: &[u32],
     g: &Map<T>,
     arena: &Arc<Arena<T>>,
 ) -> Map<T> {
@@ -48,13 +40,64 @@ pub fn max_pool_gradient<T: Float>(
         let windows = g.picture(piece.n).chunks_exact(to.c).zip(taps[piece.n * to.image()..].chunks_exact(to.c));
         for (i, (g, taps)) in windows.enumerate() {
             let corner = from.at(0, i / to.w * size) + i % to.w * size * from.c;
-            for (c, (&g, &tap)) in g.iter().zip(taps).enumerate() {
-                let tap = usize::from(tap);
-                piece.values[corner + tap / size * from.row() + tap % size * from.c + c] = g;
-            }
+            T::dispatch(MaxPoolGradient { window: &mut piece.values[corner..], row: from.row(), size, g, best: taps });
         }
     });
     dx
+}
+
+/// One window of all channels.
+struct MaxPool<'a, T> {
+    /// The picture from the window's corner on.
+    window: &'a [T],
+    /// From one row of the picture to the next.
+    row: usize,
+    size: usize,
+    y: &'a mut [T],
+    best: &'a mut [u32],
+}
+
+impl<T: Float> Kernel<T> for MaxPool<'_, T> {
+    type Output = ();
+
+    #[inline(always)]
+    unsafe fn run<S: Simd<T = T>>(self) {
+        let channels = self.y.len();
+        self.y.copy_from_slice(&self.window[..channels]);
+        for tap in 1..self.size * self.size {
+            let seen = &self.window[tap / self.size * self.row + tap % self.size * channels..][..channels];
+            for ((y, best), &v) in self.y.iter_mut().zip(self.best.iter_mut()).zip(seen) {
+                // NaN is greater than nothing and has to be asked for.
+                let better = (v > *y) | (v.is_nan() & !y.is_nan());
+                *y = if better { v } else { *y };
+                *best = if better { tap as u32 } else { *best };
+            }
+        }
+    }
+}
+
+/// The gradient of one window.
+struct MaxPoolGradient<'a, T> {
+    window: &'a mut [T],
+    row: usize,
+    size: usize,
+    g: &'a [T],
+    best: &'a [u32],
+}
+
+impl<T: Float> Kernel<T> for MaxPoolGradient<'_, T> {
+    type Output = ();
+
+    #[inline(always)]
+    unsafe fn run<S: Simd<T = T>>(self) {
+        let channels = self.g.len();
+        for tap in 0..self.size * self.size {
+            let seen = &mut self.window[tap / self.size * self.row + tap % self.size * channels..][..channels];
+            for ((dx, &g), &best) in seen.iter_mut().zip(self.g).zip(self.best) {
+                *dx = if best == tap as u32 { g } else { T::ZERO };
+            }
+        }
+    }
 }
 
 /// Mean over rows and columns.

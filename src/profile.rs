@@ -1,0 +1,38 @@
+//! Where a step's time goes, by operation: for `mbn bench --profile`. Costs one load of a flag when it is off.
+
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::Mutex;
+use std::time::{Duration, Instant};
+
+static ON: AtomicBool = AtomicBool::new(false);
+static TIMES: Mutex<BTreeMap<&'static str, Duration>> = Mutex::new(BTreeMap::new());
+
+/// Starts to take times, from zero.
+pub fn start() {
+    times().clear();
+    ON.store(true, Ordering::Relaxed);
+}
+
+/// Stops, and returns the time of each operation since [`start`], the longest first.
+pub fn stop() -> Vec<(&'static str, Duration)> {
+    ON.store(false, Ordering::Relaxed);
+    let mut times: Vec<_> = std::mem::take(&mut *times()).into_iter().collect();
+    times.sort_by_key(|(_, time)| std::cmp::Reverse(*time));
+    times
+}
+
+/// Runs `body`, its time counted under `operation`. Operations do not nest.
+pub fn timed<R>(operation: &'static str, body: impl FnOnce() -> R) -> R {
+    if !ON.load(Ordering::Relaxed) {
+        return body();
+    }
+    let begun = Instant::now();
+    let result = body();
+    *times().entry(operation).or_default() += begun.elapsed();
+    result
+}
+
+fn times() -> std::sync::MutexGuard<'static, BTreeMap<&'static str, Duration>> {
+    TIMES.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
+}
