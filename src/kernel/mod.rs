@@ -14,6 +14,7 @@ pub mod outer;
 pub mod simd;
 mod tensor;
 pub mod update;
+pub mod winograd;
 #[cfg(target_arch = "x86_64")]
 mod x86;
 

@@ -20,7 +20,7 @@ pub use gradients::Gradients;
 pub use store::Store;
 pub use unit::NamedNorm;
 
-use self::fused::Arena;
+use self::fused::Workspace;
 use self::unit::Unit;
 use crate::kernel::Float;
 use crate::norm::{is_statistic, NormSpec, Pass};
@@ -96,9 +96,11 @@ pub fn check(name: &str) -> Result<()> {
 /// How a network computes on the CPU.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Kernels {
-    /// The passes of [`fused`] where they cover the network.
+    /// The passes of [`fused`] where they cover the network, with Winograd's algorithm where it is faster.
     #[default]
     Fused,
+    /// The same with direct convolutions only.
+    Direct,
     /// Operations on tensors, differentiated by candle: what other devices do.
     Plain,
 }
@@ -109,8 +111,8 @@ pub struct Network {
     norms: Vec<NamedNorm>,
     store: Store,
     kernels: Kernels,
-    singles: Arc<Arena<f32>>,
-    doubles: Arc<Arena<f64>>,
+    singles: Arc<Workspace<f32>>,
+    doubles: Arc<Workspace<f64>>,
 }
 
 /// A differentiated forward pass: logits and what was made of them, both detached.
@@ -130,14 +132,18 @@ impl Network {
         let (family, depth) = find(name)?;
         let builder = unit::Builder::new(store.builder(dtype, device), spec);
         let units = (family.build)(depth, task, builder.clone())?;
-        let kernels = if fused::covers(&units) { Kernels::Fused } else { Kernels::Plain };
-        let (singles, doubles) = Default::default();
-        Ok(Self { units, norms: builder.norms(), store, kernels, singles, doubles })
+        let (singles, doubles) = (Workspace::new(true), Workspace::new(true));
+        let kernels = Kernels::Plain;
+        let mut network = Self { units, norms: builder.norms(), store, kernels, singles, doubles };
+        network.use_kernels(Kernels::Fused);
+        Ok(network)
     }
 
-    /// Chooses how to compute; [`Kernels::Fused`] only takes effect where it covers the network's normalizers.
+    /// Chooses how to compute; [`fused`] passes are only taken where they cover the network's normalizers.
     pub fn use_kernels(&mut self, kernels: Kernels) {
         self.kernels = if fused::covers(&self.units) { kernels } else { Kernels::Plain };
+        let winograd = kernels == Kernels::Fused;
+        (self.singles, self.doubles) = (Workspace::new(winograd), Workspace::new(winograd));
     }
 
     /// Logits (N,classes) of pictures (N,C,H,W), differentiable by candle in [`Pass::Train`].
@@ -182,9 +188,9 @@ impl Network {
         x: &Tensor,
         loss: impl FnOnce(&Tensor) -> CandleResult<Tensor>,
         gradients: &mut Gradients,
-        arena: &Arc<Arena<T>>,
+        workspace: &Arc<Workspace<T>>,
     ) -> CandleResult<Differentiated> {
-        let (logits, tape) = fused::record(&self.units, x, Pass::Train, arena)?;
+        let (logits, tape) = fused::record(&self.units, x, Pass::Train, workspace)?;
         let leaf = Var::from_tensor(&logits)?;
         let loss = loss(leaf.as_tensor())?;
         if let Some(g) = loss.backward()?.remove(leaf.as_tensor()) {
@@ -194,7 +200,7 @@ impl Network {
     }
 
     fn is_fused(&self, x: &Tensor) -> bool {
-        self.kernels == Kernels::Fused && x.device().is_cpu()
+        self.kernels != Kernels::Plain && x.device().is_cpu()
     }
 
     /// The normalizers, in the order data meets them.

@@ -1,12 +1,14 @@
 //! Convolution of maps, its input gradient and its weight gradient: grids of pixels for the kernels.
 
+use std::ops::Range;
 use std::sync::Arc;
 
 use crate::kernel::contract::{padded, Contract, Grid, Run};
 use crate::kernel::outer::{Outer, Pixels};
+use crate::kernel::winograd::{Convolve, Correlate, Grids, Layout, Weights, POINTS};
 use crate::kernel::Float;
 
-use super::map::{Arena, Buffer, Map, Piece, Sizes};
+use super::map::{Workspace, Buffer, Map, Piece, Sizes};
 use super::norm::{observe, PieceMoments};
 use super::parallel;
 
@@ -23,9 +25,22 @@ pub struct Geometry {
     pub stride: usize,
     /// Zeros around the picture.
     pub padding: usize,
+    /// Whether Winograd's algorithm may be used.
+    pub winograd: bool,
 }
 
 impl Geometry {
+    /// The tiles of Winograd's algorithm on maps of sizes `y`, where that is faster: 3x3 windows side by side, an even
+    /// number of rows and columns, channels that fill vectors, and enough tiles to be worth transforming the weights.
+    fn tiles(&self, y: &Sizes) -> Option<Grids> {
+        const CHANNELS: usize = 8;
+        const TILES: usize = 64;
+        let fits = self.winograd && (self.size, self.stride) == (3, 1) && self.padding <= 2;
+        let worthwhile = self.x.c.min(self.z.c) >= CHANNELS && y.n * y.pixels() / 4 >= TILES;
+        let even = y.h.is_multiple_of(2) && y.w.is_multiple_of(2);
+        (fits && worthwhile && even).then_some(Grids { columns: y.w / 2, rows: y.h / 2 })
+    }
+
     /// Values of the weights.
     fn weights(&self) -> usize {
         self.z.c * self.x.c * self.size * self.size
@@ -66,11 +81,15 @@ impl Geometry {
         border
     }
 
+    /// Where the first window begins in a bordered input; the border may be wider than the padding.
+    fn first(&self, x: &Sizes) -> usize {
+        (x.before - self.padding) * (x.row() + x.c)
+    }
+
     /// The forward pass on pictures of sizes `x`, bordered, to `z`.
     fn forward(&self, x: Sizes) -> Grid {
         let run = self.size * x.c;
-        // The border may be wider than the padding.
-        let first = (x.before - self.padding) * (x.row() + x.c);
+        let first = self.first(&x);
         Grid {
             len: run,
             runs: (0..self.size).map(|ky| Run { x: ky * x.row(), w: ky * run }).collect(),
@@ -83,9 +102,9 @@ impl Geometry {
     }
 
     /// The weights (out, in, size, size) as the forward pass wants them: rows (ky, kx, in) of out.
-    fn pack_forward<T: Float>(&self, weight: &[T], arena: &Arc<Arena<T>>) -> Buffer<T> {
+    fn pack_forward<T: Float>(&self, weight: &[T], workspace: &Arc<Workspace<T>>) -> Buffer<T> {
         let (cin, cout, taps, pitch) = (self.x.c, self.z.c, self.size * self.size, padded(self.z.c));
-        let mut packed = rows_of_weights(taps * cin, cout, arena);
+        let mut packed = rows_of_weights(taps * cin, cout, workspace);
         // Sixteen outputs at a time: what is written then is a whole line of the cache.
         for first in (0..cout).step_by(16) {
             let end = cout.min(first + 16);
@@ -102,10 +121,10 @@ impl Geometry {
 
     /// The input gradient scattered: one grid per kernel row, from an output pixel to the columns and channels of its
     /// window in that row; weights in rows (ky, out) of (kx, in).
-    fn scatter<T: Float>(&self, dz: Sizes, weight: &[T], arena: &Arc<Arena<T>>) -> (Vec<Grid>, Buffer<T>) {
+    fn scatter<T: Float>(&self, dz: Sizes, weight: &[T], workspace: &Arc<Workspace<T>>) -> (Vec<Grid>, Buffer<T>) {
         let (cin, cout, k) = (self.x.c, self.z.c, self.size);
         let (run, pitch) = (k * cin, padded(k * cin));
-        let mut packed = rows_of_weights(k * cout, run, arena);
+        let mut packed = rows_of_weights(k * cout, run, workspace);
         for (ky, o) in (0..k).flat_map(|ky| (0..cout).map(move |o| (ky, o))) {
             let to = &mut packed[(ky * cout + o) * pitch..][..run];
             for (kx, to) in to.chunks_exact_mut(cin).enumerate() {
@@ -127,9 +146,9 @@ impl Geometry {
 
     /// The input gradient: one grid per phase of the stride, each with its weights, rows (ky, kx, out) of in, the taps
     /// of the phase in reverse.
-    fn backward<T: Float>(&self, dz: Sizes, weight: &[T], arena: &Arc<Arena<T>>) -> (Vec<Grid>, Buffer<T>) {
+    fn backward<T: Float>(&self, dz: Sizes, weight: &[T], workspace: &Arc<Workspace<T>>) -> (Vec<Grid>, Buffer<T>) {
         let (cin, cout, k, pitch) = (self.x.c, self.z.c, self.size, padded(self.x.c));
-        let mut packed = rows_of_weights(k * k * cout, cin, arena);
+        let mut packed = rows_of_weights(k * k * cout, cin, workspace);
         let mut grids = vec![];
         let mut row = 0;
         for (py, px) in (0..self.stride).flat_map(|py| (0..self.stride).map(move |px| (py, px))) {
@@ -163,8 +182,8 @@ impl Geometry {
 }
 
 /// Room for `rows` of weights for `channels` channels; zeros where no channel is.
-fn rows_of_weights<T: Float>(rows: usize, channels: usize, arena: &Arc<Arena<T>>) -> Buffer<T> {
-    let mut packed = arena.take(rows * padded(channels));
+fn rows_of_weights<T: Float>(rows: usize, channels: usize, workspace: &Arc<Workspace<T>>) -> Buffer<T> {
+    let mut packed = workspace.take(rows * padded(channels));
     if padded(channels) > channels {
         packed.fill(T::ZERO);
     }
@@ -184,7 +203,8 @@ pub fn rows_together(sizes: &Sizes) -> usize {
     const TASKS: usize = 8;
     const PIXELS: usize = 64;
     let pieces = (TASKS / sizes.n.max(1)).clamp(1, (sizes.pixels() / PIXELS).max(1));
-    sizes.h.div_ceil(pieces)
+    // An even number, so that no tile of Winograd's algorithm is cut.
+    sizes.h.div_ceil(pieces).next_multiple_of(2)
 }
 
 /// z = conv(x), `z` without border; takes the moments of each piece while it is in the cache.
@@ -195,13 +215,17 @@ pub fn forward<T: Float>(
     z: &mut Map<T>,
     moments: Option<&mut PieceMoments>,
 ) {
-    let (grid, packed) = (g.forward(x.sizes), g.pack_forward(weight, x.arena()));
+    let (grid, packed) = (g.forward(x.sizes), g.pack_forward(weight, x.workspace()));
+    let winograd = g.tiles(&g.z).map(|tiles| Winograd::new(tiles, x, grid.x[0], &packed, &grid, g.z));
     let mut places = moments.map(PieceMoments::places).into_iter().flatten();
     let tasks = z.pieces(rows_together(&g.z)).into_iter().map(|piece| (piece, places.next())).collect();
     parallel(tasks, |_, (piece, place): (Piece<T>, Option<&mut [f64]>)| {
         let origin = piece.rows.start * g.z.row();
         let (x, y) = (x.picture(piece.n), &mut *piece.values);
-        Contract { grid: &grid, x, w: &packed, y, rows: piece.rows, origin, add: false }.compute();
+        match &winograd {
+            Some(winograd) => winograd.convolve(x, y, piece.rows, false),
+            None => Contract { grid: &grid, x, w: &packed, y, rows: piece.rows, origin, add: false }.compute(),
+        }
         if let Some(place) = place {
             observe(piece.values, g.z.c, place);
         }
@@ -213,9 +237,13 @@ pub fn input_gradient<T: Float>(g: &Geometry, dz: &Map<T>, weight: &[T], dx: &mu
     if g.scatters() {
         return scattered_input_gradient(g, dz, weight, dx, add);
     }
-    let (grids, packed) = g.backward(dz.sizes, weight, dz.arena());
+    let (grids, packed) = g.backward(dz.sizes, weight, dz.workspace());
+    let winograd = g.tiles(&g.x).map(|tiles| Winograd::new(tiles, dz, grids[0].x[0], &packed, &grids[0], g.x));
     let rows = rows_together(&g.x).next_multiple_of(g.stride);
     parallel(dx.pieces(rows), |_, piece| {
+        if let Some(winograd) = &winograd {
+            return winograd.convolve(dz.picture(piece.n), piece.values, piece.rows, add);
+        }
         for grid in &grids {
             // The grid's rows that lie in the piece: its row i is row `first + i stride` of the picture.
             let first = grid.y[0] / g.x.row();
@@ -228,9 +256,50 @@ pub fn input_gradient<T: Float>(g: &Geometry, dz: &Map<T>, weight: &[T], dx: &mu
     });
 }
 
+/// Winograd's algorithm from one map to another.
+struct Winograd<T: Float> {
+    tiles: Grids,
+    from: Layout,
+    to: Layout,
+    pitch: usize,
+    weights: Buffer<T>,
+    workspace: Arc<Workspace<T>>,
+}
+
+impl<T: Float> Winograd<T> {
+    /// From `x`, whose first window begins at `first`, to maps of sizes `to`, with the weights of direct convolution.
+    fn new(tiles: Grids, x: &Map<T>, first: usize, direct: &[T], grid: &Grid, to: Sizes) -> Self {
+        let (inputs, pitch) = (x.sizes.c, grid.pitch);
+        let mut weights = x.workspace().take(POINTS * inputs * pitch);
+        Weights { w: direct, inputs, pitch, u: &mut weights }.compute();
+        let from = Layout { first, steps: [x.sizes.image(), x.sizes.row()], channels: inputs };
+        let to = Layout { first: 0, steps: [to.image(), to.row()], channels: to.c };
+        Self { tiles, from, to, pitch, weights, workspace: x.workspace().clone() }
+    }
+
+    /// Computes the `rows` of a picture's output that `y` holds.
+    fn convolve(&self, x: &[T], y: &mut [T], rows: Range<usize>, add: bool) {
+        let mut scratch = self.workspace.take(Convolve::<T>::room(self.from.channels, self.to.channels));
+        Convolve {
+            grids: self.tiles,
+            tiles: rows.start / 2 * self.tiles.columns..rows.end / 2 * self.tiles.columns,
+            x,
+            x_at: self.from,
+            u: &self.weights,
+            pitch: self.pitch,
+            y,
+            y_at: self.to,
+            origin: rows.start * self.to.steps[1],
+            add,
+            scratch: &mut scratch,
+        }
+        .compute();
+    }
+}
+
 /// [`input_gradient`] without padding: each output pixel's gradient goes to the window it saw.
 fn scattered_input_gradient<T: Float>(g: &Geometry, dz: &Map<T>, weight: &[T], dx: &mut Map<T>, add: bool) {
-    let (grids, packed) = g.scatter(dz.sizes, weight, dz.arena());
+    let (grids, packed) = g.scatter(dz.sizes, weight, dz.workspace());
     parallel(dx.pieces(g.x.h), |_, piece| {
         if !add {
             piece.values.fill(T::ZERO);
@@ -253,39 +322,16 @@ const PIXELS: usize = 1024;
 
 /// The weight gradient, (out, in, size, size), written to `gradient` or added to it.
 pub fn weight_gradient<T: Float>(g: &Geometry, x: &Map<T>, dz: &Map<T>, gradient: &mut [T], add: bool) {
-    let (cin, cout, k) = (g.x.c, g.z.c, g.size);
-    let run = k * cin;
-    let pictures = g.x.n.div_ceil(g.x.n.div_ceil(PART).clamp(1, PARTS));
-    let parts = g.x.n.div_ceil(pictures);
-    let halves = cout.min(2);
-    let together = cout.div_ceil(halves);
+    let (cin, k) = (g.x.c, g.size);
+    let parts = g.x.n.div_ceil(PART).clamp(g.x.n.min(2), PARTS);
+    let pictures = g.x.n.div_ceil(parts);
     // Rows (part, out, ky) of (kx, in).
-    let mut sums = x.arena().take(parts * g.weights());
-    let tasks: Vec<_> = sums.chunks_mut(cout * k * run).flat_map(|part| part.chunks_mut(together * k * run)).collect();
-    parallel(tasks, |i, w| {
-        let (part, first_row) = (i / halves, i % halves * together);
-        let all = part * pictures..g.x.n.min((part + 1) * pictures);
-        let step = (PIXELS / g.z.pixels()).max(1);
-        for first in all.clone().step_by(step) {
-            for ky in 0..k {
-                let (xs, zs) = (x.sizes, dz.sizes);
-                let above = (xs.before - g.padding) * (xs.row() + xs.c);
-                Outer {
-                    count: [step.min(all.end - first), g.z.h, g.z.w],
-                    g: dz.values(),
-                    g_at: Pixels { first: zs.at(first, 0) + first_row, steps: [zs.image(), zs.row(), zs.c] },
-                    x: x.values(),
-                    x_at: Pixels {
-                        first: first * xs.image() + above + ky * xs.row(),
-                        steps: [xs.image(), g.stride * xs.row(), g.stride * xs.c],
-                    },
-                    size: [w.len() / (k * run), run],
-                    w: &mut w[ky * run..],
-                    pitch: k * run,
-                    add: first > all.start,
-                }
-                .compute();
-            }
+    let mut sums = x.workspace().take(g.x.n.div_ceil(pictures) * g.weights());
+    parallel(sums.chunks_mut(g.weights()).collect(), |part, sum| {
+        let pictures = part * pictures..g.x.n.min((part + 1) * pictures);
+        match g.tiles(&g.z) {
+            Some(tiles) => correlate_tiles(g, tiles, x, dz, pictures, sum),
+            None => correlate(g, x, dz, pictures, sum),
         }
     });
     let (first, others) = sums.split_at_mut(g.weights());
@@ -303,4 +349,55 @@ pub fn weight_gradient<T: Float>(g: &Geometry, x: &Map<T>, dz: &Map<T>, gradient
             }
         }
     }
+}
+
+/// The weight gradient of some pictures, rows (out, ky) of (kx, in).
+fn correlate<T: Float>(g: &Geometry, x: &Map<T>, dz: &Map<T>, pictures: Range<usize>, sum: &mut [T]) {
+    let (k, run) = (g.size, g.size * g.x.c);
+    let (xs, zs) = (x.sizes, dz.sizes);
+    let step = (PIXELS / g.z.pixels()).max(1);
+    for first in pictures.clone().step_by(step) {
+        for ky in 0..k {
+            Outer {
+                count: [step.min(pictures.end - first), g.z.h, g.z.w],
+                g: dz.values(),
+                g_at: Pixels { first: zs.at(first, 0), steps: [zs.image(), zs.row(), zs.c] },
+                x: x.values(),
+                x_at: Pixels {
+                    first: first * xs.image() + g.first(&xs) + ky * xs.row(),
+                    steps: [xs.image(), g.stride * xs.row(), g.stride * xs.c],
+                },
+                w: &mut sum[ky * run..],
+                size: [g.z.c, run],
+                pitch: k * run,
+                add: first > pictures.start,
+            }
+            .compute();
+        }
+    }
+}
+
+/// The same by Winograd's algorithm.
+fn correlate_tiles<T: Float>(
+    g: &Geometry,
+    tiles: Grids,
+    x: &Map<T>,
+    dz: &Map<T>,
+    pictures: Range<usize>,
+    sum: &mut [T],
+) {
+    let (xs, zs) = (x.sizes, dz.sizes);
+    let mut scratch = x.workspace().take(Correlate::<T>::room(g.x.c, g.z.c));
+    let picture = tiles.rows * tiles.columns;
+    Correlate {
+        grids: tiles,
+        tiles: pictures.start * picture..pictures.end * picture,
+        x: x.values(),
+        x_at: Layout { first: g.first(&xs), steps: [xs.image(), xs.row()], channels: xs.c },
+        dy: dz.values(),
+        dy_at: Layout { first: zs.at(0, 0), steps: [zs.image(), zs.row()], channels: zs.c },
+        w: sum,
+        scratch: &mut scratch,
+    }
+    .compute();
 }

@@ -7,14 +7,14 @@ use crate::kernel::dot::Dot;
 use crate::kernel::outer::{Outer, Pixels};
 use crate::kernel::Float;
 
-use super::map::{Arena, Map, Sizes};
+use super::map::{Workspace, Map, Sizes};
 use super::parallel;
 
 /// Outputs that are worked on together.
 const OUTPUTS: usize = 64;
 
 /// x Wᵀ + b, weight (out, in).
-pub fn forward<T: Float>(x: &Map<T>, weight: &[T], bias: Option<&[T]>, arena: &Arc<Arena<T>>) -> Map<T> {
+pub fn forward<T: Float>(x: &Map<T>, weight: &[T], bias: Option<&[T]>, workspace: &Arc<Workspace<T>>) -> Map<T> {
     let (n, inputs) = (x.sizes.n, x.sizes.c);
     let outputs = weight.len() / inputs;
     // Transposed, so that threads can work on outputs side by side.
@@ -23,7 +23,7 @@ pub fn forward<T: Float>(x: &Map<T>, weight: &[T], bias: Option<&[T]>, arena: &A
         let rows = i * OUTPUTS * inputs..(i * OUTPUTS + out.len() / n) * inputs;
         Dot { a: &weight[rows], b: x.values(), len: inputs, out }.compute();
     });
-    let mut y = Map::new(Sizes::new([n, 1, 1, outputs]), arena);
+    let mut y = Map::new(Sizes::new([n, 1, 1, outputs]), workspace);
     for (row, y) in y.values_mut().chunks_exact_mut(outputs).enumerate() {
         y.iter_mut().zip(columns[row..].iter().step_by(n)).for_each(|(y, v)| *y = *v);
         y.iter_mut().zip(bias.unwrap_or_default()).for_each(|(y, b)| *y += *b);
@@ -32,10 +32,10 @@ pub fn forward<T: Float>(x: &Map<T>, weight: &[T], bias: Option<&[T]>, arena: &A
 }
 
 /// g W.
-pub fn input_gradient<T: Float>(g: &Map<T>, weight: &[T], arena: &Arc<Arena<T>>) -> Map<T> {
+pub fn input_gradient<T: Float>(g: &Map<T>, weight: &[T], workspace: &Arc<Workspace<T>>) -> Map<T> {
     let (n, outputs) = (g.sizes.n, g.sizes.c);
     let inputs = weight.len() / outputs;
-    let mut dx = Map::new(Sizes::new([n, 1, 1, inputs]), arena);
+    let mut dx = Map::new(Sizes::new([n, 1, 1, inputs]), workspace);
     let pitch = padded(inputs);
     let mut wide = vec![];
     let w = if pitch == inputs {

@@ -8,32 +8,38 @@ use candle_core::{bail, Device, Result, Tensor};
 
 use crate::kernel::{with_values, Float};
 
-/// Buffers waiting for their next use, by length: a step takes and frees the same ones over and over.
-#[derive(Debug, Default)]
-pub struct Arena<T>(Mutex<HashMap<usize, Vec<Vec<T>>>>);
+/// What the passes of a network share: buffers waiting for their next use (a step takes and frees the same ones over and
+/// over), and the choice of algorithm.
+#[derive(Debug)]
+pub struct Workspace<T> {
+    /// By length.
+    waiting: Mutex<HashMap<usize, Vec<Vec<T>>>>,
+    /// Whether convolutions may use Winograd's algorithm where it is faster.
+    pub winograd: bool,
+}
 
-impl<T: Float> Arena<T> {
+impl<T: Float> Workspace<T> {
+    /// One without any buffers.
+    pub fn new(winograd: bool) -> Arc<Self> {
+        Arc::new(Self { waiting: Mutex::default(), winograd })
+    }
+
     /// `len` values of no particular kind.
     pub fn take(self: &Arc<Self>, len: usize) -> Buffer<T> {
         let waiting = self.lock().get_mut(&len).and_then(Vec::pop);
         Buffer { values: waiting.unwrap_or_else(|| vec![T::ZERO; len]), home: self.clone() }
     }
 
-    /// Gives the memory of all waiting buffers back.
-    pub fn clear(&self) {
-        self.lock().clear();
-    }
-
     fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<usize, Vec<Vec<T>>>> {
-        self.0.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
+        self.waiting.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
     }
 }
 
-/// Values that return to their arena when dropped.
+/// Values that return to their workspace when dropped.
 #[derive(Debug)]
 pub struct Buffer<T: Float> {
     values: Vec<T>,
-    home: Arc<Arena<T>>,
+    home: Arc<Workspace<T>>,
 }
 
 impl<T: Float> Deref for Buffer<T> {
@@ -130,8 +136,8 @@ pub struct Piece<'a, T> {
 
 impl<T: Float> Map<T> {
     /// A map of no particular values, to be overwritten entirely, border included.
-    pub fn new(sizes: Sizes, arena: &Arc<Arena<T>>) -> Self {
-        Self { buffer: arena.take(sizes.len()), sizes }
+    pub fn new(sizes: Sizes, workspace: &Arc<Workspace<T>>) -> Self {
+        Self { buffer: workspace.take(sizes.len()), sizes }
     }
 
     /// The values.
@@ -144,8 +150,8 @@ impl<T: Float> Map<T> {
         &mut self.buffer
     }
 
-    /// The arena its buffer comes from.
-    pub fn arena(&self) -> &Arc<Arena<T>> {
+    /// The workspace its buffer comes from.
+    pub fn workspace(&self) -> &Arc<Workspace<T>> {
         &self.buffer.home
     }
 
@@ -190,14 +196,14 @@ impl<T: Float> Map<T> {
     }
 
     /// The activations of a tensor (N,C,H,W) or (N,C) on the CPU.
-    pub fn from_tensor(x: &Tensor, border: [usize; 2], arena: &Arc<Arena<T>>) -> Result<Self> {
+    pub fn from_tensor(x: &Tensor, border: [usize; 2], workspace: &Arc<Workspace<T>>) -> Result<Self> {
         let x = x.contiguous()?;
         let (n, c, h, w) = match *x.dims() {
             [n, c] => (n, c, 1, 1),
             [n, c, h, w] => (n, c, h, w),
             _ => bail!("the input has shape {:?}, expected (N,C,H,W) or (N,C)", x.dims()),
         };
-        let mut map = Self::new(Sizes::new([n, h, w, c]).bordered(border), arena);
+        let mut map = Self::new(Sizes::new([n, h, w, c]).bordered(border), workspace);
         let sizes = map.sizes;
         with_values(&x, |x| {
             for (piece, x) in map.pieces(h).into_iter().zip(x.chunks_exact(c * h * w)) {

@@ -24,7 +24,7 @@ use crate::kernel::{with_values, Float};
 use crate::norm::{Form, Norm, Pass, Source};
 use crate::profile::timed;
 
-pub use self::map::Arena;
+pub use self::map::Workspace;
 
 /// Calls `f` with each task and its number, on several threads if there are.
 fn parallel<W: Send>(tasks: Vec<W>, f: impl Fn(usize, W) + Send + Sync) {
@@ -47,8 +47,8 @@ pub fn covers(units: &[Unit]) -> bool {
 }
 
 /// The logits of pictures (N,C,H,W).
-pub fn forward<T: Float>(units: &[Unit], x: &Tensor, pass: Pass, arena: &Arc<Arena<T>>) -> Result<Tensor> {
-    chain(units, x, pass, arena, |_| {})
+pub fn forward<T: Float>(units: &[Unit], x: &Tensor, pass: Pass, workspace: &Arc<Workspace<T>>) -> Result<Tensor> {
+    chain(units, x, pass, workspace, |_| {})
 }
 
 /// The logits, and what the backward pass needs.
@@ -56,18 +56,18 @@ pub fn record<'a, T: Float>(
     units: &'a [Unit],
     x: &Tensor,
     pass: Pass,
-    arena: &Arc<Arena<T>>,
+    workspace: &Arc<Workspace<T>>,
 ) -> Result<(Tensor, Tape<'a, T>)> {
     let mut saved = Vec::with_capacity(units.len());
-    let logits = chain(units, x, pass, arena, |unit| saved.push(unit))?;
-    Ok((logits, Tape { units, saved, arena: arena.clone() }))
+    let logits = chain(units, x, pass, workspace, |unit| saved.push(unit))?;
+    Ok((logits, Tape { units, saved, workspace: workspace.clone() }))
 }
 
 fn chain<T: Float>(
     units: &[Unit],
     x: &Tensor,
     pass: Pass,
-    arena: &Arc<Arena<T>>,
+    workspace: &Arc<Workspace<T>>,
     mut keep: impl FnMut(Saved<T>),
 ) -> Result<Tensor> {
     let border = |unit: Option<&Unit>| match unit {
@@ -75,9 +75,9 @@ fn chain<T: Float>(
         Some(Unit::Block(block)) => [block.conv1.shape.padding; 2],
         _ => [0, 0],
     };
-    let mut x = Map::from_tensor(x, border(units.first()), arena)?;
+    let mut x = Map::from_tensor(x, border(units.first()), workspace)?;
     for (i, unit) in units.iter().enumerate() {
-        let (y, saved) = unit.fused(x, pass, border(units.get(i + 1)), arena)?;
+        let (y, saved) = unit.fused(x, pass, border(units.get(i + 1)), workspace)?;
         keep(saved);
         x = y;
     }
@@ -88,16 +88,16 @@ fn chain<T: Float>(
 pub struct Tape<'a, T: Float> {
     units: &'a [Unit],
     saved: Vec<Saved<T>>,
-    arena: Arc<Arena<T>>,
+    workspace: Arc<Workspace<T>>,
 }
 
 impl<T: Float> Tape<'_, T> {
     /// Adds the gradients of all parameters to `gradients`, given that with respect to the logits. None is computed for
     /// the pictures.
     pub fn backward(self, logits: &Tensor, gradients: &mut Gradients) -> Result<()> {
-        let mut g = Map::from_tensor(logits, [0, 0], &self.arena)?;
+        let mut g = Map::from_tensor(logits, [0, 0], &self.workspace)?;
         for (i, (unit, saved)) in self.units.iter().zip(self.saved).enumerate().rev() {
-            match unit.fused_backward(saved, g, i > 0, gradients, &self.arena)? {
+            match unit.fused_backward(saved, g, i > 0, gradients, &self.workspace)? {
                 Some(dx) => g = dx,
                 None => break,
             }
@@ -135,26 +135,26 @@ impl Unit {
         x: Map<T>,
         pass: Pass,
         border: [usize; 2],
-        arena: &Arc<Arena<T>>,
+        workspace: &Arc<Workspace<T>>,
     ) -> Result<(Map<T>, Saved<T>)> {
         let from = x.sizes;
         Ok(match self {
             Unit::Conv(conv) => {
-                let (y, saved) = conv.fused(x, None, pass, border, arena)?;
+                let (y, saved) = conv.fused(x, None, pass, border, workspace)?;
                 (y, Saved::Conv(saved))
             }
-            Unit::Block(block) => block.fused(x, pass, border, arena)?,
+            Unit::Block(block) => block.fused(x, pass, border, workspace)?,
             Unit::MaxPool(size) => {
                 if from.h < *size || from.w < *size {
                     bail!("max_pool2d: a window of {size} x {size} does not fit {}x{}", from.h, from.w);
                 }
-                let (y, taps) = timed("pooling", || pool::max_pool(&x, *size, arena));
+                let (y, taps) = timed("pooling", || pool::max_pool(&x, *size, workspace));
                 (y, Saved::MaxPool(from, taps))
             }
-            Unit::GlobalAvgPool => (pool::average(&x, arena), Saved::Reshaped(from)),
-            Unit::Flatten => (pool::flatten(&x, arena), Saved::Reshaped(from)),
-            Unit::Linear(linear) => linear.fused(x, pass, arena)?,
-            Unit::Last(last) => (last.fused(&x, arena)?, Saved::Last(x)),
+            Unit::GlobalAvgPool => (pool::average(&x, workspace), Saved::Reshaped(from)),
+            Unit::Flatten => (pool::flatten(&x, workspace), Saved::Reshaped(from)),
+            Unit::Linear(linear) => linear.fused(x, pass, workspace)?,
+            Unit::Last(last) => (last.fused(&x, workspace)?, Saved::Last(x)),
         })
     }
 
@@ -165,28 +165,28 @@ impl Unit {
         g: Map<T>,
         wanted: bool,
         gradients: &mut Gradients,
-        arena: &Arc<Arena<T>>,
+        workspace: &Arc<Workspace<T>>,
     ) -> Result<Option<Map<T>>> {
         let dx = match (self, saved) {
             (Unit::Conv(conv), Saved::Conv(saved)) => {
-                let (dz, _) = conv.normalized_backward(&saved, None, g, gradients, arena)?;
-                wanted.then(|| conv.input_gradient(&saved, &dz, None, arena)).transpose()?
+                let (dz, _) = conv.normalized_backward(&saved, None, g, gradients, workspace)?;
+                wanted.then(|| conv.input_gradient(&saved, &dz, None, workspace)).transpose()?
             }
             (Unit::Block(block), Saved::Block(first, second, shortcut)) => {
-                Some(block.fused_backward(first, second, shortcut, g, gradients, arena)?)
+                Some(block.fused_backward(first, second, shortcut, g, gradients, workspace)?)
             }
             (Unit::MaxPool(size), Saved::MaxPool(from, taps)) => {
-                Some(timed("pooling, gradient", || pool::max_pool_gradient(from, *size, &taps, &g, arena)))
+                Some(timed("pooling, gradient", || pool::max_pool_gradient(from, *size, &taps, &g, workspace)))
             }
-            (Unit::GlobalAvgPool, Saved::Reshaped(from)) => Some(pool::average_gradient(from, &g, arena)),
-            (Unit::Flatten, Saved::Reshaped(from)) => Some(pool::flatten_gradient(from, &g, arena)),
+            (Unit::GlobalAvgPool, Saved::Reshaped(from)) => Some(pool::average_gradient(from, &g, workspace)),
+            (Unit::Flatten, Saved::Reshaped(from)) => Some(pool::flatten_gradient(from, &g, workspace)),
             (Unit::Linear(linear), Saved::Linear { x, z, applied }) => {
-                linear.fused_backward((x, z, applied), g, wanted, gradients, arena)?
+                linear.fused_backward((x, z, applied), g, wanted, gradients, workspace)?
             }
             (Unit::Last(last), Saved::Last(x)) => {
                 gradients.write(&last.weight, |w, add| linear::weight_gradient(&g, &x, w, add))?;
                 add(gradients, &last.bias, linear::bias_gradient(&g))?;
-                let dx = || with_values(&last.weight, |w| linear::input_gradient(&g, w, arena));
+                let dx = || with_values(&last.weight, |w| linear::input_gradient(&g, w, workspace));
                 wanted.then(dx).transpose()?
             }
             _ => bail!("a unit was given what another one saved"),
@@ -214,7 +214,7 @@ fn observes(form: &Form, pass: Pass) -> bool {
 }
 
 impl ConvNorm {
-    fn geometry(&self, x: &Sizes) -> Result<Geometry> {
+    fn geometry(&self, x: &Sizes, winograd: bool) -> Result<Geometry> {
         let (cout, cin, _, size) = self.weight.dims4()?;
         let (stride, padding) = (self.shape.stride, self.shape.padding);
         if cin != x.c || (x.h.min(x.w) + 2 * padding) < size {
@@ -222,7 +222,7 @@ impl ConvNorm {
         }
         let windows = |pixels: usize| (pixels + 2 * padding - size) / stride + 1;
         let z = Sizes::new([x.n, windows(x.h), windows(x.w), cout]);
-        Ok(Geometry { x: x.bordered([0, 0]), z, size, stride, padding })
+        Ok(Geometry { x: x.bordered([0, 0]), z, size, stride, padding, winograd })
     }
 
     /// relu(norm(conv(x)) + residual).
@@ -232,18 +232,18 @@ impl ConvNorm {
         residual: Option<&Map<T>>,
         pass: Pass,
         border: [usize; 2],
-        arena: &Arc<Arena<T>>,
+        workspace: &Arc<Workspace<T>>,
     ) -> Result<(Map<T>, Convolved<T>)> {
-        let geometry = self.geometry(&x.sizes)?;
+        let geometry = self.geometry(&x.sizes, workspace.winograd)?;
         let form = form(&self.norm)?;
         let x = timed("border", || x.with_border(geometry.x_border()));
-        let mut z = Map::new(geometry.z, arena);
+        let mut z = Map::new(geometry.z, workspace);
         let mut moments = PieceMoments::new(geometry.z);
         let seen = observes(&form, pass).then_some(&mut moments);
         with_values(&self.weight, |w| timed("convolution", || conv::forward(&geometry, &x, w, &mut z, seen)))?;
         let Sizes { n, h, w, c, .. } = geometry.z;
         let applied = timed("statistics", || apply(&form, &moments, &Shape::from((n, c, h, w)), pass))?;
-        let y = timed("normalization", || applied.forward(&z, residual, border, arena));
+        let y = timed("normalization", || applied.forward(&z, residual, border, workspace));
         Ok((y, Convolved { geometry, x, z, applied }))
     }
 
@@ -255,12 +255,12 @@ impl ConvNorm {
         residual: Option<&Map<T>>,
         mut g: Map<T>,
         gradients: &mut Gradients,
-        arena: &Arc<Arena<T>>,
+        workspace: &Arc<Workspace<T>>,
     ) -> Result<(Map<T>, Map<T>)> {
         let form = form(&self.norm)?;
         let border = saved.geometry.z_border();
         let (dz, gamma, beta) =
-            timed("normalization, gradient", || saved.applied.backward(&saved.z, residual, &mut g, border, arena));
+            timed("normalization, gradient", || saved.applied.backward(&saved.z, residual, &mut g, border, workspace));
         add(gradients, form.gamma, gamma)?;
         add(gradients, form.beta, beta)?;
         gradients.write(&self.weight, |w, add| {
@@ -275,10 +275,10 @@ impl ConvNorm {
         saved: &Convolved<T>,
         dz: &Map<T>,
         onto: Option<Map<T>>,
-        arena: &Arc<Arena<T>>,
+        workspace: &Arc<Workspace<T>>,
     ) -> Result<Map<T>> {
         let add = onto.is_some();
-        let mut dx = onto.unwrap_or_else(|| Map::new(saved.geometry.x, arena));
+        let mut dx = onto.unwrap_or_else(|| Map::new(saved.geometry.x, workspace));
         with_values(&self.weight, |w| {
             timed("convolution, input gradient", || conv::input_gradient(&saved.geometry, dz, w, &mut dx, add))
         })?;
@@ -297,13 +297,13 @@ impl Block {
         x: Map<T>,
         pass: Pass,
         border: [usize; 2],
-        arena: &Arc<Arena<T>>,
+        workspace: &Arc<Workspace<T>>,
     ) -> Result<(Map<T>, Saved<T>)> {
-        let shortcut = (!self.is_identity(&x.sizes)).then(|| pool::shortcut(&x, self.stride, self.channels, arena));
+        let shortcut = (!self.is_identity(&x.sizes)).then(|| pool::shortcut(&x, self.stride, self.channels, workspace));
         let inside = [self.conv2.shape.padding; 2];
-        let (y, first) = self.conv1.fused(x, None, pass, inside, arena)?;
+        let (y, first) = self.conv1.fused(x, None, pass, inside, workspace)?;
         let residual = shortcut.as_ref().unwrap_or(&first.x);
-        let (y, second) = self.conv2.fused(y, Some(residual), pass, border, arena)?;
+        let (y, second) = self.conv2.fused(y, Some(residual), pass, border, workspace)?;
         Ok((y, Saved::Block(first, second, shortcut)))
     }
 
@@ -314,27 +314,27 @@ impl Block {
         shortcut: Option<Map<T>>,
         g: Map<T>,
         gradients: &mut Gradients,
-        arena: &Arc<Arena<T>>,
+        workspace: &Arc<Workspace<T>>,
     ) -> Result<Map<T>> {
         let residual = shortcut.as_ref().unwrap_or(&first.x);
-        let (dz, through) = self.conv2.normalized_backward(&second, Some(residual), g, gradients, arena)?;
-        let inner = self.conv2.input_gradient(&second, &dz, None, arena)?;
+        let (dz, through) = self.conv2.normalized_backward(&second, Some(residual), g, gradients, workspace)?;
+        let inner = self.conv2.input_gradient(&second, &dz, None, workspace)?;
         drop((second, dz));
-        let (dz, _) = self.conv1.normalized_backward(&first, None, inner, gradients, arena)?;
+        let (dz, _) = self.conv1.normalized_backward(&first, None, inner, gradients, workspace)?;
         if shortcut.is_none() {
-            return self.conv1.input_gradient(&first, &dz, Some(through), arena);
+            return self.conv1.input_gradient(&first, &dz, Some(through), workspace);
         }
-        let mut dx = self.conv1.input_gradient(&first, &dz, None, arena)?;
+        let mut dx = self.conv1.input_gradient(&first, &dz, None, workspace)?;
         pool::add_shortcut_gradient(&mut dx, self.stride, &through);
         Ok(dx)
     }
 }
 
 impl LinearNorm {
-    fn fused<T: Float>(&self, x: Map<T>, pass: Pass, arena: &Arc<Arena<T>>) -> Result<(Map<T>, Saved<T>)> {
+    fn fused<T: Float>(&self, x: Map<T>, pass: Pass, workspace: &Arc<Workspace<T>>) -> Result<(Map<T>, Saved<T>)> {
         let form = form(&self.norm)?;
         fits(&self.weight, &x.sizes)?;
-        let z = with_values(&self.weight, |w| timed("linear", || linear::forward(&x, w, None, arena)))?;
+        let z = with_values(&self.weight, |w| timed("linear", || linear::forward(&x, w, None, workspace)))?;
         let mut moments = PieceMoments::new(z.sizes);
         if observes(&form, pass) {
             for (n, out) in moments.places().into_iter().enumerate() {
@@ -342,7 +342,7 @@ impl LinearNorm {
             }
         }
         let applied = timed("statistics", || apply(&form, &moments, &Shape::from((z.sizes.n, z.sizes.c)), pass))?;
-        let y = timed("normalization", || applied.forward(&z, None, [0, 0], arena));
+        let y = timed("normalization", || applied.forward(&z, None, [0, 0], workspace));
         Ok((y, Saved::Linear { x, z, applied }))
     }
 
@@ -352,27 +352,27 @@ impl LinearNorm {
         mut g: Map<T>,
         wanted: bool,
         gradients: &mut Gradients,
-        arena: &Arc<Arena<T>>,
+        workspace: &Arc<Workspace<T>>,
     ) -> Result<Option<Map<T>>> {
         let form = form(&self.norm)?;
         let (dz, gamma, beta) =
-            timed("normalization, gradient", || applied.backward(&z, None, &mut g, [0, 0], arena));
+            timed("normalization, gradient", || applied.backward(&z, None, &mut g, [0, 0], workspace));
         add(gradients, form.gamma, gamma)?;
         add(gradients, form.beta, beta)?;
         gradients.write(&self.weight, |w, add| {
             timed("linear, weight gradient", || linear::weight_gradient(&dz, &x, w, add));
         })?;
         let dx = || {
-            with_values(&self.weight, |w| timed("linear, input gradient", || linear::input_gradient(&dz, w, arena)))
+            with_values(&self.weight, |w| timed("linear, input gradient", || linear::input_gradient(&dz, w, workspace)))
         };
         wanted.then(dx).transpose()
     }
 }
 
 impl Linear {
-    fn fused<T: Float>(&self, x: &Map<T>, arena: &Arc<Arena<T>>) -> Result<Map<T>> {
+    fn fused<T: Float>(&self, x: &Map<T>, workspace: &Arc<Workspace<T>>) -> Result<Map<T>> {
         fits(&self.weight, &x.sizes)?;
-        with_values(&self.weight, |w| with_values(&self.bias, |b| linear::forward(x, w, Some(b), arena)))?
+        with_values(&self.weight, |w| with_values(&self.bias, |b| linear::forward(x, w, Some(b), workspace)))?
     }
 }
 

@@ -10,7 +10,7 @@ use crate::kernel::{with_values, Float};
 use crate::norm::{self, Form, Pass, Source, Used};
 
 use super::conv::rows_together;
-use super::map::{Arena, Map, Piece, Sizes};
+use super::map::{Workspace, Map, Piece, Sizes};
 use super::parallel;
 
 /// Means and sums of squared deviations, 2C numbers for each piece of a map.
@@ -163,8 +163,8 @@ impl<T: Float> Applied<T> {
     }
 
     /// relu(normalized z + residual), with a border for whoever is next.
-    pub fn forward(&self, z: &Map<T>, residual: Option<&Map<T>>, border: [usize; 2], arena: &Arc<Arena<T>>) -> Map<T> {
-        let mut y = Map::new(z.sizes.bordered(border), arena);
+    pub fn forward(&self, z: &Map<T>, residual: Option<&Map<T>>, border: [usize; 2], workspace: &Arc<Workspace<T>>) -> Map<T> {
+        let mut y = Map::new(z.sizes.bordered(border), workspace);
         let sizes = y.sizes;
         parallel(y.pieces(rows_together(&z.sizes)), |_, piece| {
             let first = clear_border(&piece.rows, &sizes, piece.values);
@@ -190,7 +190,7 @@ impl<T: Float> Applied<T> {
         residual: Option<&Map<T>>,
         g: &mut Map<T>,
         border: [usize; 2],
-        arena: &Arc<Arena<T>>,
+        workspace: &Arc<Workspace<T>>,
     ) -> (Map<T>, Vec<T>, Vec<T>) {
         let mut sums = PieceMoments::new(z.sizes);
         let tasks: Vec<_> = g.pieces(rows_together(&z.sizes)).into_iter().zip(sums.places()).collect();
@@ -207,7 +207,7 @@ impl<T: Float> Applied<T> {
             .compute();
         });
         let flows = self.flows(&sums);
-        let mut dz = Map::new(z.sizes.bordered(border), arena);
+        let mut dz = Map::new(z.sizes.bordered(border), workspace);
         let sizes = dz.sizes;
         parallel(dz.pieces(rows_together(&z.sizes)), |_, piece| {
             let first = clear_border(&piece.rows, &sizes, piece.values);

@@ -4,14 +4,14 @@ use std::sync::Arc;
 
 use crate::kernel::{Float, Kernel, Simd};
 
-use super::map::{Arena, Map, Sizes};
+use super::map::{Workspace, Map, Sizes};
 use super::parallel;
 
 /// The maximum of each window with the tap it came from, the first in reading order; NaN where the window has one.
-pub fn max_pool<T: Float>(x: &Map<T>, size: usize, arena: &Arc<Arena<T>>) -> (Map<T>, Vec<u32>) {
+pub fn max_pool<T: Float>(x: &Map<T>, size: usize, workspace: &Arc<Workspace<T>>) -> (Map<T>, Vec<u32>) {
     let from = x.sizes;
     let to = Sizes::new([from.n, from.h / size, from.w / size, from.c]);
-    let mut y = Map::new(to, arena);
+    let mut y = Map::new(to, workspace);
     let mut taps = vec![0; y.values().len()];
     let tasks: Vec<_> = y.pieces(to.h).into_iter().zip(taps.chunks_exact_mut(to.image())).collect();
     parallel(tasks, |_, (piece, taps)| {
@@ -31,10 +31,10 @@ pub fn max_pool_gradient<T: Float>(
     size: usize,
     taps: &[u32],
     g: &Map<T>,
-    arena: &Arc<Arena<T>>,
+    workspace: &Arc<Workspace<T>>,
 ) -> Map<T> {
     let (from, to) = (from.bordered([0, 0]), g.sizes);
-    let mut dx = Map::new(from, arena);
+    let mut dx = Map::new(from, workspace);
     parallel(dx.pieces(from.h), |_, piece| {
         piece.values.fill(T::ZERO);
         let windows = g.picture(piece.n).chunks_exact(to.c).zip(taps[piece.n * to.image()..].chunks_exact(to.c));
@@ -101,9 +101,9 @@ impl<T: Float> Kernel<T> for MaxPoolGradient<'_, T> {
 }
 
 /// Mean over rows and columns.
-pub fn average<T: Float>(x: &Map<T>, arena: &Arc<Arena<T>>) -> Map<T> {
+pub fn average<T: Float>(x: &Map<T>, workspace: &Arc<Workspace<T>>) -> Map<T> {
     let from = x.sizes;
-    let mut y = Map::new(Sizes::new([from.n, 1, 1, from.c]), arena);
+    let mut y = Map::new(Sizes::new([from.n, 1, 1, from.c]), workspace);
     for piece in y.pieces(1) {
         let mut sums = vec![0.0; from.c];
         for row in (0..from.h).map(|row| &x.values()[from.at(piece.n, row)..][..from.w * from.c]) {
@@ -118,8 +118,8 @@ pub fn average<T: Float>(x: &Map<T>, arena: &Arc<Arena<T>>) -> Map<T> {
 }
 
 /// The gradient of [`average`] with respect to a map of sizes `from`.
-pub fn average_gradient<T: Float>(from: Sizes, g: &Map<T>, arena: &Arc<Arena<T>>) -> Map<T> {
-    let mut dx = Map::new(from.bordered([0, 0]), arena);
+pub fn average_gradient<T: Float>(from: Sizes, g: &Map<T>, workspace: &Arc<Workspace<T>>) -> Map<T> {
+    let mut dx = Map::new(from.bordered([0, 0]), workspace);
     for piece in dx.pieces(from.h) {
         let share = T::from_f64(from.pixels() as f64);
         let mean: Vec<T> = g.picture(piece.n).iter().map(|&g| g / share).collect();
@@ -129,9 +129,9 @@ pub fn average_gradient<T: Float>(from: Sizes, g: &Map<T>, arena: &Arc<Arena<T>>
 }
 
 /// (N,H,W,C) to (N,C·H·W), channels outermost as the weights behind it expect.
-pub fn flatten<T: Float>(x: &Map<T>, arena: &Arc<Arena<T>>) -> Map<T> {
+pub fn flatten<T: Float>(x: &Map<T>, workspace: &Arc<Workspace<T>>) -> Map<T> {
     let from = x.sizes;
-    let mut y = Map::new(Sizes::new([from.n, 1, 1, from.c * from.pixels()]), arena);
+    let mut y = Map::new(Sizes::new([from.n, 1, 1, from.c * from.pixels()]), workspace);
     for piece in y.pieces(1) {
         for (row, column) in (0..from.h).flat_map(|y| (0..from.w).map(move |x| (y, x))) {
             let pixel = &x.values()[from.at(piece.n, row) + column * from.c..][..from.c];
@@ -143,8 +143,8 @@ pub fn flatten<T: Float>(x: &Map<T>, arena: &Arc<Arena<T>>) -> Map<T> {
 }
 
 /// The gradient of [`flatten`] with respect to a map of sizes `from`.
-pub fn flatten_gradient<T: Float>(from: Sizes, g: &Map<T>, arena: &Arc<Arena<T>>) -> Map<T> {
-    let mut dx = Map::new(from.bordered([0, 0]), arena);
+pub fn flatten_gradient<T: Float>(from: Sizes, g: &Map<T>, workspace: &Arc<Workspace<T>>) -> Map<T> {
+    let mut dx = Map::new(from.bordered([0, 0]), workspace);
     for piece in dx.pieces(from.h) {
         for (i, pixel) in piece.values.chunks_exact_mut(from.c).enumerate() {
             let seen = g.picture(piece.n)[i..].iter().step_by(from.pixels());
@@ -155,10 +155,10 @@ pub fn flatten_gradient<T: Float>(from: Sizes, g: &Map<T>, arena: &Arc<Arena<T>>
 }
 
 /// Every `stride`-th row and column of `x`, with channels of zeros around its own up to `channels`.
-pub fn shortcut<T: Float>(x: &Map<T>, stride: usize, channels: usize, arena: &Arc<Arena<T>>) -> Map<T> {
+pub fn shortcut<T: Float>(x: &Map<T>, stride: usize, channels: usize, workspace: &Arc<Workspace<T>>) -> Map<T> {
     let from = x.sizes;
     let to = Sizes::new([from.n, from.h.div_ceil(stride), from.w.div_ceil(stride), channels]);
-    let mut y = Map::new(to, arena);
+    let mut y = Map::new(to, workspace);
     parallel(y.pieces(to.h), |_, piece| {
         piece.values.fill(T::ZERO);
         for (i, pixel) in piece.values.chunks_exact_mut(channels).enumerate() {
