@@ -4,6 +4,7 @@ use std::time::Instant;
 
 use mbn::kernel::contract::{padded, Contract, Grid, Run};
 use mbn::kernel::outer::{Outer, Pixels};
+use mbn::kernel::winograd::{Convolve, Layout, Weights, POINTS};
 use mbn::kernel::Isa;
 
 /// Seconds of the fastest of many calls.
@@ -19,7 +20,7 @@ fn fastest(mut f: impl FnMut()) -> f64 {
 }
 
 fn main() {
-    println!("isa,kernel,channels,side,gflops");
+    println!("isa,kernel,channels,side,gflops"); // weights: billions of values per second
     for isa in Isa::ALL {
         if !isa.force() {
             continue;
@@ -57,6 +58,20 @@ fn main() {
                 }
             });
             println!("{isa:?},outer,{c},{side},{:.1}", flops / time / 1e9);
+            // The rates of Winograd's algorithm count what direct convolution would multiply.
+            let (columns, tiles) = (side / 2, 0..side * side / 4);
+            let x_at = Layout { first: 0, step: row, channels: c };
+            let y_at = Layout { first: 0, step: side * c, channels: c };
+            let mut u = vec![0f32; POINTS * c * pitch];
+            let time = fastest(|| Weights { w: &w, inputs: c, pitch, u: &mut u }.compute());
+            println!("{isa:?},winograd weights,{c},{side},{:.1}", (9 * c * c) as f64 / time / 1e9);
+            let mut scratch = vec![0f32; Convolve::<f32>::room(c, c)];
+            let time = fastest(|| {
+                let (tiles, scratch) = (tiles.clone(), &mut scratch[..]);
+                Convolve { columns, tiles, x: &x, x_at, u: &u, pitch, y: &mut y, y_at, origin: 0, add: false, scratch }
+                    .compute()
+            });
+            println!("{isa:?},winograd,{c},{side},{:.1}", flops / time / 1e9);
         }
     }
 }

@@ -69,7 +69,7 @@ impl<T: Float> Kernel<T> for Outer<'_, T> {
 
     #[inline(always)]
     unsafe fn run<S: Simd<T = T>>(mut self) {
-        let [rows, columns] = self.size;
+        let columns = self.size[1];
         let mut j = 0;
         while j < columns {
             let vectors = (columns - j).div_ceil(S::LANES);
@@ -77,47 +77,32 @@ impl<T: Float> Kernel<T> for Outer<'_, T> {
             // The tile: as many rows as leave the accumulators in registers.
             match (vectors, S::TILE) {
                 (3.., 16) => {
-                    while i + 8 <= rows {
-                        self.block::<S, 8, 3>(i, j);
-                        i += 8;
-                    }
-                    if i + 4 <= rows {
-                        self.block::<S, 4, 3>(i, j);
-                        i += 4;
-                    }
-                    if i + 2 <= rows {
-                        self.block::<S, 2, 3>(i, j);
-                        i += 2;
-                    }
-                    if i < rows {
-                        self.block::<S, 1, 3>(i, j);
-                    }
+                    i = self.rows_of::<S, 8, 3>(i, j);
+                    i = self.rows_of::<S, 4, 3>(i, j);
+                    i = self.rows_of::<S, 2, 3>(i, j);
+                    self.rows_of::<S, 1, 3>(i, j);
                     j += 3 * S::LANES;
                 }
-                (2.., 8 | 16) => {
-                    while i + 4 <= rows {
-                        self.block::<S, 4, 2>(i, j);
-                        i += 4;
-                    }
-                    while i < rows {
-                        self.block::<S, 1, 2>(i, j);
-                        i += 1;
-                    }
+                (2.., 16) => {
+                    i = self.rows_of::<S, 8, 2>(i, j);
+                    i = self.rows_of::<S, 4, 2>(i, j);
+                    self.rows_of::<S, 1, 2>(i, j);
+                    j += 2 * S::LANES;
+                }
+                (2.., 8) => {
+                    i = self.rows_of::<S, 4, 2>(i, j);
+                    self.rows_of::<S, 1, 2>(i, j);
                     j += 2 * S::LANES;
                 }
                 (_, tile) => {
-                    while i + 8 <= rows && tile >= 8 {
-                        self.block::<S, 8, 1>(i, j);
-                        i += 8;
+                    if tile == 16 {
+                        i = self.rows_of::<S, 16, 1>(i, j);
                     }
-                    while i + 4 <= rows {
-                        self.block::<S, 4, 1>(i, j);
-                        i += 4;
+                    if tile >= 8 {
+                        i = self.rows_of::<S, 8, 1>(i, j);
                     }
-                    while i < rows {
-                        self.block::<S, 1, 1>(i, j);
-                        i += 1;
-                    }
+                    i = self.rows_of::<S, 4, 1>(i, j);
+                    self.rows_of::<S, 1, 1>(i, j);
                     j += S::LANES;
                 }
             }
@@ -126,6 +111,16 @@ impl<T: Float> Kernel<T> for Outer<'_, T> {
 }
 
 impl<T: Float> Outer<'_, T> {
+    /// As many blocks of I rows as there are from row `i` on; the row behind them.
+    #[inline(always)]
+    unsafe fn rows_of<S: Simd<T = T>, const I: usize, const V: usize>(&mut self, mut i: usize, j: usize) -> usize {
+        while i + I <= self.size[0] {
+            self.block::<S, I, V>(i, j);
+            i += I;
+        }
+        i
+    }
+
     #[inline(always)]
     unsafe fn block<S: Simd<T = T>, const I: usize, const V: usize>(&mut self, i: usize, j: usize) {
         // Columns the last vector holds; beyond `size` nothing is read or written.

@@ -58,6 +58,26 @@ pub trait Simd: Copy + 'static {
         }
     }
 
+    /// [`Self::load`] if `WHOLE`, else [`Self::load_part`]: for loops that must not ask every time.
+    #[inline(always)]
+    unsafe fn get<const WHOLE: bool>(p: *const Self::T, n: usize) -> Self::V {
+        if WHOLE {
+            Self::load(p)
+        } else {
+            Self::load_part(p, n)
+        }
+    }
+
+    /// [`Self::store`] if `WHOLE`, else [`Self::store_part`].
+    #[inline(always)]
+    unsafe fn put<const WHOLE: bool>(p: *mut Self::T, v: Self::V, n: usize) {
+        if WHOLE {
+            Self::store(p, v)
+        } else {
+            Self::store_part(p, v, n)
+        }
+    }
+
     /// Sum of the elements.
     #[inline(always)]
     unsafe fn sum(v: Self::V) -> Self::T {

@@ -1,52 +1,81 @@
-//! Winograd's minimal filtering F(2x2, 3x3): a tile of 2x2 outputs of a 3x3 convolution in 16 multiplications instead
-//! of 36 (Lavin & Gray, CVPR 2016, arXiv 1509.09308), and its two gradients.
+//! Winograd's minimal filtering F(2x2, 3x3): a tile of 2x2 outputs of a 3x3 convolution in 16 multiplications
+//! instead of 36 (Lavin & Gray, CVPR 2016, arXiv 1509.09308), and its two gradients.
 //!
 //! With the input tile d (4x4), kernel g (3x3) and output tile y (2x2):
 //! y = Aᵀ [(G g Gᵀ) ⊙ (Bᵀ d B)] A, and dg = Gᵀ [(Bᵀ d B) ⊙ (A dy Aᵀ)] G. The products, summed over input channels or
 //! over tiles, are 16 independent matrix products, one per position in the transformed tile.
 
+use std::ops::Range;
+
 use candle_core::WithDType;
 
 use super::contract::{Contract, Grid, Run};
-use super::outer::{Outer, Pixels};
 use super::{Float, Kernel, Simd};
 
 /// Positions in a transformed tile.
 pub const POINTS: usize = 16;
 
-/// The tiles of a picture, or of several: where the pixels of each lie.
-#[derive(Debug, Clone, Copy)]
-pub struct Grids {
-    /// Tiles in a row.
-    pub columns: usize,
-    /// Rows of tiles in a picture.
-    pub rows: usize,
-}
-
-/// Pixels of pictures: (picture, row, column) lies at `first + picture·steps[0] + row·steps[1] + column·channels`.
+/// Where the pixels of a picture lie: that of row y and column x at `first + y·step + x·channels`.
 #[derive(Debug, Clone, Copy)]
 pub struct Layout {
-    /// First value of the first picture's first tile.
+    /// First value of the first tile.
     pub first: usize,
-    /// To the next picture and the next row of pixels.
-    pub steps: [usize; 2],
+    /// To the next row of pixels.
+    pub step: usize,
     /// Channels of a pixel.
     pub channels: usize,
 }
 
 impl Layout {
-    /// Where tile `tile` (counted over rows and pictures) begins.
-    fn tile(&self, grids: &Grids, tile: usize) -> usize {
-        let (row, column) = (tile / grids.columns, tile % grids.columns);
-        let (picture, row) = (row / grids.rows, row % grids.rows);
-        self.first + picture * self.steps[0] + 2 * row * self.steps[1] + 2 * column * self.channels
+    /// Where tile `tile`, counted along the rows, begins.
+    fn tile(&self, columns: usize, tile: usize) -> usize {
+        self.first + 2 * (tile / columns) * self.step + 2 * (tile % columns) * self.channels
     }
 
-    /// One past the last value of `side` x `side` pixels at the last of `tiles`. Tiles of one row or picture lie in
-    /// order, so none reaches farther.
-    fn end(&self, grids: &Grids, tiles: &std::ops::Range<usize>, side: usize) -> usize {
-        let last = (tiles.start..tiles.end).rev().take(grids.columns).map(|tile| self.tile(grids, tile)).max();
-        last.unwrap_or(0) + (side - 1) * (self.steps[1] + self.channels) + self.channels
+    /// One past the last value of `side` x `side` pixels at the last of `tiles`, whole rows of them.
+    fn end(&self, columns: usize, tiles: &Range<usize>, side: usize) -> usize {
+        self.tile(columns, tiles.end - 1) + (side - 1) * (self.step + self.channels) + self.channels
+    }
+}
+
+/// Places in a tile's surroundings: to the next row, column and point.
+type Steps = [usize; 2];
+
+/// Tiles with their places: divisions are slow, so there is one per row of tiles.
+struct Walk<'a> {
+    layout: &'a Layout,
+    columns: usize,
+    tile: usize,
+    end: usize,
+    /// The tile's column, and where it begins.
+    column: usize,
+    begin: usize,
+}
+
+impl Layout {
+    fn walk(&self, columns: usize, tiles: &Range<usize>) -> Walk<'_> {
+        let (tile, end) = (tiles.start, tiles.end);
+        Walk { layout: self, columns, tile, end, column: tile % columns, begin: self.tile(columns, tile) }
+    }
+}
+
+impl Iterator for Walk<'_> {
+    type Item = usize;
+
+    #[inline(always)]
+    fn next(&mut self) -> Option<usize> {
+        if self.tile == self.end {
+            return None;
+        }
+        if self.column == self.columns {
+            self.column = 0;
+            self.begin = self.layout.tile(self.columns, self.tile);
+        }
+        let begin = self.begin;
+        self.tile += 1;
+        self.column += 1;
+        self.begin += 2 * self.layout.channels;
+        Some(begin)
     }
 }
 
@@ -116,77 +145,110 @@ unsafe fn output<S: Simd>([a, b, c, d]: [S::V; 4]) -> [S::V; 2] {
     [S::add(S::add(a, b), c), S::sub(S::sub(b, c), d)]
 }
 
-/// A dy along one axis.
-#[inline(always)]
-unsafe fn spread<S: Simd>([a, b]: [S::V; 2]) -> [S::V; 4] {
-    [a, S::add(a, b), S::sub(a, b), S::sub(S::splat(S::T::ZERO), b)]
-}
-
 /// Bᵀ d B of `tiles`: rows (point, tile) of the channels.
 #[inline(always)]
-unsafe fn inputs<S: Simd>(
+unsafe fn inputs<S: Simd>(x: *const S::T, at: &Layout, columns: usize, tiles: &Range<usize>, v: *mut S::T) {
+    match at.channels {
+        16 => inputs_of::<S, 16>(x, at, columns, tiles, v),
+        32 => inputs_of::<S, 32>(x, at, columns, tiles, v),
+        64 => inputs_of::<S, 64>(x, at, columns, tiles, v),
+        _ => inputs_of::<S, 0>(x, at, columns, tiles, v),
+    }
+}
+
+/// The same for C channels, any number of them where C is 0. With the distances between points known to the compiler,
+/// sixteen of them need one register instead of sixteen.
+#[inline(always)]
+unsafe fn inputs_of<S: Simd, const C: usize>(
     x: *const S::T,
     at: &Layout,
-    grids: &Grids,
-    tiles: std::ops::Range<usize>,
+    columns: usize,
+    tiles: &Range<usize>,
     v: *mut S::T,
 ) {
-    let (channels, count) = (at.channels, tiles.len());
-    for (t, tile) in tiles.enumerate() {
-        let corner = x.add(at.tile(grids, tile));
+    let channels = if C > 0 { C } else { at.channels };
+    let (point, steps) = (TOGETHER * channels, [at.step, channels]);
+    for (t, begin) in at.walk(columns, tiles).enumerate() {
+        let (from, to) = (x.add(begin), v.add(t * channels));
         for c in (0..channels).step_by(S::LANES) {
-            let n = S::LANES.min(channels - c);
-            let mut half = [[S::splat(S::T::ZERO); 4]; 4];
-            for j in 0..4 {
-                let from = corner.add(j * channels + c);
-                let step = at.steps[1];
-                let column = input::<S>([
-                    S::load_n(from, n),
-                    S::load_n(from.add(step), n),
-                    S::load_n(from.add(2 * step), n),
-                    S::load_n(from.add(3 * step), n),
-                ]);
-                half[0][j] = column[0];
-                half[1][j] = column[1];
-                half[2][j] = column[2];
-                half[3][j] = column[3];
-            }
-            for (i, half) in half.iter().enumerate() {
-                for (j, &value) in input::<S>(*half).iter().enumerate() {
-                    S::store_n(v.add(((4 * i + j) * count + t) * channels + c), value, n);
-                }
+            match channels - c {
+                n if n < S::LANES => input_tile::<S, false>(from.add(c), steps, to.add(c), point, n),
+                n => input_tile::<S, true>(from.add(c), steps, to.add(c), point, n),
             }
         }
     }
 }
 
-/// A dy Aᵀ of `tiles`: rows (point, tile) of the channels.
+/// One vector of channels of a tile: `n` values of it from `from`, its points `point` apart from `to` on.
 #[inline(always)]
-unsafe fn gradients<S: Simd>(
-    dy: *const S::T,
-    at: &Layout,
-    grids: &Grids,
-    tiles: std::ops::Range<usize>,
-    e: *mut S::T,
+unsafe fn input_tile<S: Simd, const WHOLE: bool>(
+    from: *const S::T,
+    [row, column]: Steps,
+    to: *mut S::T,
+    point: usize,
+    n: usize,
 ) {
-    let (channels, count) = (at.channels, tiles.len());
-    for (t, tile) in tiles.enumerate() {
-        let corner = dy.add(at.tile(grids, tile));
+    let mut half = [[S::splat(S::T::ZERO); 4]; 4];
+    for j in 0..4 {
+        let mut d = [S::splat(S::T::ZERO); 4];
+        for (i, d) in d.iter_mut().enumerate() {
+            *d = S::get::<WHOLE>(from.add(i * row + j * column), n);
+        }
+        let d = input::<S>(d);
+        (half[0][j], half[1][j], half[2][j], half[3][j]) = (d[0], d[1], d[2], d[3]);
+    }
+    for (i, half) in half.iter().enumerate() {
+        for (j, &value) in input::<S>(*half).iter().enumerate() {
+            S::put::<WHOLE>(to.add((4 * i + j) * point), value, n);
+        }
+    }
+}
+
+/// Aᵀ m A of one vector of channels: from its points `point` apart to 2x2 pixels.
+#[inline(always)]
+unsafe fn output_tile<S: Simd, const WHOLE: bool>(
+    from: *const S::T,
+    point: usize,
+    to: *mut S::T,
+    [row, column]: Steps,
+    n: usize,
+    add: bool,
+) {
+    let mut half = [[S::splat(S::T::ZERO); 4]; 2];
+    for j in 0..4 {
+        let mut m = [S::splat(S::T::ZERO); 4];
+        for (i, m) in m.iter_mut().enumerate() {
+            *m = S::get::<WHOLE>(from.add((4 * i + j) * point), n);
+        }
+        let m = output::<S>(m);
+        (half[0][j], half[1][j]) = (m[0], m[1]);
+    }
+    for (i, half) in half.iter().enumerate() {
+        for (j, &value) in output::<S>(*half).iter().enumerate() {
+            let to = to.add(i * row + j * column);
+            S::put::<WHOLE>(to, if add { S::add(S::get::<WHOLE>(to, n), value) } else { value }, n);
+        }
+    }
+}
+
+/// Aᵀ m A of `tiles`, of C channels, or any number where C is 0; `y` points to where the whole output would begin.
+#[inline(always)]
+unsafe fn outputs_of<S: Simd, const C: usize>(
+    m: *const S::T,
+    y: *mut S::T,
+    at: &Layout,
+    columns: usize,
+    tiles: &Range<usize>,
+    add: bool,
+) {
+    let channels = if C > 0 { C } else { at.channels };
+    let (point, steps) = (TOGETHER * channels, [at.step, channels]);
+    for (t, begin) in at.walk(columns, tiles).enumerate() {
+        let (from, to) = (m.add(t * channels), y.wrapping_add(begin));
         for c in (0..channels).step_by(S::LANES) {
-            let n = S::LANES.min(channels - c);
-            let mut half = [[S::splat(S::T::ZERO); 2]; 4];
-            for j in 0..2 {
-                let from = corner.add(j * channels + c);
-                let column = spread::<S>([S::load_n(from, n), S::load_n(from.add(at.steps[1]), n)]);
-                half[0][j] = column[0];
-                half[1][j] = column[1];
-                half[2][j] = column[2];
-                half[3][j] = column[3];
-            }
-            for (i, half) in half.iter().enumerate() {
-                for (j, &value) in spread::<S>(*half).iter().enumerate() {
-                    S::store_n(e.add(((4 * i + j) * count + t) * channels + c), value, n);
-                }
+            match channels - c {
+                n if n < S::LANES => output_tile::<S, false>(from.add(c), point, to.add(c), steps, n, add),
+                n => output_tile::<S, true>(from.add(c), point, to.add(c), steps, n, add),
             }
         }
     }
@@ -194,10 +256,10 @@ unsafe fn gradients<S: Simd>(
 
 /// A convolution of consecutive tiles of one picture: y = conv(x), or y += it.
 pub struct Convolve<'a, T> {
-    /// The tiles.
-    pub grids: Grids,
+    /// Tiles in a row.
+    pub columns: usize,
     /// Which of them, whole rows.
-    pub tiles: std::ops::Range<usize>,
+    pub tiles: Range<usize>,
     /// The picture, with the border it needs.
     pub x: &'a [T],
     /// Where its pixels lie.
@@ -236,9 +298,9 @@ impl<T: Float> Convolve<'_, T> {
             return;
         }
         let (inputs, outputs) = (self.x_at.channels, self.y_at.channels);
-        assert!(self.x_at.end(&self.grids, &self.tiles, 4) <= self.x.len(), "the picture");
-        assert!(self.y_at.end(&self.grids, &self.tiles, 2) <= self.origin + self.y.len(), "the output");
-        assert!(self.y_at.tile(&self.grids, self.tiles.start) >= self.origin, "the output begins too late");
+        assert!(self.x_at.end(self.columns, &self.tiles, 4) <= self.x.len(), "the picture");
+        assert!(self.y_at.end(self.columns, &self.tiles, 2) <= self.origin + self.y.len(), "the output");
+        assert!(self.y_at.tile(self.columns, self.tiles.start) >= self.origin, "the output begins too late");
         assert!(self.u.len() >= POINTS * inputs * self.pitch && self.pitch >= super::contract::padded(outputs));
         assert!(self.scratch.len() >= Self::room(inputs, outputs), "scratch");
         T::dispatch(self)
@@ -255,8 +317,8 @@ impl<T: Float> Kernel<T> for Convolve<'_, T> {
         while first < self.tiles.end {
             let tiles = first..self.tiles.end.min(first + TOGETHER);
             let count = tiles.len();
-            let (v, m) = self.scratch.split_at_mut(POINTS * count * inputs_);
-            inputs::<S>(self.x.as_ptr(), &self.x_at, &self.grids, tiles.clone(), v.as_mut_ptr());
+            let (v, m) = self.scratch.split_at_mut(POINTS * TOGETHER * inputs_);
+            inputs::<S>(self.x.as_ptr(), &self.x_at, self.columns, &tiles, v.as_mut_ptr());
             let grid = Grid {
                 len: inputs_,
                 runs: vec![Run { x: 0, w: 0 }],
@@ -267,143 +329,19 @@ impl<T: Float> Kernel<T> for Convolve<'_, T> {
                 pitch: self.pitch,
             };
             for point in 0..POINTS {
-                let x = &v[point * count * inputs_..];
+                let x = &v[point * TOGETHER * inputs_..];
                 let w = &self.u[point * inputs_ * self.pitch..];
-                let y = &mut m[point * count * outputs..];
+                let y = &mut m[point * TOGETHER * outputs..];
                 Contract { grid: &grid, x, w, y, rows: 0..1, origin: 0, add: false }.run::<S>();
             }
-            for (t, tile) in tiles.enumerate() {
-                let corner = self.y.as_mut_ptr().add(self.y_at.tile(&self.grids, tile) - self.origin);
-                for c in (0..outputs).step_by(S::LANES) {
-                    let n = S::LANES.min(outputs - c);
-                    let mut half = [[S::splat(T::ZERO); 4]; 2];
-                    for j in 0..4 {
-                        let at = |i: usize| m.as_ptr().add(((4 * i + j) * count + t) * outputs + c);
-                        let (a, b, c, d) = (at(0), at(1), at(2), at(3));
-                        let column =
-                            output::<S>([S::load_n(a, n), S::load_n(b, n), S::load_n(c, n), S::load_n(d, n)]);
-                        half[0][j] = column[0];
-                        half[1][j] = column[1];
-                    }
-                    for (i, half) in half.iter().enumerate() {
-                        for (j, &value) in output::<S>(*half).iter().enumerate() {
-                            let to = corner.add(i * self.y_at.steps[1] + j * outputs + c);
-                            S::store_n(to, if self.add { S::add(S::load_n(to, n), value) } else { value }, n);
-                        }
-                    }
-                }
+            let (m, y) = (m.as_ptr(), self.y.as_mut_ptr().wrapping_sub(self.origin));
+            match outputs {
+                16 => outputs_of::<S, 16>(m, y, &self.y_at, self.columns, &tiles, self.add),
+                32 => outputs_of::<S, 32>(m, y, &self.y_at, self.columns, &tiles, self.add),
+                64 => outputs_of::<S, 64>(m, y, &self.y_at, self.columns, &tiles, self.add),
+                _ => outputs_of::<S, 0>(m, y, &self.y_at, self.columns, &tiles, self.add),
             }
             first += count;
         }
     }
-}
-
-/// A weight gradient over consecutive rows of tiles, of several pictures if need be: rows (out, ky) of (kx, in).
-pub struct Correlate<'a, T> {
-    /// The tiles.
-    pub grids: Grids,
-    /// Which of them.
-    pub tiles: std::ops::Range<usize>,
-    /// The pictures, with the border they need.
-    pub x: &'a [T],
-    /// Where their pixels lie.
-    pub x_at: Layout,
-    /// The gradient with respect to the output.
-    pub dy: &'a [T],
-    /// Where its pixels lie.
-    pub dy_at: Layout,
-    /// The result.
-    pub w: &'a mut [T],
-    /// Room for [`Self::room`] values.
-    pub scratch: &'a mut [T],
-}
-
-/// Tiles that pass the accumulators together: the more, the less is spent on moving them.
-const PASSING: usize = 64;
-
-impl<T: Float> Correlate<'_, T> {
-    /// Values of scratch a weight gradient needs.
-    pub fn room(inputs: usize, outputs: usize) -> usize {
-        POINTS * (PASSING * (inputs + outputs) + inputs * outputs)
-    }
-
-    /// Computes.
-    ///
-    /// # Panics
-    /// If a tile reaches beyond the slices.
-    pub fn compute(self) {
-        let (inputs, outputs) = (self.x_at.channels, self.dy_at.channels);
-        assert!(self.w.len() >= 9 * inputs * outputs, "the result");
-        assert!(self.scratch.len() >= Self::room(inputs, outputs), "scratch");
-        if !self.tiles.is_empty() {
-            assert!(self.x_at.end(&self.grids, &self.tiles, 4) <= self.x.len(), "the pictures");
-            assert!(self.dy_at.end(&self.grids, &self.tiles, 2) <= self.dy.len(), "the gradient");
-        }
-        T::dispatch(self)
-    }
-}
-
-impl<T: Float> Kernel<T> for Correlate<'_, T> {
-    type Output = ();
-
-    #[inline(always)]
-    unsafe fn run<S: Simd<T = T>>(self) {
-        let (inputs_, outputs) = (self.x_at.channels, self.dy_at.channels);
-        let (du, rest) = self.scratch.split_at_mut(POINTS * inputs_ * outputs);
-        if self.tiles.is_empty() {
-            du.fill(T::ZERO);
-        }
-        let mut first = self.tiles.start;
-        while first < self.tiles.end {
-            let tiles = first..self.tiles.end.min(first + PASSING);
-            let count = tiles.len();
-            let (v, e) = rest.split_at_mut(POINTS * count * inputs_);
-            inputs::<S>(self.x.as_ptr(), &self.x_at, &self.grids, tiles.clone(), v.as_mut_ptr());
-            gradients::<S>(self.dy.as_ptr(), &self.dy_at, &self.grids, tiles, e.as_mut_ptr());
-            for point in 0..POINTS {
-                Outer {
-                    count: [1, 1, count],
-                    g: e,
-                    g_at: Pixels { first: point * count * outputs, steps: [0, 0, outputs] },
-                    x: v,
-                    x_at: Pixels { first: point * count * inputs_, steps: [0, 0, inputs_] },
-                    w: &mut du[point * inputs_ * outputs..],
-                    size: [outputs, inputs_],
-                    pitch: inputs_,
-                    add: first > self.tiles.start,
-                }
-                .run::<S>();
-            }
-            first += count;
-        }
-        // Gᵀ dU G, which takes the four points of an axis to three taps.
-        for o in 0..outputs {
-            for i in (0..inputs_).step_by(S::LANES) {
-                let n = S::LANES.min(inputs_ - i);
-                let mut half = [[S::splat(T::ZERO); 4]; 3];
-                for j in 0..4 {
-                    let at = |point: usize| du.as_ptr().add(((4 * point + j) * outputs + o) * inputs_ + i);
-                    let (a, b, c, d) = (at(0), at(1), at(2), at(3));
-                    let column = taps::<S>([S::load_n(a, n), S::load_n(b, n), S::load_n(c, n), S::load_n(d, n)]);
-                    half[0][j] = column[0];
-                    half[1][j] = column[1];
-                    half[2][j] = column[2];
-                }
-                for (ky, half) in half.iter().enumerate() {
-                    for (kx, &value) in taps::<S>(*half).iter().enumerate() {
-                        let to = self.w.as_mut_ptr().add((o * 9 + ky * 3 + kx) * inputs_ + i);
-                        S::store_n(to, value, n);
-                    }
-                }
-            }
-        }
-    }
-}
-
-/// Gᵀ u along one axis.
-#[inline(always)]
-unsafe fn taps<S: Simd>([a, b, c, d]: [S::V; 4]) -> [S::V; 3] {
-    let half = S::splat(S::T::from_f64(0.5));
-    let (sum, difference) = (S::mul(half, S::add(b, c)), S::mul(half, S::sub(b, c)));
-    [S::add(a, sum), difference, S::add(sum, d)]
 }

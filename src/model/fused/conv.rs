@@ -5,10 +5,10 @@ use std::sync::Arc;
 
 use crate::kernel::contract::{padded, Contract, Grid, Run};
 use crate::kernel::outer::{Outer, Pixels};
-use crate::kernel::winograd::{Convolve, Correlate, Grids, Layout, Weights, POINTS};
+use crate::kernel::winograd::{Convolve, Layout, Weights, POINTS};
 use crate::kernel::Float;
 
-use super::map::{Workspace, Buffer, Map, Piece, Sizes};
+use super::map::{Buffer, Map, Piece, Sizes, Workspace};
 use super::norm::{observe, PieceMoments};
 use super::parallel;
 
@@ -30,15 +30,15 @@ pub struct Geometry {
 }
 
 impl Geometry {
-    /// The tiles of Winograd's algorithm on maps of sizes `y`, where that is faster: 3x3 windows side by side, an even
-    /// number of rows and columns, channels that fill vectors, and enough tiles to be worth transforming the weights.
-    fn tiles(&self, y: &Sizes) -> Option<Grids> {
-        const CHANNELS: usize = 8;
+    /// Whether Winograd's algorithm is to compute maps of sizes `y`: 3x3 windows side by side, an even number of rows and
+    /// columns, and, since transforms cost, many channels and enough tiles for the weights' transform to pay off.
+    fn in_tiles(&self, y: &Sizes) -> bool {
+        const CHANNELS: usize = 32;
         const TILES: usize = 64;
         let fits = self.winograd && (self.size, self.stride) == (3, 1) && self.padding <= 2;
         let worthwhile = self.x.c.min(self.z.c) >= CHANNELS && y.n * y.pixels() / 4 >= TILES;
         let even = y.h.is_multiple_of(2) && y.w.is_multiple_of(2);
-        (fits && worthwhile && even).then_some(Grids { columns: y.w / 2, rows: y.h / 2 })
+        fits && worthwhile && even
     }
 
     /// Values of the weights.
@@ -208,15 +208,9 @@ pub fn rows_together(sizes: &Sizes) -> usize {
 }
 
 /// z = conv(x), `z` without border; takes the moments of each piece while it is in the cache.
-pub fn forward<T: Float>(
-    g: &Geometry,
-    x: &Map<T>,
-    weight: &[T],
-    z: &mut Map<T>,
-    moments: Option<&mut PieceMoments>,
-) {
+pub fn forward<T: Float>(g: &Geometry, x: &Map<T>, weight: &[T], z: &mut Map<T>, moments: Option<&mut PieceMoments>) {
     let (grid, packed) = (g.forward(x.sizes), g.pack_forward(weight, x.workspace()));
-    let winograd = g.tiles(&g.z).map(|tiles| Winograd::new(tiles, x, grid.x[0], &packed, &grid, g.z));
+    let winograd = g.in_tiles(&g.z).then(|| Winograd::new(x, &packed, &grid, g.z));
     let mut places = moments.map(PieceMoments::places).into_iter().flatten();
     let tasks = z.pieces(rows_together(&g.z)).into_iter().map(|piece| (piece, places.next())).collect();
     parallel(tasks, |_, (piece, place): (Piece<T>, Option<&mut [f64]>)| {
@@ -238,7 +232,7 @@ pub fn input_gradient<T: Float>(g: &Geometry, dz: &Map<T>, weight: &[T], dx: &mu
         return scattered_input_gradient(g, dz, weight, dx, add);
     }
     let (grids, packed) = g.backward(dz.sizes, weight, dz.workspace());
-    let winograd = g.tiles(&g.x).map(|tiles| Winograd::new(tiles, dz, grids[0].x[0], &packed, &grids[0], g.x));
+    let winograd = g.in_tiles(&g.x).then(|| Winograd::new(dz, &packed, &grids[0], g.x));
     let rows = rows_together(&g.x).next_multiple_of(g.stride);
     parallel(dx.pieces(rows), |_, piece| {
         if let Some(winograd) = &winograd {
@@ -258,7 +252,7 @@ pub fn input_gradient<T: Float>(g: &Geometry, dz: &Map<T>, weight: &[T], dx: &mu
 
 /// Winograd's algorithm from one map to another.
 struct Winograd<T: Float> {
-    tiles: Grids,
+    columns: usize,
     from: Layout,
     to: Layout,
     pitch: usize,
@@ -267,29 +261,34 @@ struct Winograd<T: Float> {
 }
 
 impl<T: Float> Winograd<T> {
-    /// From `x`, whose first window begins at `first`, to maps of sizes `to`, with the weights of direct convolution.
-    fn new(tiles: Grids, x: &Map<T>, first: usize, direct: &[T], grid: &Grid, to: Sizes) -> Self {
+    /// From `x` to maps of sizes `to`, with grid and weights of direct convolution.
+    fn new(x: &Map<T>, direct: &[T], grid: &Grid, to: Sizes) -> Self {
         let (inputs, pitch) = (x.sizes.c, grid.pitch);
         let mut weights = x.workspace().take(POINTS * inputs * pitch);
         Weights { w: direct, inputs, pitch, u: &mut weights }.compute();
-        let from = Layout { first, steps: [x.sizes.image(), x.sizes.row()], channels: inputs };
-        let to = Layout { first: 0, steps: [to.image(), to.row()], channels: to.c };
-        Self { tiles, from, to, pitch, weights, workspace: x.workspace().clone() }
+        Self {
+            columns: to.w / 2,
+            from: Layout { first: grid.x[0], step: x.sizes.row(), channels: inputs },
+            to: Layout { first: 0, step: to.row(), channels: to.c },
+            pitch,
+            weights,
+            workspace: x.workspace().clone(),
+        }
     }
 
     /// Computes the `rows` of a picture's output that `y` holds.
     fn convolve(&self, x: &[T], y: &mut [T], rows: Range<usize>, add: bool) {
         let mut scratch = self.workspace.take(Convolve::<T>::room(self.from.channels, self.to.channels));
         Convolve {
-            grids: self.tiles,
-            tiles: rows.start / 2 * self.tiles.columns..rows.end / 2 * self.tiles.columns,
+            columns: self.columns,
+            tiles: rows.start / 2 * self.columns..rows.end / 2 * self.columns,
             x,
             x_at: self.from,
             u: &self.weights,
             pitch: self.pitch,
             y,
             y_at: self.to,
-            origin: rows.start * self.to.steps[1],
+            origin: rows.start * self.to.step,
             add,
             scratch: &mut scratch,
         }
@@ -329,10 +328,7 @@ pub fn weight_gradient<T: Float>(g: &Geometry, x: &Map<T>, dz: &Map<T>, gradient
     let mut sums = x.workspace().take(g.x.n.div_ceil(pictures) * g.weights());
     parallel(sums.chunks_mut(g.weights()).collect(), |part, sum| {
         let pictures = part * pictures..g.x.n.min((part + 1) * pictures);
-        match g.tiles(&g.z) {
-            Some(tiles) => correlate_tiles(g, tiles, x, dz, pictures, sum),
-            None => correlate(g, x, dz, pictures, sum),
-        }
+        correlate(g, x, dz, pictures, sum);
     });
     let (first, others) = sums.split_at_mut(g.weights());
     for part in others.chunks_exact(first.len()) {
@@ -375,29 +371,4 @@ fn correlate<T: Float>(g: &Geometry, x: &Map<T>, dz: &Map<T>, pictures: Range<us
             .compute();
         }
     }
-}
-
-/// The same by Winograd's algorithm.
-fn correlate_tiles<T: Float>(
-    g: &Geometry,
-    tiles: Grids,
-    x: &Map<T>,
-    dz: &Map<T>,
-    pictures: Range<usize>,
-    sum: &mut [T],
-) {
-    let (xs, zs) = (x.sizes, dz.sizes);
-    let mut scratch = x.workspace().take(Correlate::<T>::room(g.x.c, g.z.c));
-    let picture = tiles.rows * tiles.columns;
-    Correlate {
-        grids: tiles,
-        tiles: pictures.start * picture..pictures.end * picture,
-        x: x.values(),
-        x_at: Layout { first: g.first(&xs), steps: [xs.image(), xs.row()], channels: xs.c },
-        dy: dz.values(),
-        dy_at: Layout { first: zs.at(0, 0), steps: [zs.image(), zs.row()], channels: zs.c },
-        w: sum,
-        scratch: &mut scratch,
-    }
-    .compute();
 }

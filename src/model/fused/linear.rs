@@ -7,7 +7,7 @@ use crate::kernel::dot::Dot;
 use crate::kernel::outer::{Outer, Pixels};
 use crate::kernel::Float;
 
-use super::map::{Workspace, Map, Sizes};
+use super::map::{Map, Sizes, Workspace};
 use super::parallel;
 
 /// Outputs that are worked on together.

@@ -227,4 +227,3 @@ impl<T: Float> Map<T> {
         Tensor::from_slice(self.values(), (self.sizes.n, self.sizes.image()), &Device::Cpu)
     }
 }
-

@@ -218,7 +218,13 @@ impl ConvNorm {
         let (cout, cin, _, size) = self.weight.dims4()?;
         let (stride, padding) = (self.shape.stride, self.shape.padding);
         if cin != x.c || (x.h.min(x.w) + 2 * padding) < size {
-            bail!("conv2d: weight {:?} with padding {padding} does not fit {} channels of {}x{}", self.weight.dims(), x.c, x.h, x.w);
+            bail!(
+                "conv2d: weight {:?} with padding {padding} does not fit {} channels of {}x{}",
+                self.weight.dims(),
+                x.c,
+                x.h,
+                x.w
+            );
         }
         let windows = |pixels: usize| (pixels + 2 * padding - size) / stride + 1;
         let z = Sizes::new([x.n, windows(x.h), windows(x.w), cout]);

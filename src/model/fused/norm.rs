@@ -10,7 +10,7 @@ use crate::kernel::{with_values, Float};
 use crate::norm::{self, Form, Pass, Source, Used};
 
 use super::conv::rows_together;
-use super::map::{Workspace, Map, Piece, Sizes};
+use super::map::{Map, Piece, Sizes, Workspace};
 use super::parallel;
 
 /// Means and sums of squared deviations, 2C numbers for each piece of a map.
@@ -114,8 +114,9 @@ pub fn apply<T: Float>(form: &Form, seen: &PieceMoments, shape: &Shape, pass: Pa
         Source::Batch(rule) => {
             let batch = rule.observes(pass).then(|| {
                 let spreads: Vec<Spread> = (0..c).map(|c| seen.batch(c)).collect();
-                let tensor =
-                    |f: fn(&Spread) -> f64| Tensor::from_vec(rounded::<T>(&spreads.iter().map(f).collect::<Vec<_>>()), c, &Device::Cpu);
+                let tensor = |f: fn(&Spread) -> f64| {
+                    Tensor::from_vec(rounded::<T>(&spreads.iter().map(f).collect::<Vec<_>>()), c, &Device::Cpu)
+                };
                 Ok::<_, candle_core::Error>(norm::Moments { mean: tensor(|s| s.mean)?, var: tensor(Spread::var)? })
             });
             let Used { moments, center, factor } = rule.statistics(batch.transpose()?, shape, pass)?;
@@ -163,7 +164,13 @@ impl<T: Float> Applied<T> {
     }
 
     /// relu(normalized z + residual), with a border for whoever is next.
-    pub fn forward(&self, z: &Map<T>, residual: Option<&Map<T>>, border: [usize; 2], workspace: &Arc<Workspace<T>>) -> Map<T> {
+    pub fn forward(
+        &self,
+        z: &Map<T>,
+        residual: Option<&Map<T>>,
+        border: [usize; 2],
+        workspace: &Arc<Workspace<T>>,
+    ) -> Map<T> {
         let mut y = Map::new(z.sizes.bordered(border), workspace);
         let sizes = y.sizes;
         parallel(y.pieces(rows_together(&z.sizes)), |_, piece| {

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use crate::kernel::{Float, Kernel, Simd};
 
-use super::map::{Workspace, Map, Sizes};
+use super::map::{Map, Sizes, Workspace};
 use super::parallel;
 
 /// The maximum of each window with the tap it came from, the first in reading order; NaN where the window has one.
