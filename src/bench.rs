@@ -6,7 +6,7 @@ use candle_core::{Device, Tensor};
 
 use crate::config::{Config, LrScaling, ScheduleKind};
 use crate::data::Batch;
-use crate::model::{Store, Task};
+use crate::model::{Kernels, Store, Task};
 use crate::norm::is_undefined;
 use crate::profile;
 use crate::rng;
@@ -22,6 +22,10 @@ pub struct Cell {
     pub norm: String,
     /// Pictures per step.
     pub batch_size: usize,
+    /// How the CPU computes.
+    pub kernels: Kernels,
+    /// Whether Double-Forward's second pass is one of its own.
+    pub refresh_at_once: bool,
 }
 
 /// A step's time.
@@ -47,6 +51,7 @@ impl Cell {
             double_forward,
             batch_size: self.batch_size,
             lr: 0.01,
+            kernels: self.kernels,
             lr_scaling: LrScaling::None,
             schedule: ScheduleKind::Constant,
             ..Config::default()
@@ -75,6 +80,7 @@ impl Cell {
         let kind = crate::data::find(&config.dataset)?;
         let task = Task { shape: kind.shape, classes: kind.classes };
         let mut trainer = Trainer::new(&config, task, Store::fresh(0), device, 1)?;
+        trainer.refresh_at_once = self.refresh_at_once;
         let batch = random_batch(task, self.batch_size, device)?;
         for _ in 0..3 {
             match trainer.step(&batch, &mut |_| {}) {

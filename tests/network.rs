@@ -144,6 +144,7 @@ fn run(trainer: &mut Trainer, steps: u64) -> Vec<(String, Vec<f64>)> {
     for step in 0..steps {
         trainer.step(&batch(6, step, DType::F32), &mut |_| {}).unwrap();
     }
+    trainer.settle().unwrap();
     trainer.network.store().vars().into_iter().map(|(name, var)| (name, host(var.as_tensor()))).collect()
 }
 

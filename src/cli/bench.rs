@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use clap::Args;
 use mbn::bench::{Cell, Measured};
+use mbn::model::Kernels;
 use mbn::run::open_device;
 
 use super::exit::End;
@@ -13,6 +14,27 @@ const EXAMPLES: &str = "\
 Examples:
   mbn bench                                              resnet20 and lenet, one thread
   mbn bench --models resnet20 --norms bn mbn-df --batch-sizes 2 8 --threads 2";
+
+/// The config key `kernels`, as a flag.
+#[derive(Debug, Clone, Copy, clap::ValueEnum)]
+enum KernelsArg {
+    /// Own passes, Winograd's algorithm where it is faster
+    Fused,
+    /// Own passes, direct convolutions only
+    Direct,
+    /// One tensor operation after the other
+    Plain,
+}
+
+impl From<KernelsArg> for Kernels {
+    fn from(arg: KernelsArg) -> Self {
+        match arg {
+            KernelsArg::Fused => Self::Fused,
+            KernelsArg::Direct => Self::Direct,
+            KernelsArg::Plain => Self::Plain,
+        }
+    }
+}
 
 /// Arguments of `mbn bench`.
 #[derive(Args)]
@@ -33,6 +55,12 @@ pub struct BenchArgs {
     /// Seconds per measurement
     #[arg(long, value_name = "SECONDS", default_value_t = 3.0, value_parser = super::seconds)]
     seconds: f64,
+    /// How the CPU computes
+    #[arg(long, value_name = "KIND", value_enum, default_value_t = KernelsArg::Fused)]
+    kernels: KernelsArg,
+    /// Make Double-Forward's second pass at the end of each step, not beside the next step's first
+    #[arg(long)]
+    separate_refresh: bool,
     /// Also show where a step's time goes, by operation, on stderr
     #[arg(long)]
     profile: bool,
@@ -48,7 +76,8 @@ pub fn run(args: &BenchArgs) -> anyhow::Result<End> {
     for model in &args.models {
         for norm in &args.norms {
             for &batch_size in &args.batch_sizes {
-                let cell = Cell { model: model.clone(), norm: norm.clone(), batch_size };
+                let (kernels, refresh_at_once) = (args.kernels.into(), args.separate_refresh);
+                let cell = Cell { model: model.clone(), norm: norm.clone(), batch_size, kernels, refresh_at_once };
                 let measured = cell.measure(&device, Duration::from_secs_f64(args.seconds), args.profile)?;
                 let numbers = match &measured {
                     Some(Measured { step, .. }) => {

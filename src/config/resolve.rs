@@ -9,7 +9,7 @@ use crate::norm::NormSpec;
 use crate::{data, Error, Result};
 
 /// Version of [`Config::canonical`]; raise it when the same settings come to mean another computation.
-const FORMAT: u32 = 1;
+const FORMAT: u32 = 2;
 
 impl Config {
     /// Checked ([`Config::validate`]) and completed: names as the tables spell them, `norm_batch_size` and `augment`

@@ -3,6 +3,8 @@
 use serde::{Deserialize, Serialize};
 use toml::Table;
 
+use crate::model::Kernels;
+
 /// How the base learning rate follows the batch size B, relative to `lr_batch`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
@@ -97,6 +99,9 @@ pub struct Config {
 
     /// Device: `cpu`, `cuda`, `cuda:N` or `metal`.
     pub device: String,
+    /// How the CPU computes: `fused` (own passes, Winograd's algorithm where it is faster), `direct` (own passes, direct
+    /// convolutions only) or `plain` (one tensor operation after the other). The same numbers but for rounding.
+    pub kernels: Kernels,
 
     /// The normalizer's parameters: the table of its name in the file (`[mbn]`).
     #[serde(skip)]
@@ -136,6 +141,7 @@ impl Default for Config {
             diagnostics: false,
             diagnostics_every: 50,
             device: "cpu".into(),
+            kernels: Kernels::Fused,
             norm_params: Table::new(),
         }
     }

@@ -15,12 +15,13 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use candle_core::{DType, Device, Result as CandleResult, Tensor, Var};
+use serde::{Deserialize, Serialize};
 
 pub use gradients::Gradients;
 pub use store::Store;
 pub use unit::NamedNorm;
 
-use self::fused::Workspace;
+use self::fused::{Passing, Workspace};
 use self::unit::Unit;
 use crate::kernel::Float;
 use crate::norm::{is_statistic, NormSpec, Pass};
@@ -94,7 +95,8 @@ pub fn check(name: &str) -> Result<()> {
 }
 
 /// How a network computes on the CPU.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum Kernels {
     /// The passes of [`fused`] where they cover the network, with Winograd's algorithm where it is faster.
     #[default]
@@ -160,16 +162,22 @@ impl Network {
     }
 
     /// Training's forward pass and what `loss` makes of its logits, a scalar, whose gradients are added to `gradients`.
+    ///
+    /// The batches of `before` pass first, each as its pass says, if need be layer by layer beside `x`.
     pub fn differentiate(
         &self,
+        before: &[Passing<Tensor>],
         x: &Tensor,
         loss: impl FnOnce(&Tensor) -> CandleResult<Tensor>,
         gradients: &mut Gradients,
     ) -> CandleResult<Differentiated> {
         match x.dtype() {
-            DType::F32 if self.is_fused(x) => self.differentiate_fused(x, loss, gradients, &self.singles),
-            DType::F64 if self.is_fused(x) => self.differentiate_fused(x, loss, gradients, &self.doubles),
+            DType::F32 if self.is_fused(x) => self.differentiate_fused(before, x, loss, gradients, &self.singles),
+            DType::F64 if self.is_fused(x) => self.differentiate_fused(before, x, loss, gradients, &self.doubles),
             _ => {
+                for Passing { x, pass } in before {
+                    self.forward(x, *pass)?;
+                }
                 let logits = self.forward(x, Pass::Train)?;
                 let loss = loss(&logits)?;
                 let mut store = loss.backward()?;
@@ -185,12 +193,15 @@ impl Network {
 
     fn differentiate_fused<T: Float>(
         &self,
+        before: &[Passing<Tensor>],
         x: &Tensor,
         loss: impl FnOnce(&Tensor) -> CandleResult<Tensor>,
         gradients: &mut Gradients,
         workspace: &Arc<Workspace<T>>,
     ) -> CandleResult<Differentiated> {
-        let (logits, tape) = fused::record(&self.units, x, Pass::Train, workspace)?;
+        let mut batches = before.to_vec();
+        batches.push(Passing { x: x.clone(), pass: Pass::Train });
+        let (logits, tape) = fused::record(&self.units, &batches, workspace)?;
         let leaf = Var::from_tensor(&logits)?;
         let loss = loss(leaf.as_tensor())?;
         if let Some(g) = loss.backward()?.remove(leaf.as_tensor()) {

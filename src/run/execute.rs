@@ -103,6 +103,7 @@ impl<'a> Run<'a> {
             if !self.train_epoch(watcher)? {
                 return Ok(false);
             }
+            self.trainer.settle()?;
             let rows = self.evaluate()?;
             self.end_epoch(&rows)?;
             watcher.epoch(self.position.epoch, &rows);
@@ -149,6 +150,7 @@ impl<'a> Run<'a> {
             }
         })?;
         if due {
+            self.trainer.settle()?;
             let population = last.then(|| self.session.sampled(&self.population));
             let place = (self.position.epoch + 1, self.trainer.step);
             let size = self.config.norm_batch_size;
@@ -250,6 +252,7 @@ impl<'a> Run<'a> {
     }
 
     fn save(&mut self) -> Result<()> {
+        self.trainer.settle()?;
         if self.config.diagnostics {
             record::write_rows(&self.dir.diagnostics(), &self.shifts)?;
         }

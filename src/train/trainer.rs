@@ -6,6 +6,7 @@ use super::guard;
 use super::{Schedule, Sgd};
 use crate::config::Config;
 use crate::data::Batch;
+use crate::model::fused::Passing;
 use crate::model::{Gradients, Network, Store, Task};
 use crate::norm::{NormSpec, Pass};
 use crate::ops;
@@ -20,6 +21,10 @@ pub struct Trainer {
     pub sgd: Sgd,
     /// Updates made so far.
     pub step: usize,
+    /// Whether Double-Forward's second passes are made at the end of each step instead of beside the next one's first:
+    /// the same numbers, more slowly.
+    pub refresh_at_once: bool,
+    pending: Vec<Passing<Tensor>>,
     gradients: Gradients,
     schedule: Schedule,
     norm_batch_size: usize,
@@ -47,11 +52,14 @@ impl Trainer {
     /// Whatever [`NormSpec::new`] and [`Network::new`] refuse.
     pub fn new(config: &Config, task: Task, store: Store, device: &Device, steps_per_epoch: usize) -> Result<Self> {
         let spec = NormSpec::new(&config.norm, &config.norm_params)?;
-        let network = Network::new(&config.model, task, &spec, store, DType::F32, device)?;
+        let mut network = Network::new(&config.model, task, &spec, store, DType::F32, device)?;
+        network.use_kernels(config.kernels);
         Ok(Self {
             sgd: Sgd::new(network.parameters(), config),
             network,
             step: 0,
+            refresh_at_once: false,
+            pending: vec![],
             gradients: Gradients::default(),
             schedule: Schedule::new(config, steps_per_epoch),
             norm_batch_size: config.norm_batch_size,
@@ -61,7 +69,9 @@ impl Trainer {
     }
 
     /// Forward, backward and update on `batch`, in consecutive micro-batches of the normalization batch size whose
-    /// gradients add up; then, with Double-Forward, the forward passes again to refresh the remembered statistics.
+    /// gradients add up; then, with Double-Forward, the forward passes again to refresh the remembered statistics. Unless
+    /// [`Self::refresh_at_once`] is set, those wait for the next step, whose first forward pass has the same weights and
+    /// goes through the network beside them, or for [`Self::settle`].
     ///
     /// `after_backward` is called between backward pass and update (diagnostics look at the statistics there).
     ///
@@ -71,11 +81,13 @@ impl Trainer {
         let micro_batches = self.micro_batches(batch)?;
         let mut report = StepReport { images: batch.len(), lr: self.schedule.rate(self.step), ..Default::default() };
         self.gradients.clear();
+        let mut before = std::mem::take(&mut self.pending);
         for (x, y) in &micro_batches {
             let share = x.dim(0)? as f64 / batch.len() as f64;
             let smoothing = self.label_smoothing;
             let weighted = |logits: &Tensor| ops::cross_entropy(logits, y, smoothing)?.affine(share, 0.0);
-            let part = self.network.differentiate(x, weighted, &mut self.gradients)?;
+            let part = self.network.differentiate(&before, x, weighted, &mut self.gradients)?;
+            before.clear();
             let loss = scalar(&part.loss)?;
             if !loss.is_finite() {
                 return Err(self.diverged("loss"));
@@ -85,13 +97,36 @@ impl Trainer {
         }
         after_backward(&self.network);
         timed("update", || self.sgd.step(&self.gradients, report.lr))?;
-        if self.double_forward {
-            self.refresh(&micro_batches)?;
-        }
         self.step += 1;
+        self.guard()?;
+        if self.double_forward {
+            self.pending = self.refreshes(micro_batches);
+        }
+        if self.refresh_at_once {
+            self.settle()?;
+        }
+        Ok(report)
+    }
+
+    /// Makes the passes of Double-Forward that still wait for the next step. To be called before anything else is done
+    /// with the network: evaluation, a checkpoint, a look at its statistics. The result is the same to the bit.
+    ///
+    /// # Errors
+    /// [`Error::Diverged`] where a remembered statistic is not finite.
+    pub fn settle(&mut self) -> Result<()> {
+        if self.pending.is_empty() {
+            return Ok(());
+        }
+        for Passing { x, pass } in std::mem::take(&mut self.pending) {
+            self.network.forward(&x, pass)?;
+        }
+        self.guard()
+    }
+
+    fn guard(&self) -> Result<()> {
         match guard::first_bad_statistic(&self.network)? {
             Some(tensor) => Err(Error::Diverged { step: self.step, tensor }),
-            None => Ok(report),
+            None => Ok(()),
         }
     }
 
@@ -100,15 +135,12 @@ impl Trainer {
         self.schedule.rate(self.step.saturating_sub(1))
     }
 
-    /// The second forward pass, oldest micro-batch first; those already forgotten are left alone.
-    fn refresh(&self, micro_batches: &[(Tensor, Tensor)]) -> Result<()> {
+    /// The second forward passes, oldest micro-batch first; those already forgotten are left alone.
+    fn refreshes(&self, micro_batches: Vec<(Tensor, Tensor)>) -> Vec<Passing<Tensor>> {
         let depth = self.network.norms().iter().map(|n| n.norm.refresh_depth()).min().unwrap_or(0);
-        for (age, (x, _)) in micro_batches.iter().enumerate().map(|(i, m)| (micro_batches.len() - 1 - i, m)) {
-            if age < depth {
-                self.network.forward(x, Pass::Refresh { age })?;
-            }
-        }
-        Ok(())
+        let ages = (0..micro_batches.len()).rev();
+        let passes = ages.zip(micro_batches).map(|(age, (x, _))| (age, Passing { x, pass: Pass::Refresh { age } }));
+        passes.filter(|(age, _)| *age < depth).map(|(_, passing)| passing).collect()
     }
 
     fn micro_batches(&self, batch: &Batch) -> Result<Vec<(Tensor, Tensor)>> {

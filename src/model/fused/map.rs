@@ -42,6 +42,13 @@ pub struct Buffer<T: Float> {
     home: Arc<Workspace<T>>,
 }
 
+impl<T: Float> Buffer<T> {
+    /// Where it comes from.
+    pub fn workspace(&self) -> &Arc<Workspace<T>> {
+        &self.home
+    }
+}
+
 impl<T: Float> Deref for Buffer<T> {
     type Target = [T];
 
@@ -152,7 +159,7 @@ impl<T: Float> Map<T> {
 
     /// The workspace its buffer comes from.
     pub fn workspace(&self) -> &Arc<Workspace<T>> {
-        &self.buffer.home
+        self.buffer.workspace()
     }
 
     /// The values of one picture.

@@ -46,27 +46,38 @@ pub fn covers(units: &[Unit]) -> bool {
     })
 }
 
-/// The logits of pictures (N,C,H,W).
-pub fn forward<T: Float>(units: &[Unit], x: &Tensor, pass: Pass, workspace: &Arc<Workspace<T>>) -> Result<Tensor> {
-    chain(units, x, pass, workspace, |_| {})
+/// A batch on its way through the network.
+#[derive(Debug, Clone)]
+pub struct Passing<V> {
+    /// Pictures (N,C,H,W), then what the units make of them.
+    pub x: V,
+    /// The pass it is part of.
+    pub pass: Pass,
 }
 
-/// The logits, and what the backward pass needs.
+/// The logits of pictures (N,C,H,W).
+pub fn forward<T: Float>(units: &[Unit], x: &Tensor, pass: Pass, workspace: &Arc<Workspace<T>>) -> Result<Tensor> {
+    chain(units, &[Passing { x: x.clone(), pass }], workspace, |_| {})
+}
+
+/// The logits of the last of several batches, and what its backward pass needs.
+///
+/// All batches go through a layer before any goes through the next, in their order: Double-Forward's second pass over a
+/// batch beside the training pass of the next one, which have the same weights. Each layer still sees the batches one
+/// after the other, so that the result is, to the bit, that of passing them one after the other through the network.
 pub fn record<'a, T: Float>(
     units: &'a [Unit],
-    x: &Tensor,
-    pass: Pass,
+    batches: &[Passing<Tensor>],
     workspace: &Arc<Workspace<T>>,
 ) -> Result<(Tensor, Tape<'a, T>)> {
     let mut saved = Vec::with_capacity(units.len());
-    let logits = chain(units, x, pass, workspace, |unit| saved.push(unit))?;
+    let logits = chain(units, batches, workspace, |unit| saved.push(unit))?;
     Ok((logits, Tape { units, saved, workspace: workspace.clone() }))
 }
 
 fn chain<T: Float>(
     units: &[Unit],
-    x: &Tensor,
-    pass: Pass,
+    batches: &[Passing<Tensor>],
     workspace: &Arc<Workspace<T>>,
     mut keep: impl FnMut(Saved<T>),
 ) -> Result<Tensor> {
@@ -75,13 +86,21 @@ fn chain<T: Float>(
         Some(Unit::Block(block)) => [block.conv1.shape.padding; 2],
         _ => [0, 0],
     };
-    let mut x = Map::from_tensor(x, border(units.first()), workspace)?;
-    for (i, unit) in units.iter().enumerate() {
-        let (y, saved) = unit.fused(x, pass, border(units.get(i + 1)), workspace)?;
-        keep(saved);
-        x = y;
+    let mut maps = vec![];
+    for Passing { x, pass } in batches {
+        maps.push(Passing { x: Map::from_tensor(x, border(units.first()), workspace)?, pass: *pass });
     }
-    x.to_matrix()
+    for (i, unit) in units.iter().enumerate() {
+        let passes: Vec<Pass> = maps.iter().map(|map| map.pass).collect();
+        let (ys, mut saved): (Vec<_>, Vec<_>) =
+            unit.fused(maps, border(units.get(i + 1)), workspace)?.into_iter().unzip();
+        maps = ys.into_iter().zip(passes).map(|(x, pass)| Passing { x, pass }).collect();
+        saved.pop().into_iter().for_each(&mut keep);
+    }
+    match maps.last() {
+        Some(last) => last.x.to_matrix(),
+        None => bail!("no batch to pass through the network"),
+    }
 }
 
 /// A recorded forward pass.
@@ -129,21 +148,35 @@ struct Convolved<T: Float> {
     applied: Applied<T>,
 }
 
+/// Outputs of several batches, each with what its backward pass needs.
+type Outputs<T, S> = Vec<(Map<T>, S)>;
+
 impl Unit {
     fn fused<T: Float>(
         &self,
+        batches: Vec<Passing<Map<T>>>,
+        border: [usize; 2],
+        workspace: &Arc<Workspace<T>>,
+    ) -> Result<Outputs<T, Saved<T>>> {
+        match self {
+            Unit::Conv(conv) => {
+                let outputs = conv.fused(batches, &[], border, workspace)?;
+                Ok(outputs.into_iter().map(|(y, saved)| (y, Saved::Conv(saved))).collect())
+            }
+            Unit::Block(block) => block.fused(batches, border, workspace),
+            _ => batches.into_iter().map(|Passing { x, pass }| self.fused_alone(x, pass, workspace)).collect(),
+        }
+    }
+
+    /// A unit without convolutions, where batches have nothing to share.
+    fn fused_alone<T: Float>(
+        &self,
         x: Map<T>,
         pass: Pass,
-        border: [usize; 2],
         workspace: &Arc<Workspace<T>>,
     ) -> Result<(Map<T>, Saved<T>)> {
         let from = x.sizes;
         Ok(match self {
-            Unit::Conv(conv) => {
-                let (y, saved) = conv.fused(x, None, pass, border, workspace)?;
-                (y, Saved::Conv(saved))
-            }
-            Unit::Block(block) => block.fused(x, pass, border, workspace)?,
             Unit::MaxPool(size) => {
                 if from.h < *size || from.w < *size {
                     bail!("max_pool2d: a window of {size} x {size} does not fit {}x{}", from.h, from.w);
@@ -155,6 +188,7 @@ impl Unit {
             Unit::Flatten => (pool::flatten(&x, workspace), Saved::Reshaped(from)),
             Unit::Linear(linear) => linear.fused(x, pass, workspace)?,
             Unit::Last(last) => (last.fused(&x, workspace)?, Saved::Last(x)),
+            Unit::Conv(_) | Unit::Block(_) => bail!("a unit with convolutions takes all batches together"),
         })
     }
 
@@ -231,26 +265,36 @@ impl ConvNorm {
         Ok(Geometry { x: x.bordered([0, 0]), z, size, stride, padding, winograd })
     }
 
-    /// relu(norm(conv(x)) + residual).
+    /// relu(norm(conv(x)) + residual) of each batch, in order; without residuals, none is added.
     fn fused<T: Float>(
         &self,
-        x: Map<T>,
-        residual: Option<&Map<T>>,
-        pass: Pass,
+        batches: Vec<Passing<Map<T>>>,
+        residuals: &[&Map<T>],
         border: [usize; 2],
         workspace: &Arc<Workspace<T>>,
-    ) -> Result<(Map<T>, Convolved<T>)> {
-        let geometry = self.geometry(&x.sizes, workspace.winograd)?;
+    ) -> Result<Outputs<T, Convolved<T>>> {
         let form = form(&self.norm)?;
-        let x = timed("border", || x.with_border(geometry.x_border()));
-        let mut z = Map::new(geometry.z, workspace);
-        let mut moments = PieceMoments::new(geometry.z);
-        let seen = observes(&form, pass).then_some(&mut moments);
-        with_values(&self.weight, |w| timed("convolution", || conv::forward(&geometry, &x, w, &mut z, seen)))?;
-        let Sizes { n, h, w, c, .. } = geometry.z;
-        let applied = timed("statistics", || apply(&form, &moments, &Shape::from((n, c, h, w)), pass))?;
-        let y = timed("normalization", || applied.forward(&z, residual, border, workspace));
-        Ok((y, Convolved { geometry, x, z, applied }))
+        let mut convolved = vec![];
+        for Passing { x, pass } in batches {
+            let geometry = self.geometry(&x.sizes, workspace.winograd)?;
+            let x = timed("border", || x.with_border(geometry.x_border()));
+            let (z, moments) = (Map::new(geometry.z, workspace), PieceMoments::new(geometry.z));
+            convolved.push((geometry, x, z, moments, pass));
+        }
+        let mut jobs = vec![];
+        for (geometry, x, z, moments, pass) in &mut convolved {
+            jobs.push(conv::Job { geometry, x, z, moments: observes(&form, *pass).then_some(moments) });
+        }
+        with_values(&self.weight, |w| timed("convolution", || conv::forward(jobs, w)))?;
+        let mut outputs = vec![];
+        for (i, (geometry, x, z, moments, pass)) in convolved.into_iter().enumerate() {
+            let Sizes { n, h, w, c, .. } = geometry.z;
+            let applied = timed("statistics", || apply(&form, &moments, &Shape::from((n, c, h, w)), pass))?;
+            let residual = residuals.get(i).copied();
+            let y = timed("normalization", || applied.forward(&z, residual, border, workspace));
+            outputs.push((y, Convolved { geometry, x, z, applied }));
+        }
+        Ok(outputs)
     }
 
     /// The gradient with respect to the convolution's result, and to what was added before the rectifier; those of the
@@ -300,17 +344,24 @@ impl Block {
 
     fn fused<T: Float>(
         &self,
-        x: Map<T>,
-        pass: Pass,
+        batches: Vec<Passing<Map<T>>>,
         border: [usize; 2],
         workspace: &Arc<Workspace<T>>,
-    ) -> Result<(Map<T>, Saved<T>)> {
-        let shortcut = (!self.is_identity(&x.sizes)).then(|| pool::shortcut(&x, self.stride, self.channels, workspace));
+    ) -> Result<Outputs<T, Saved<T>>> {
+        let passes: Vec<Pass> = batches.iter().map(|batch| batch.pass).collect();
+        let mut shortcuts = vec![];
+        for Passing { x, .. } in &batches {
+            let other = !self.is_identity(&x.sizes);
+            shortcuts.push(other.then(|| pool::shortcut(x, self.stride, self.channels, workspace)));
+        }
         let inside = [self.conv2.shape.padding; 2];
-        let (y, first) = self.conv1.fused(x, None, pass, inside, workspace)?;
-        let residual = shortcut.as_ref().unwrap_or(&first.x);
-        let (y, second) = self.conv2.fused(y, Some(residual), pass, border, workspace)?;
-        Ok((y, Saved::Block(first, second, shortcut)))
+        let (inner, firsts): (Vec<_>, Vec<_>) = self.conv1.fused(batches, &[], inside, workspace)?.into_iter().unzip();
+        let inner = inner.into_iter().zip(passes).map(|(x, pass)| Passing { x, pass }).collect();
+        let residuals: Vec<_> =
+            shortcuts.iter().zip(&firsts).map(|(s, first)| s.as_ref().unwrap_or(&first.x)).collect();
+        let outputs = self.conv2.fused(inner, &residuals, border, workspace)?;
+        let saved = outputs.into_iter().zip(firsts).zip(shortcuts);
+        Ok(saved.map(|(((y, second), first), shortcut)| (y, Saved::Block(first, second, shortcut))).collect())
     }
 
     fn fused_backward<T: Float>(

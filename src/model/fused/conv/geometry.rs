@@ -1,0 +1,203 @@
+//! Where the pixels of a convolution lie, forward and backward, and its weights in the order that kernels want.
+
+use std::sync::Arc;
+
+use crate::kernel::contract::{padded, Grid, Run};
+use crate::kernel::Float;
+use crate::model::fused::map::{Buffer, Sizes, Workspace};
+
+/// Kernel size, stride, padding and channels of a convolution, and the maps it goes between (without borders).
+#[derive(Debug, Clone, Copy)]
+pub struct Geometry {
+    /// Input.
+    pub x: Sizes,
+    /// Output.
+    pub z: Sizes,
+    /// Rows and columns of the kernel.
+    pub size: usize,
+    /// Step between windows.
+    pub stride: usize,
+    /// Zeros around the picture.
+    pub padding: usize,
+    /// Whether Winograd's algorithm may be used.
+    pub winograd: bool,
+}
+
+impl Geometry {
+    /// Whether Winograd's algorithm is to compute maps of sizes `y`: 3x3 windows side by side, an even number of rows and
+    /// columns, and, since transforms cost, many channels and enough tiles for the weights' transform to pay off.
+    pub(super) fn in_tiles(&self, y: &Sizes) -> bool {
+        const CHANNELS: usize = 32;
+        const TILES: usize = 64;
+        let fits = self.winograd && (self.size, self.stride) == (3, 1) && self.padding <= 2;
+        let worthwhile = self.x.c.min(self.z.c) >= CHANNELS && y.n * y.pixels() / 4 >= TILES;
+        let even = y.h.is_multiple_of(2) && y.w.is_multiple_of(2);
+        fits && worthwhile && even
+    }
+
+    /// Values of the weights.
+    pub(super) fn weights(&self) -> usize {
+        self.z.c * self.x.c * self.size * self.size
+    }
+
+    /// The border the input needs.
+    pub fn x_border(&self) -> [usize; 2] {
+        [self.padding; 2]
+    }
+
+    /// Along one axis, the input positions whose windows start at phase `phase`: the first of them, how many there are
+    /// of `len`, the taps they meet, and the output position the last of those taps belongs to for the first of them.
+    fn phase(&self, phase: usize, len: usize) -> Phase {
+        let first = (phase + self.stride - self.padding % self.stride) % self.stride;
+        let taps = (self.size.saturating_sub(phase)).div_ceil(self.stride);
+        let newest = (first + self.padding - phase) / self.stride;
+        Phase { first, count: len.saturating_sub(first).div_ceil(self.stride), taps, newest }
+    }
+
+    /// Whether the input gradient is better scattered over the windows than gathered from them: gathering multiplies
+    /// with the border, which without padding is `size - 1` wide.
+    pub(super) fn scatters(&self) -> bool {
+        self.padding == 0
+    }
+
+    /// The border the output's gradient needs: outputs beyond the map that a window of the input gradient looks at.
+    pub fn z_border(&self) -> [usize; 2] {
+        let mut border = [0, 0];
+        if self.scatters() {
+            return border;
+        }
+        for (len, out) in [(self.x.h, self.z.h), (self.x.w, self.z.w)] {
+            for phase in (0..self.stride).map(|phase| self.phase(phase, len)).filter(|p| p.count > 0 && p.taps > 0) {
+                border[0] = border[0].max((phase.taps - 1).saturating_sub(phase.newest));
+                border[1] = border[1].max((phase.newest + phase.count).saturating_sub(out));
+            }
+        }
+        border
+    }
+
+    /// Where the first window begins in a bordered input; the border may be wider than the padding.
+    pub(super) fn first(&self, x: &Sizes) -> usize {
+        (x.before - self.padding) * (x.row() + x.c)
+    }
+
+    /// The forward pass on pictures of sizes `x`, bordered, to `z`.
+    pub(super) fn forward(&self, x: Sizes) -> Grid {
+        let run = self.size * x.c;
+        let first = self.first(&x);
+        Grid {
+            len: run,
+            runs: (0..self.size).map(|ky| Run { x: ky * x.row(), w: ky * run }).collect(),
+            size: [self.z.h, self.z.w],
+            x: [first, self.stride * x.row(), self.stride * x.c],
+            y: [0, self.z.row(), self.z.c],
+            channels: self.z.c,
+            pitch: padded(self.z.c),
+        }
+    }
+
+    /// The weights (out, in, size, size) as the forward pass wants them: rows (ky, kx, in) of out.
+    pub(super) fn pack_forward<T: Float>(&self, weight: &[T], workspace: &Arc<Workspace<T>>) -> Buffer<T> {
+        let (cin, cout, taps, pitch) = (self.x.c, self.z.c, self.size * self.size, padded(self.z.c));
+        let mut packed = rows_of_weights(taps * cin, cout, workspace);
+        // Sixteen outputs at a time: what is written then is a whole line of the cache.
+        for first in (0..cout).step_by(16) {
+            let end = cout.min(first + 16);
+            for i in 0..cin {
+                for tap in 0..taps {
+                    let to = &mut packed[(tap * cin + i) * pitch + first..][..end - first];
+                    let from = &weight[(first * cin + i) * taps + tap..];
+                    to.iter_mut().zip(from.iter().step_by(cin * taps)).for_each(|(to, from)| *to = *from);
+                }
+            }
+        }
+        packed
+    }
+
+    /// The input gradient scattered: one grid per kernel row, from an output pixel to the columns and channels of its
+    /// window in that row; weights in rows (ky, out) of (kx, in).
+    pub(super) fn scatter<T: Float>(
+        &self,
+        dz: Sizes,
+        weight: &[T],
+        workspace: &Arc<Workspace<T>>,
+    ) -> (Vec<Grid>, Buffer<T>) {
+        let (cin, cout, k) = (self.x.c, self.z.c, self.size);
+        let (run, pitch) = (k * cin, padded(k * cin));
+        let mut packed = rows_of_weights(k * cout, run, workspace);
+        for (ky, o) in (0..k).flat_map(|ky| (0..cout).map(move |o| (ky, o))) {
+            let to = &mut packed[(ky * cout + o) * pitch..][..run];
+            for (kx, to) in to.chunks_exact_mut(cin).enumerate() {
+                let from = weight[o * cin * k * k + ky * k + kx..].iter().step_by(k * k);
+                to.iter_mut().zip(from).for_each(|(to, from)| *to = *from);
+            }
+        }
+        let grid = |ky: usize| Grid {
+            len: cout,
+            runs: vec![Run { x: 0, w: ky * cout }],
+            size: [self.z.h, self.z.w],
+            x: [dz.at(0, 0), dz.row(), cout],
+            y: [ky * self.x.row(), self.stride * self.x.row(), self.stride * cin],
+            channels: run,
+            pitch,
+        };
+        ((0..k).map(grid).collect(), packed)
+    }
+
+    /// The input gradient: one grid per phase of the stride, each with its weights, rows (ky, kx, out) of in, the taps
+    /// of the phase in reverse.
+    pub(super) fn backward<T: Float>(
+        &self,
+        dz: Sizes,
+        weight: &[T],
+        workspace: &Arc<Workspace<T>>,
+    ) -> (Vec<Grid>, Buffer<T>) {
+        let (cin, cout, k, pitch) = (self.x.c, self.z.c, self.size, padded(self.x.c));
+        let mut packed = rows_of_weights(k * k * cout, cin, workspace);
+        let mut grids = vec![];
+        let mut row = 0;
+        for (py, px) in (0..self.stride).flat_map(|py| (0..self.stride).map(move |px| (py, px))) {
+            let (y, x) = (self.phase(py, self.x.h), self.phase(px, self.x.w));
+            let len = x.taps * cout;
+            // Where the oldest tap of the first pixel lies in the gradient.
+            let start = |axis: &Phase| dz.before + axis.newest + 1 - axis.taps;
+            let runs = (0..y.taps).map(|t| Run { x: t * dz.row(), w: row + t * len }).collect::<Vec<_>>();
+            for (ty, tx) in (0..y.taps).flat_map(|ty| (0..x.taps).map(move |tx| (ty, tx))) {
+                let tap = (py + (y.taps - 1 - ty) * self.stride) * k + px + (x.taps - 1 - tx) * self.stride;
+                for o in 0..cout {
+                    let to = &mut packed[row * pitch..][..cin];
+                    let from = &weight[o * cin * k * k + tap..];
+                    to.iter_mut().zip(from.iter().step_by(k * k)).for_each(|(to, from)| *to = *from);
+                    row += 1;
+                }
+            }
+            let none = y.taps == 0 || x.taps == 0;
+            grids.push(Grid {
+                len,
+                x: if none { [0; 3] } else { [start(&y) * dz.row() + start(&x) * cout, dz.row(), cout] },
+                runs: if none { vec![] } else { runs },
+                size: [y.count, x.count],
+                y: [y.first * self.x.row() + x.first * cin, self.stride * self.x.row(), self.stride * cin],
+                channels: cin,
+                pitch,
+            });
+        }
+        (grids, packed)
+    }
+}
+
+/// Room for `rows` of weights for `channels` channels; zeros where no channel is.
+fn rows_of_weights<T: Float>(rows: usize, channels: usize, workspace: &Arc<Workspace<T>>) -> Buffer<T> {
+    let mut packed = workspace.take(rows * padded(channels));
+    if padded(channels) > channels {
+        packed.fill(T::ZERO);
+    }
+    packed
+}
+
+/// See [`Geometry::phase`].
+struct Phase {
+    first: usize,
+    count: usize,
+    taps: usize,
+    newest: usize,
+}

@@ -1,0 +1,161 @@
+//! Convolution of maps, its input gradient and its weight gradient.
+
+mod geometry;
+mod plan;
+
+use std::ops::Range;
+
+use crate::kernel::contract::Contract;
+use crate::kernel::outer::{Outer, Pixels};
+use crate::kernel::Float;
+
+use super::map::{Map, Piece, Sizes};
+use super::norm::{observe, PieceMoments};
+use super::parallel;
+use plan::{Plan, Weights};
+
+pub use geometry::Geometry;
+
+/// Rows of a picture that are worked on together: all of them, unless the pictures are too few for several threads.
+pub fn rows_together(sizes: &Sizes) -> usize {
+    const TASKS: usize = 8;
+    const PIXELS: usize = 64;
+    let pieces = (TASKS / sizes.n.max(1)).clamp(1, (sizes.pixels() / PIXELS).max(1));
+    // An even number, so that no tile of Winograd's algorithm is cut.
+    sizes.h.div_ceil(pieces).next_multiple_of(2)
+}
+
+/// A convolution to compute.
+pub struct Job<'a, T: Float> {
+    /// What it is.
+    pub geometry: &'a Geometry,
+    /// Input, with the border it needs.
+    pub x: &'a Map<T>,
+    /// Output, without border.
+    pub z: &'a mut Map<T>,
+    /// Where to put the moments of each piece of the output, taken while it is in the cache.
+    pub moments: Option<&'a mut PieceMoments>,
+}
+
+/// z = conv(x) for several batches with the same weights.
+pub fn forward<T: Float>(jobs: Vec<Job<T>>, weight: &[T]) {
+    let Some(Job { geometry, x, .. }) = jobs.first() else { return };
+    let mut weights = Weights::new(geometry.pack_forward(weight, x.workspace()));
+    let mut plan = |job: &Job<T>| {
+        let g = job.geometry;
+        Plan::new(g.forward(job.x.sizes), job.x, g.in_tiles(&g.z).then_some(g.z), &mut weights)
+    };
+    let plans: Vec<Plan> = jobs.iter().map(&mut plan).collect();
+    let mut tasks = vec![];
+    for (job, plan) in jobs.into_iter().zip(&plans) {
+        let mut places = job.moments.map(PieceMoments::places).into_iter().flatten();
+        let pieces = job.z.pieces(rows_together(&job.geometry.z));
+        tasks.extend(pieces.into_iter().map(|piece| (job.x, plan, piece, places.next())));
+    }
+    parallel(tasks, |_, (x, plan, piece, place): (&Map<T>, &Plan, Piece<T>, Option<&mut [f64]>)| {
+        let origin = piece.rows.start * plan.grid.y[1];
+        plan.compute(&weights, x.picture(piece.n), piece.values, piece.rows, origin, false);
+        if let Some(place) = place {
+            observe(piece.values, plan.grid.channels, place);
+        }
+    });
+}
+
+/// dx = the input gradient, or dx += it; `dx` without border, `dz` with the border that [`Geometry::z_border`] asks for.
+pub fn input_gradient<T: Float>(g: &Geometry, dz: &Map<T>, weight: &[T], dx: &mut Map<T>, add: bool) {
+    if g.scatters() {
+        return scattered_input_gradient(g, dz, weight, dx, add);
+    }
+    let (grids, packed) = g.backward(dz.sizes, weight, dz.workspace());
+    let mut weights = Weights::new(packed);
+    let tiled = g.in_tiles(&g.x).then_some(g.x);
+    let plans: Vec<Plan> = grids.into_iter().map(|grid| Plan::new(grid, dz, tiled, &mut weights)).collect();
+    let rows = rows_together(&g.x).next_multiple_of(g.stride);
+    parallel(dx.pieces(rows), |_, piece| {
+        for plan in &plans {
+            // The grid's rows that lie in the piece: its row i is row `first + i stride` of the picture.
+            let first = plan.grid.y[0] / g.x.row();
+            let grid_row = |y: usize| y.saturating_sub(first).div_ceil(g.stride).min(plan.grid.size[0]);
+            let rows = grid_row(piece.rows.start)..grid_row(piece.rows.end);
+            let origin = piece.rows.start * g.x.row();
+            plan.compute(&weights, dz.picture(piece.n), piece.values, rows, origin, add);
+        }
+    });
+}
+
+/// [`input_gradient`] without padding: each output pixel's gradient goes to the window it saw.
+fn scattered_input_gradient<T: Float>(g: &Geometry, dz: &Map<T>, weight: &[T], dx: &mut Map<T>, add: bool) {
+    let (grids, packed) = g.scatter(dz.sizes, weight, dz.workspace());
+    parallel(dx.pieces(g.x.h), |_, piece| {
+        if !add {
+            piece.values.fill(T::ZERO);
+        }
+        for grid in &grids {
+            let (x, y) = (dz.picture(piece.n), &mut *piece.values);
+            Contract { grid, x, w: &packed, y, rows: 0..g.z.h, origin: 0, add: true }.compute();
+        }
+    });
+}
+
+/// Pictures whose share of a weight gradient is summed apart, so that threads can work side by side.
+const PART: usize = 8;
+
+/// Sums a weight gradient consists of, at most.
+const PARTS: usize = 8;
+
+/// Pixels that pass a kernel row after row: enough to hide what a tile costs, few enough to stay in the cache.
+const PIXELS: usize = 1024;
+
+/// The weight gradient, (out, in, size, size), written to `gradient` or added to it.
+pub fn weight_gradient<T: Float>(g: &Geometry, x: &Map<T>, dz: &Map<T>, gradient: &mut [T], add: bool) {
+    let (cin, k) = (g.x.c, g.size);
+    let parts = g.x.n.div_ceil(PART).clamp(g.x.n.min(2), PARTS);
+    let pictures = g.x.n.div_ceil(parts);
+    // Rows (part, out, ky) of (kx, in).
+    let mut sums = x.workspace().take(g.x.n.div_ceil(pictures) * g.weights());
+    parallel(sums.chunks_mut(g.weights()).collect(), |part, sum| {
+        let pictures = part * pictures..g.x.n.min((part + 1) * pictures);
+        correlate(g, x, dz, pictures, sum);
+    });
+    let (first, others) = sums.split_at_mut(g.weights());
+    for part in others.chunks_exact(first.len()) {
+        first.iter_mut().zip(part).for_each(|(sum, v)| *sum += *v);
+    }
+    let rows = gradient.chunks_exact_mut(cin * k * k).zip(first.chunks_exact(cin * k * k));
+    for (gradient, row) in rows {
+        for (tap, row) in row.chunks_exact(cin).enumerate() {
+            let to = gradient[tap..].iter_mut().step_by(k * k).zip(row);
+            if add {
+                to.for_each(|(to, v)| *to += *v);
+            } else {
+                to.for_each(|(to, v)| *to = *v);
+            }
+        }
+    }
+}
+
+/// The weight gradient of some pictures, rows (out, ky) of (kx, in).
+fn correlate<T: Float>(g: &Geometry, x: &Map<T>, dz: &Map<T>, pictures: Range<usize>, sum: &mut [T]) {
+    let (k, run) = (g.size, g.size * g.x.c);
+    let (xs, zs) = (x.sizes, dz.sizes);
+    let step = (PIXELS / g.z.pixels()).max(1);
+    for first in pictures.clone().step_by(step) {
+        for ky in 0..k {
+            Outer {
+                count: [step.min(pictures.end - first), g.z.h, g.z.w],
+                g: dz.values(),
+                g_at: Pixels { first: zs.at(first, 0), steps: [zs.image(), zs.row(), zs.c] },
+                x: x.values(),
+                x_at: Pixels {
+                    first: first * xs.image() + g.first(&xs) + ky * xs.row(),
+                    steps: [xs.image(), g.stride * xs.row(), g.stride * xs.c],
+                },
+                w: &mut sum[ky * run..],
+                size: [g.z.c, run],
+                pitch: k * run,
+                add: first > pictures.start,
+            }
+            .compute();
+        }
+    }
+}

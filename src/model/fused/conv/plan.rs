@@ -1,0 +1,92 @@
+//! How a grid of output pixels is computed: directly, or in the tiles of Winograd's algorithm.
+
+use std::ops::Range;
+use std::sync::Arc;
+
+use crate::kernel::contract::{Contract, Grid};
+use crate::kernel::winograd::{self, Convolve, Layout, POINTS};
+use crate::kernel::Float;
+use crate::model::fused::map::{Buffer, Map, Sizes, Workspace};
+
+/// Weights in the order of direct convolution and, once a plan asks for them, as Winograd's algorithm wants them.
+pub struct Weights<T: Float> {
+    direct: Buffer<T>,
+    tiled: Option<Buffer<T>>,
+    workspace: Arc<Workspace<T>>,
+}
+
+impl<T: Float> Weights<T> {
+    /// From those of direct convolution.
+    pub fn new(direct: Buffer<T>) -> Self {
+        Self { workspace: direct.workspace().clone(), direct, tiled: None }
+    }
+
+    /// Transforms them, unless that has been done.
+    fn transform(&mut self, inputs: usize, pitch: usize) {
+        self.tiled.get_or_insert_with(|| {
+            let mut u = self.workspace.take(POINTS * inputs * pitch);
+            winograd::Weights { w: &self.direct, inputs, pitch, u: &mut u }.compute();
+            u
+        });
+    }
+}
+
+/// A grid and how to compute it.
+pub struct Plan {
+    /// The grid.
+    pub grid: Grid,
+    tiles: Option<Tiles>,
+}
+
+/// The pixels of Winograd's algorithm.
+struct Tiles {
+    /// In a row.
+    columns: usize,
+    from: Layout,
+    to: Layout,
+}
+
+impl Plan {
+    /// A plan for pictures like those of `x`; in tiles, if the sizes of the output are given.
+    pub fn new<T: Float>(grid: Grid, x: &Map<T>, tiled: Option<Sizes>, weights: &mut Weights<T>) -> Self {
+        let tiles = tiled.map(|to| {
+            weights.transform(x.sizes.c, grid.pitch);
+            Tiles {
+                columns: to.w / 2,
+                from: Layout { first: grid.x[0], step: x.sizes.row(), channels: x.sizes.c },
+                to: Layout { first: 0, step: to.row(), channels: to.c },
+            }
+        });
+        Self { grid, tiles }
+    }
+
+    /// Computes `rows` of the grid for the picture `x`, or adds them, to `y`, which begins at `origin` of the output.
+    pub fn compute<T: Float>(
+        &self,
+        weights: &Weights<T>,
+        x: &[T],
+        y: &mut [T],
+        rows: Range<usize>,
+        origin: usize,
+        add: bool,
+    ) {
+        let (Some(Tiles { columns, from, to }), Some(u)) = (&self.tiles, &weights.tiled) else {
+            return Contract { grid: &self.grid, x, w: &weights.direct, y, rows, origin, add }.compute();
+        };
+        let mut scratch = weights.workspace.take(Convolve::<T>::room(from.channels, to.channels));
+        Convolve {
+            columns: *columns,
+            tiles: rows.start / 2 * columns..rows.end / 2 * columns,
+            x,
+            x_at: *from,
+            u,
+            pitch: self.grid.pitch,
+            y,
+            y_at: *to,
+            origin,
+            add,
+            scratch: &mut scratch,
+        }
+        .compute();
+    }
+}
