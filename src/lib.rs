@@ -46,6 +46,7 @@ pub mod model;
 pub mod norm;
 pub mod ops;
 pub mod record;
+pub mod report;
 pub mod rng;
 pub mod run;
 pub mod train;
