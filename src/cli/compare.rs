@@ -111,7 +111,7 @@ fn tables(comparison: &Comparison) -> String {
         }
         report::apart(section).into_iter().for_each(&mut add);
     }
-    text.push_str(&report::legend(comparison.diverged_as_chance).join("\n"));
+    text.push_str(&report::legend(comparison).join("\n"));
     text.push('\n');
     text
 }

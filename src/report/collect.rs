@@ -24,11 +24,12 @@ pub struct Collection {
     pub(super) notes: Notes,
 }
 
-/// Files to read, folders first: they are the truth about their runs.
+/// Files to read, folders first: they are the truth about their runs. Each stands under its real path, since the same
+/// one may be given twice.
 #[derive(Default)]
 struct Found {
-    folders: BTreeSet<PathBuf>,
-    tables: BTreeSet<PathBuf>,
+    folders: BTreeMap<PathBuf, PathBuf>,
+    tables: BTreeMap<PathBuf, PathBuf>,
 }
 
 /// Reads the runs in `paths`: run folders, folders that hold such, CSV files.
@@ -39,11 +40,12 @@ pub fn collect(paths: &[PathBuf]) -> Result<Collection> {
     let mut notes = Notes::default();
     let mut found = Found::default();
     for path in paths {
-        find(path, &mut found)?;
+        find(path, &mut found, &mut notes)?;
     }
+    let folders: Vec<&PathBuf> = found.folders.values().collect();
     let read: Vec<(Vec<Run>, Notes)> =
-        found.folders.par_iter().map(|dir| quietly(|notes| folder::read(dir, notes))).collect();
-    let tables = found.tables.iter().map(|path| quietly(|notes| read_table(path, notes)));
+        folders.par_iter().map(|dir| quietly(|notes| folder::read(dir, notes))).collect();
+    let tables = found.tables.values().map(|path| quietly(|notes| read_table(path, notes)));
     let mut merger = Merger::default();
     for (runs, remarks) in read.into_iter().chain(tables) {
         notes.extend(remarks);
@@ -64,43 +66,56 @@ fn quietly(read: impl FnOnce(&mut Notes) -> Vec<Run>) -> (Vec<Run>, Notes) {
     (read(&mut notes), notes)
 }
 
-fn find(path: &Path, found: &mut Found) -> Result<()> {
-    // One spelling per folder: a run given twice is still one.
+fn find(path: &Path, found: &mut Found, notes: &mut Notes) -> Result<()> {
     let real = fs::canonicalize(path).map_err(Error::io(path))?;
-    let path = if path.is_absolute() || path.starts_with("..") { &real } else { path };
     if path.is_file() {
-        found.tables.insert(path.to_path_buf());
+        // The rows in a run's folder are known better with what stands beside them.
+        match path.parent().filter(|dir| path.ends_with("metrics.csv") && dir.join("config.toml").is_file()) {
+            Some(dir) => found.folders.insert(real_path(dir), dir.to_path_buf()),
+            None => found.tables.insert(real, path.to_path_buf()),
+        };
         return Ok(());
     }
-    let before = found.folders.len() + found.tables.len();
-    walk(path, DEPTH, found)?;
-    if found.folders.len() + found.tables.len() > before {
-        return Ok(());
+    if !walk(path, entries(path)?, DEPTH, found, notes) {
+        // A folder of nothing but tables.
+        let tables = entries(path)?.into_iter().filter(|file| file.extension().is_some_and(|end| end == "csv"));
+        found.tables.extend(tables.map(|file| (real_path(&file), file)));
     }
-    // A folder of nothing but tables.
-    found.tables.extend(entries(path)?.into_iter().filter(|file| file.extension().is_some_and(|end| end == "csv")));
     Ok(())
 }
 
-fn walk(dir: &Path, depth: usize, found: &mut Found) -> Result<()> {
+/// Looks for runs in and below `dir`; whether there were any.
+fn walk(dir: &Path, entries_of_dir: Vec<PathBuf>, depth: usize, found: &mut Found, notes: &mut Notes) -> bool {
     if folder::is_run(dir) {
-        found.folders.insert(dir.to_path_buf());
-        return Ok(());
+        found.folders.insert(real_path(dir), dir.to_path_buf());
+        return true;
     }
-    for path in entries(dir)? {
+    let mut any = false;
+    for path in entries_of_dir {
         let hidden = path.file_name().is_none_or(|name| name.to_string_lossy().starts_with('.'));
         if path.is_dir() && !hidden && depth > 0 {
-            walk(&path, depth - 1, found)?;
+            match entries(&path) {
+                Ok(entries) => any |= walk(&path, entries, depth - 1, found, notes),
+                Err(error) => notes.say(error.to_string()),
+            }
         } else if path.ends_with("summary.csv") {
-            found.tables.insert(path);
+            found.tables.insert(real_path(&path), path);
+            any = true;
         }
     }
-    Ok(())
+    any
 }
 
+fn real_path(path: &Path) -> PathBuf {
+    fs::canonicalize(path).unwrap_or_else(|_| path.to_path_buf())
+}
+
+/// What lies in `dir`, in the order of names.
 fn entries(dir: &Path) -> Result<Vec<PathBuf>> {
     let entries = fs::read_dir(dir).map_err(Error::io(dir))?;
-    entries.map(|entry| Ok(entry.map_err(Error::io(dir))?.path())).collect()
+    let mut paths = entries.map(|entry| Ok(entry.map_err(Error::io(dir))?.path())).collect::<Result<Vec<_>>>()?;
+    paths.sort();
+    Ok(paths)
 }
 
 /// Reads a CSV file of either kind.

@@ -1,6 +1,6 @@
 //! The tables that people read, for terminal and page alike.
 
-use super::compare::{Cell, Section, Table};
+use super::compare::{Apart, Cell, Comparison, Pair, Section, Table};
 use super::group::X;
 use super::metric::Metric;
 use super::stats::Sample;
@@ -75,7 +75,7 @@ pub fn scores(section: &Section, table: &Table) -> Grid {
 /// Every method's difference from the baseline; none where there is nothing to compare.
 pub fn differences(section: &Section, table: &Table) -> Option<Grid> {
     let baseline = section.baseline.as_ref().filter(|_| !table.pairs.is_empty())?;
-    let row = |pair: &super::compare::Pair| {
+    let row = |pair: &Pair| {
         let difference = pair.difference;
         let plus = |value: f64| if value > 0.0 { "+" } else { "" };
         let mut row = vec![pair.x.to_string(), pair.label.clone()];
@@ -92,7 +92,7 @@ pub fn differences(section: &Section, table: &Table) -> Option<Grid> {
 
 /// The runs that are in no table; none where all are.
 pub fn apart(section: &Section) -> Option<Grid> {
-    let row = |run: &super::compare::Apart| {
+    let row = |run: &Apart| {
         let of = run.epochs.map_or(String::new(), |epochs| format!(" of {epochs}"));
         vec![run.run.clone(), run.label.clone(), run.state.to_string(), format!("{}{of}", run.epoch)]
     };
@@ -117,16 +117,25 @@ fn numbers(metric: Metric, sample: Option<Sample>, sign: String) -> [String; 4] 
 }
 
 /// How the tables are to be read.
-pub fn legend(diverged_as_chance: bool) -> Vec<&'static str> {
-    let diverged = if diverged_as_chance {
-        "Diverged runs count as guessing (one class in all) in accuracy and loss; elsewhere they are counted beside the mean."
-    } else {
-        "Diverged runs are counted beside the mean, not in it; such a mean is that of the survivors."
-    };
-    vec![
-        "Scores are those of the last epoch, never of the best one. The interval is Student's t on the mean of n runs; one run has none.",
-        "best: the interval of the difference to every other method at that size excludes 0 (same seeds where there are two or more, else \
-         Welch), and no run was lost. Intervals are 95 % each, not corrected for how many there are.",
-        diverged,
-    ]
+pub fn legend(comparison: &Comparison) -> Vec<&'static str> {
+    let cells = || comparison.sections.iter().flat_map(|section| section.tables.iter().flat_map(|table| &table.cells));
+    let mut lines = vec![
+        "Scores are those of the last epoch (never of the best), under each method's own inference statistics if not said otherwise.",
+        "The interval is Student's t, 95 %, on the mean of n runs; one run has none. Intervals are not corrected for how many there are.",
+    ];
+    if cells().any(|cell| cell.best) {
+        lines.push(
+            "best: the interval of the difference to every other method at that size excludes 0 (on the seeds both have if these are two \
+             or more, else Welch's), and the method lost no run.",
+        );
+    }
+    if cells().any(|cell| cell.diverged > 0) {
+        lines.push(if comparison.diverged_as_chance {
+            "Diverged runs count as guessing in accuracy and loss; elsewhere they are counted beside the mean."
+        } else {
+            "Diverged runs are counted beside the mean, not in it: such a mean is that of the survivors (--diverged chance counts them as \
+             guessing)."
+        });
+    }
+    lines
 }

@@ -8,14 +8,14 @@ use super::metric::Metric;
 use super::pictures::Picture;
 use super::svg::escape;
 
-/// The page; `pictures` are those of each section.
+/// The page, XML as well as HTML; `pictures` are those of each section.
 pub fn page(comparison: &Comparison, pictures: &[Vec<Picture>]) -> String {
     let runs = comparison.runs.len();
     let mut out = format!(
-        "<!doctype html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n\
-         <meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n\
+        "<!DOCTYPE html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\"/>\n\
+         <meta name=\"viewport\" content=\"width=device-width, initial-scale=1\"/>\n\
          <meta http-equiv=\"Content-Security-Policy\" content=\"default-src 'none'; style-src 'unsafe-inline'; \
-         script-src 'unsafe-inline'; img-src data:\">\n<link rel=\"icon\" href=\"data:,\">\n\
+         script-src 'unsafe-inline'; img-src data:\"/>\n<link rel=\"icon\" href=\"data:,\"/>\n\
          <title>Normalizers compared</title>\n<style>\n{}</style>\n</head>\n<body>\n<main>\n\
          <h1>Normalizers compared</h1>\n<p>{runs} runs, read by mbn {}. Point at or tap a mark for its figures.</p>\n",
         include_str!("report.css"),
@@ -26,16 +26,16 @@ pub fn page(comparison: &Comparison, pictures: &[Vec<Picture>]) -> String {
         write_section(&mut out, comparison, section, pictures);
     }
     out.push_str("<h2>How to read this</h2>\n");
-    for line in grid::legend(comparison.diverged_as_chance) {
+    for line in grid::legend(comparison) {
         let _ = writeln!(out, "<p>{}</p>", escape(line));
     }
-    // `</` would end the element; in JSON it may as well be written `<\/`.
-    let data =
-        serde_json::to_string(comparison).unwrap_or_default().replace("</", "<\\/").replace("<!--", "<\\u0021--");
+    // No letter of a data set's name may end the element.
+    let data = serde_json::to_string(comparison).unwrap_or_default();
+    let data = data.replace('<', "\\u003c").replace('>', "\\u003e").replace('&', "\\u0026");
     let script = include_str!("report.js");
     let _ = write!(
         out,
-        "</main>\n<div id=\"tip\" role=\"status\" hidden></div>\n\
+        "</main>\n<div id=\"tip\" role=\"status\" hidden=\"\"></div>\n\
          <script type=\"application/json\" id=\"data\">{data}</script>\n<script>\n{script}</script>\n</body>\n</html>\n"
     );
     out

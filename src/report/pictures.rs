@@ -132,8 +132,8 @@ fn headline(metric: Metric) -> &'static str {
     match metric {
         Metric::Accuracy => "Accuracy at the end of training",
         Metric::Loss => "Loss at the end of training",
-        Metric::Gap => "Train/inference gap: batch statistics − own rule",
-        Metric::Shift => "How far an update moves a batch's statistics",
+        Metric::Gap => "Gap: batch statistics minus own rule",
+        Metric::Shift => "Shift of batch statistics by an update",
         Metric::UsedToPopulation => "Training statistics vs. the training set's",
         Metric::InferenceToPopulation => "Inference statistics vs. the training set's",
         Metric::ImagesPerS => "Training throughput",
@@ -152,7 +152,7 @@ pub(super) fn lost<'a>(
     let gone = |cell: &Cell| cell.diverged + cell.failed;
     let places: Vec<String> = cells
         .filter(|cell| gone(cell) > 0)
-        .map(|cell| format!("{} at {} ({})", cell.label, cell.x, gone(cell)))
+        .map(|cell| format!("{} at {}\u{a0}({})", cell.label, cell.x, gone(cell)))
         .collect();
     if places.is_empty() {
         return String::new();

@@ -24,10 +24,11 @@ pub(super) fn axis(metric: Metric, title: String, lines: &[Line]) -> Axis {
     let least = if logarithmic { 0.3 } else { (high.abs() * 0.02).max(metric_step(metric)) };
     let span = (high - low).max(least);
     let (reach_low, reach_high) = (low - REACH * span, high + REACH * span);
-    let inside = |x: f64| stretch(x).clamp(reach_low, reach_high);
+    // On a logarithmic axis 0 lies infinitely far below; what reaches there is cut anyway.
+    let inside = |x: f64| (!logarithmic || x > 0.0).then(|| stretch(x).clamp(reach_low, reach_high));
     let intervals = || marks().filter_map(|mark| mark.interval);
-    let (wide_low, _) = ends(&mut intervals().map(|(low, _)| inside(low)).chain([low]));
-    let (_, wide_high) = ends(&mut intervals().map(|(_, high)| inside(high)).chain([high]));
+    let (wide_low, _) = ends(&mut intervals().filter_map(|(low, _)| inside(low)).chain([low]));
+    let (_, wide_high) = ends(&mut intervals().filter_map(|(_, high)| inside(high)).chain([high]));
     let margin = 0.06 * (wide_high - wide_low).max(least);
     let (mut min, mut max) = (back(wide_low - margin), back(wide_high + margin));
     match metric {

@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::compare::{Options, Section};
 use super::notes::Notes;
 use super::run::{Run, State};
+use crate::data;
 
 /// Runs of which fewer make an interval that says little.
 const FEW: usize = 3;
@@ -17,6 +18,9 @@ pub(super) fn on(section: &Section, runs: &[Run], options: &Options, notes: &mut
     let name = section.name();
     if let Some(wanted) = options.baseline.as_ref().filter(|_| section.baseline.is_none() && section.groups.len() > 1) {
         notes.say(format!("{name}: no runs of the baseline `{wanted}`, so no paired differences"));
+    }
+    if options.diverged_as_chance && data::find(&section.dataset).is_err() {
+        notes.say(format!("{name}: the number of classes is not known, so diverged runs cannot count as guessing"));
     }
     let done = section.groups.iter().flat_map(|group| &group.runs).filter(|i| runs[**i].state() == State::Done).count();
     let table = section.tables.iter().find(|table| table.metric == options.metric);

@@ -23,7 +23,7 @@
       let near = null, least = 24 * 24;
       for (const m of marks) {
         const d = (m.x - p.x) ** 2 + (m.y - p.y) ** 2;
-        if (d < least) { near = m; least = d; }
+        if (least > d) { near = m; least = d; }
       }
       hide();
       if (!near) return;
@@ -35,7 +35,7 @@
       const left = Math.min(event.clientX + 12, innerWidth - width - 4);
       const above = event.clientY - height - 12;
       tip.style.left = Math.max(4, left) + "px";
-      tip.style.top = (above < 4 ? event.clientY + 20 : above) + "px";
+      tip.style.top = (above > 4 ? above : event.clientY + 20) + "px";
     };
     chart.addEventListener("pointermove", show);
     chart.addEventListener("pointerdown", show);

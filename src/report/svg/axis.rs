@@ -53,7 +53,7 @@ impl Axis {
 
     fn linear_ticks(&self) -> Vec<(f64, String)> {
         let (min, max) = (self.min * self.factor, self.max * self.factor);
-        let rough = (max - min) / 5.0;
+        let rough = (max - min) / 6.0;
         let power = 10f64.powf(rough.log10().floor());
         let step = [1.0, 2.0, 5.0, 10.0].into_iter().map(|m| m * power).find(|step| *step >= rough).unwrap_or(rough);
         let decimals = (-(step * 1.000_001).log10().floor()).clamp(0.0, 12.0) as usize;

@@ -6,8 +6,8 @@ use super::axis::{Axis, Scale};
 use super::{escape, style};
 
 /// Width of a picture in its own units: those of a phone's screen, so that text of size 13 is readable there.
-const WIDTH: f64 = 420.0;
-const LEFT: f64 = 56.0;
+const WIDTH: f64 = 380.0;
+const LEFT: f64 = 64.0;
 const RIGHT: f64 = 14.0;
 const TOP: f64 = 46.0;
 /// Height of the plot.
@@ -16,7 +16,7 @@ const HEIGHT: f64 = 226.0;
 const BELOW: f64 = 56.0;
 const ROW: f64 = 20.0;
 /// Average width of a letter of size 13.
-const LETTER: f64 = 7.0;
+const LETTER: f64 = 7.4;
 /// Markers on a line; more would hide it.
 const MARKERS: usize = 16;
 
@@ -70,7 +70,7 @@ impl Chart {
     pub fn svg(&self, alone: bool) -> String {
         let bottom = TOP + HEIGHT + BELOW;
         let (legend, after) = self.legend(bottom);
-        let notes = wrap(&self.footnote, 64);
+        let notes = wrap(&self.footnote, 58);
         let height = after + 16.0 * notes.len() as f64 + 4.0;
         let namespace = if alone { " xmlns=\"http://www.w3.org/2000/svg\"" } else { "" };
         let mut out = format!(
@@ -255,7 +255,7 @@ fn polyline(points: impl Iterator<Item = (f64, f64)>) -> String {
 
 /// A name that fits into the legend's width.
 fn shorten(name: &str) -> String {
-    const MOST: usize = 50;
+    const MOST: usize = 42;
     if name.chars().count() <= MOST {
         return name.to_string();
     }
@@ -265,7 +265,7 @@ fn shorten(name: &str) -> String {
 /// Text in lines of at most `width` letters, words kept whole.
 fn wrap(text: &str, width: usize) -> Vec<String> {
     let mut lines: Vec<String> = vec![];
-    for word in text.split_whitespace() {
+    for word in text.split(' ').filter(|word| !word.is_empty()) {
         match lines.last_mut() {
             Some(line) if line.chars().count() + word.chars().count() < width => {
                 line.push(' ');
