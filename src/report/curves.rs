@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use super::compare::{Comparison, Section};
 use super::metric::Metric;
-use super::pictures::{bands, describe, lost, y_title};
+use super::pictures::{describe, lost, mark, y_title};
 use super::range;
 use super::run::{Point, Run, State};
 use super::stats::Sample;
@@ -79,7 +79,7 @@ fn curve(comparison: &Comparison, section: &Section, metric: Metric, size: usize
     Some(Chart {
         id: String::new(),
         title: format!("{title} during training, {} {size}", section.x.title()),
-        subtitle: format!("{}{}", section.name(), bands(&lines)),
+        subtitle: section.name(),
         x: Axis { title: x.title().into(), scale: Scale::Linear, min, max: last.max(min + 1e-9), factor: 1.0 },
         y: range::axis(metric, y_title(section, metric), &lines),
         zero: false,
@@ -106,10 +106,10 @@ fn marks(section: &Section, label: &str, runs: &[&Run], metric: Metric, x: Curve
             }
         }
     }
-    let mark = |(epoch, (values, sum)): (usize, (Vec<f64>, f64))| {
+    let at = |(epoch, (values, sum)): (usize, (Vec<f64>, f64))| {
         let sample = Sample::of(&values)?;
         let text = format!("{label}, epoch {epoch}: {}", describe(metric, sample));
-        Some(Mark { x: sum / sample.n as f64, y: sample.mean, interval: sample.low.zip(sample.high), text })
+        mark(sum / sample.n as f64, sample, text)
     };
-    epochs.into_iter().enumerate().filter_map(mark).collect()
+    epochs.into_iter().enumerate().filter_map(at).collect()
 }

@@ -57,11 +57,11 @@ pub(super) fn read(dir: &Path, notes: &mut Notes) -> Vec<Run> {
     let place = runs.iter().position(|run| run.name == name).or((runs.len() == 1).then_some(0));
     let place = match (place, &config) {
         (Some(place), _) => place,
-        (None, Some(config)) => {
+        (None, Some(config)) if size(config, "batch_size").is_some_and(|size| size > 0) => {
             runs.push(from_config(&name, config));
             runs.len() - 1
         }
-        (None, None) => {
+        (None, _) => {
             if runs.is_empty() {
                 notes.file(dir, "neither its configuration nor its rows can be read; the run is not counted");
             }

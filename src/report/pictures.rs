@@ -81,7 +81,7 @@ fn by_size(comparison: &Comparison, section: &Section, metric: Metric) -> Option
     Some(Chart {
         id: String::new(),
         title: headline(metric).into(),
-        subtitle: format!("{}{}", section.name(), bands(&lines)),
+        subtitle: section.name(),
         zero: metric == Metric::Gap,
         footnote: lost(comparison, section, table.cells.iter(), metric),
         x,
@@ -94,7 +94,13 @@ fn cell_mark(section: &Section, cell: &Cell, metric: Metric) -> Option<Mark> {
     let sample = cell.sample?;
     let lost = if cell.diverged > 0 { format!(", {} diverged", cell.diverged) } else { String::new() };
     let text = format!("{}, {} {}: {}{lost}", cell.label, section.x.title(), cell.x, describe(metric, sample));
-    Some(Mark { x: cell.x as f64, y: sample.mean, interval: sample.low.zip(sample.high), text })
+    mark(cell.x as f64, sample, text)
+}
+
+/// The mark of `sample` at `x`, where it can be drawn: the mean of two huge numbers is none.
+pub(super) fn mark(x: f64, sample: Sample, text: String) -> Option<Mark> {
+    let interval = sample.low.zip(sample.high).filter(|(low, high)| low.is_finite() && high.is_finite());
+    (sample.mean.is_finite() && x.is_finite()).then_some(Mark { x, y: sample.mean, interval, text })
 }
 
 /// `96.12 % (95.10 .. 97.14), n = 3`
@@ -104,15 +110,6 @@ pub(super) fn describe(metric: Metric, sample: Sample) -> String {
         None => String::new(),
     };
     format!("{} {}{interval}, n = {}", metric.show(sample.mean), metric.unit(), sample.n)
-}
-
-/// `; bands: 95 % interval`, where there are any.
-pub(super) fn bands(lines: &[Line]) -> &'static str {
-    if lines.iter().any(|line| line.marks.iter().any(|mark| mark.interval.is_some())) {
-        "; bands: 95 % interval"
-    } else {
-        ""
-    }
 }
 
 /// Title of the vertical axis.
@@ -152,13 +149,12 @@ pub(super) fn lost<'a>(
     let gone = |cell: &Cell| cell.diverged + cell.failed;
     let places: Vec<String> = cells
         .filter(|cell| gone(cell) > 0)
-        .map(|cell| format!("{} at {}\u{a0}({})", cell.label, cell.x, gone(cell)))
+        .map(|cell| format!("{} at {} ({})", cell.label, cell.x, gone(cell)).replace(' ', "\u{a0}"))
         .collect();
     if places.is_empty() {
         return String::new();
     }
     let guessing = comparison.diverged_as_chance && metric.chance(2).is_some() && section.table(metric).is_some();
-    let what =
-        if guessing { "Diverged runs, counted as guessing:" } else { "Diverged or failed runs, not in the means:" };
+    let what = if guessing { "Diverged runs, counted as guessing:" } else { "Diverged or failed, not in the means:" };
     format!("{what} {}", places.join(", "))
 }

@@ -15,8 +15,10 @@ pub(super) fn axis(metric: Metric, title: String, lines: &[Line]) -> Axis {
     let ends = |values: &mut dyn Iterator<Item = f64>| {
         values.fold((f64::INFINITY, f64::NEG_INFINITY), |(low, high), x| (low.min(x), high.max(x)))
     };
-    let (low, high) = ends(&mut marks().map(|mark| mark.y));
-    let logarithmic = !metric.is_share() && metric != Metric::ImagesPerS && low > 0.0 && high / low > WIDE;
+    // A gap is judged by its distance from 0, a rate by its ratio to others.
+    let zero = matches!(metric, Metric::Gap | Metric::ImagesPerS).then_some(0.0);
+    let (low, high) = ends(&mut marks().map(|mark| mark.y).chain(zero));
+    let logarithmic = !metric.is_share() && low > 0.0 && high / low > WIDE;
     let scale = if logarithmic { Scale::Log10 } else { Scale::Linear };
     let (stretch, back) =
         if logarithmic { (log10 as fn(f64) -> f64, pow10 as fn(f64) -> f64) } else { (same as _, same as _) };
@@ -34,7 +36,6 @@ pub(super) fn axis(metric: Metric, title: String, lines: &[Line]) -> Axis {
     match metric {
         Metric::Accuracy => (min, max) = (min.max(0.0), max.min(1.0)),
         Metric::ImagesPerS => min = 0.0,
-        Metric::Gap => (min, max) = (min.min(-margin), max.max(margin)),
         _ if low >= 0.0 && !logarithmic => min = min.max(0.0),
         _ => {}
     }

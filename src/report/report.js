@@ -8,7 +8,7 @@
     tip.hidden = true;
   };
   for (const chart of document.querySelectorAll("svg.chart")) {
-    const marks = Array.from(chart.querySelectorAll(".mark"), (mark) => {
+    const marks = Array.from(chart.querySelectorAll(".mark:not(.key)"), (mark) => {
       const at = mark.transform.baseVal.getItem(0).matrix;
       const title = mark.querySelector("title");
       const text = title.textContent;
@@ -31,6 +31,7 @@
       shown.classList.add("near");
       tip.textContent = near.text;
       tip.hidden = false;
+      tip.style.left = "0";
       const { width, height } = tip.getBoundingClientRect();
       const left = Math.min(event.clientX + 12, innerWidth - width - 4);
       const above = event.clientY - height - 12;

@@ -115,7 +115,7 @@ impl<'a> Sheet<'a> {
         if self.cells.len() > wanted && self.cells[wanted..].iter().all(|cell| cell.is_empty()) {
             self.cells.truncate(wanted);
         }
-        let torn = !ended || self.take_fused_header();
+        let torn = !ended || (self.cells.len() != wanted && self.take_fused_header());
         if self.cells.len() != wanted {
             let (have, line) = (self.cells.len(), self.line);
             let what = if torn { "torn off: it" } else { "the line" };
@@ -139,16 +139,15 @@ impl<'a> Sheet<'a> {
     /// A file without a last line end that another was put behind: `...,7.5run,dataset,...`. The header is kept for the
     /// next step, the row's last cell stays cut.
     fn take_fused_header(&mut self) -> bool {
-        let names = self.cells.iter().rev().take_while(|cell| self.is_known(cell)).count();
-        let Some(seam) = self.cells.len().checked_sub(names + 1).filter(|_| names >= HEADER_WORDS) else {
-            return false;
-        };
-        let Some(first) = self.known.iter().filter(|name| self.cells[seam].ends_with(**name)).max_by_key(|n| n.len())
-        else {
-            return false;
-        };
-        let header = self.cells[seam + 1..].iter().map(|cell| column_name(cell));
-        self.pending = Some([(*first).to_string()].into_iter().chain(header).collect());
+        let beginning =
+            |cell: &str| self.known.iter().filter(|name| cell.ends_with(**name)).max_by_key(|name| name.len());
+        let seam = self.cells.windows(HEADER_WORDS).enumerate().find_map(|(i, cells)| {
+            let names = cells[1..].iter().all(|cell| self.is_known(cell));
+            Some((i, beginning(&cells[0]).filter(|_| names)?.to_string()))
+        });
+        let Some((seam, first)) = seam else { return false };
+        let rest = self.cells[seam + 1..].iter().map(|cell| column_name(cell));
+        self.pending = Some([first].into_iter().chain(rest).collect());
         self.cells.truncate(seam + 1);
         true
     }

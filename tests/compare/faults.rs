@@ -3,6 +3,9 @@
 use std::fs;
 use std::path::Path;
 
+use mbn::report::{collect, Comparison, CurveX, Options};
+use proptest::prelude::*;
+
 use super::support::{cell, compare, json, near, Fake, HEADER};
 
 /// Three seeds of `bn` and `mbn` at batch size 4.
@@ -312,4 +315,25 @@ fn what_cannot_be_read_is_refused() {
     said.warns(&["`mbn bench` wrote"]);
     let (_dir, path) = written("");
     compare(&[&path], &[]).warns(&["is empty"]);
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(64))]
+    /// Whatever is put into, or cut out of, a file: no panic, and the rows before it are there.
+    #[test]
+    fn any_damage_is_survived(at in 0.0..1.0f64, cut in 0..200usize, bytes in prop::collection::vec(any::<u8>(), 0..40)) {
+        let text = one_csv().into_bytes();
+        let at = (at * text.len() as f64) as usize;
+        let end = (at + cut).min(text.len());
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("all.csv");
+        fs::write(&path, [&text[..at], &bytes, &text[end..]].concat()).unwrap();
+        let run = dir.path().join("run");
+        Fake::new("bn", 4, 9, 0.5).write(&run);
+        fs::write(run.join(Fake::new("bn", 4, 9, 0.5).name()).join("summary.json"), &bytes).unwrap();
+        let runs = collect(&[path, run]).unwrap();
+        let comparison = Comparison::new(runs, &Options::default()).unwrap();
+        prop_assert!(comparison.runs.iter().any(|run| run.seed == Some(9) && run.norm == "bn"));
+        mbn::report::write(&comparison, CurveX::Examples, &dir.path().join("out")).unwrap();
+    }
 }

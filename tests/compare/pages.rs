@@ -60,7 +60,13 @@ fn pictures_are_xml_and_hold_the_figures() {
     {
         assert!(text.contains(figure), "{figure} is not in {text}");
     }
-    assert!(text.contains("not in the means: mbn + DF at 4"), "{text}");
+    let words: String = parse(&text)
+        .descendants()
+        .filter(|node| node.has_tag_name("text"))
+        .filter_map(|node| node.text())
+        .collect::<Vec<_>>()
+        .join(" ");
+    assert!(words.replace('\u{a0}', " ").contains("not in the means: mbn + DF at 4 (1)"), "{words}");
     let curve = fs::read_to_string(out.join("digits-lenet-e3-accuracy-curve-b2.svg")).unwrap();
     assert!(curve.contains("bn, epoch 2: 55.50 %"), "{curve}");
 }

@@ -3,7 +3,8 @@
 use std::fmt::Write;
 
 use super::axis::{Axis, Scale};
-use super::{escape, style};
+use super::escape;
+use super::style::{self, Style};
 
 /// Width of a picture in its own units: those of a phone's screen, so that text of size 13 is readable there.
 const WIDTH: f64 = 380.0;
@@ -70,7 +71,7 @@ impl Chart {
     pub fn svg(&self, alone: bool) -> String {
         let bottom = TOP + HEIGHT + BELOW;
         let (legend, after) = self.legend(bottom);
-        let notes = wrap(&self.footnote, 58);
+        let notes = wrap(&format!("{} {}", self.about_intervals(), self.footnote), 58);
         let height = after + 16.0 * notes.len() as f64 + 4.0;
         let namespace = if alone { " xmlns=\"http://www.w3.org/2000/svg\"" } else { "" };
         let mut out = format!(
@@ -80,7 +81,7 @@ impl Chart {
              <text x=\"10\" y=\"19\" font-size=\"15\" font-weight=\"600\" fill=\"currentColor\">{0}</text>\n\
              <text x=\"10\" y=\"37\" fill=\"currentColor\" opacity=\".75\">{1}</text>\n",
             escape(&self.title),
-            escape(&self.subtitle),
+            escape(&shorten(&self.subtitle, 54)),
         );
         self.frame(&mut out);
         let width = WIDTH - LEFT - RIGHT;
@@ -105,6 +106,22 @@ impl Chart {
         }
         out.push_str("</svg>\n");
         out
+    }
+
+    /// What the bands or bars are, and whether some are cut.
+    fn about_intervals(&self) -> &'static str {
+        let mut intervals =
+            self.lines.iter().flat_map(|line| line.marks.iter().filter_map(|mark| mark.interval)).peekable();
+        if intervals.peek().is_none() {
+            return "";
+        }
+        let bars = self.lines.iter().all(|line| line.marks.len() < 2);
+        match (bars, intervals.any(|(low, high)| low < self.y.min || high > self.y.max)) {
+            (true, true) => "Bars: 95 % interval, cut at the edge.",
+            (true, false) => "Bars: 95 % interval.",
+            (false, true) => "Bands: 95 % interval, cut at the edge.",
+            (false, false) => "Bands: 95 % interval.",
+        }
     }
 
     /// Grid, ticks and titles of the axes.
@@ -170,7 +187,7 @@ impl Chart {
 
     /// The intervals: a band along neighbouring marks, a bar where one stands alone.
     fn bands(&self, out: &mut String, line: &Line) {
-        let (colour, _, _) = style::of(line.style);
+        let Style { colour, .. } = style::of(line.style);
         for stretch in line.marks.split(|mark| mark.interval.is_none()).filter(|stretch| !stretch.is_empty()) {
             let corner = |mark: &Mark, end: fn((f64, f64)) -> f64| {
                 let (x, _) = self.at(line, mark);
@@ -196,7 +213,7 @@ impl Chart {
     }
 
     fn path(&self, out: &mut String, line: &Line) {
-        let (colour, dash, _) = style::of(line.style);
+        let Style { colour, dash, .. } = style::of(line.style);
         let path = polyline(line.marks.iter().map(|mark| self.at(line, mark)));
         let _ = writeln!(
             out,
@@ -206,15 +223,16 @@ impl Chart {
     }
 
     fn marks(&self, out: &mut String, line: &Line) {
-        let (colour, _, shape) = style::of(line.style);
-        let _ = writeln!(out, "<g color=\"{colour}\" fill=\"currentColor\">");
+        let Style { colour, shape, class, .. } = style::of(line.style);
+        let paint = style::paint(class);
+        let _ = writeln!(out, "<g color=\"{colour}\">");
         let every = line.marks.len().div_ceil(MARKERS).max(1);
         for mark in line.marks.iter().rev().step_by(every) {
             let (x, y) = self.at(line, mark);
             let text = escape(&mark.text);
             let _ = writeln!(
                 out,
-                "<path class=\"mark\" transform=\"translate({x:.1} {y:.1})\" d=\"{shape}\"><title>{text}</title></path>"
+                "<path class=\"{class}\" {paint} transform=\"translate({x:.1} {y:.1})\" d=\"{shape}\"><title>{text}</title></path>"
             );
         }
         out.push_str("</g>\n");
@@ -225,8 +243,9 @@ impl Chart {
         let (mut x, mut y) = (10.0, top);
         let mut out = String::new();
         for line in &self.lines {
-            let (colour, dash, shape) = style::of(line.style);
-            let name = shorten(&line.name);
+            let Style { colour, dash, shape, class } = style::of(line.style);
+            let paint = style::paint(class);
+            let name = shorten(&line.name, 42);
             let width = 40.0 + LETTER * name.chars().count() as f64 + 14.0;
             if x > 10.0 && x + width > WIDTH {
                 (x, y) = (10.0, y + ROW);
@@ -236,8 +255,8 @@ impl Chart {
             let _ = writeln!(
                 out,
                 "<g color=\"{colour}\"><path d=\"M{x:.1} {y}H{end:.1}\" stroke=\"currentColor\" stroke-width=\"2\" \
-                 stroke-dasharray=\"{dash}\"/><path transform=\"translate({middle:.1} {y})\" d=\"{shape}\" \
-                 fill=\"currentColor\"/></g><text x=\"{text:.1}\" y=\"{base:.1}\" fill=\"currentColor\">{name}</text>"
+                 stroke-dasharray=\"{dash}\"/><path class=\"key {class}\" {paint} \
+                 transform=\"translate({middle:.1} {y})\" d=\"{shape}\"/></g><text x=\"{text:.1}\" y=\"{base:.1}\" fill=\"currentColor\">{name}</text>"
             );
             x += width;
         }
@@ -253,13 +272,12 @@ fn polyline(points: impl Iterator<Item = (f64, f64)>) -> String {
     path
 }
 
-/// A name that fits into the legend's width.
-fn shorten(name: &str) -> String {
-    const MOST: usize = 42;
-    if name.chars().count() <= MOST {
-        return name.to_string();
+/// Text of at most `most` letters.
+fn shorten(text: &str, most: usize) -> String {
+    if text.chars().count() <= most {
+        return text.to_string();
     }
-    name.chars().take(MOST - 1).chain(['…']).collect()
+    text.chars().take(most - 1).chain(['…']).collect()
 }
 
 /// Text in lines of at most `width` letters, words kept whole.

@@ -17,7 +17,34 @@ const MARKERS: [&str; 7] = [
     "M-1.5-5H1.5V-1.5H5V1.5H1.5V5H-1.5V1.5H-5V-1.5H-1.5Z",
 ];
 
-/// Colour, dashes and marker of the line number `i`; 28 lines differ.
-pub(super) fn of(i: usize) -> (&'static str, &'static str, &'static str) {
-    (COLOURS[i % COLOURS.len()], DASHES[i % DASHES.len()], MARKERS[i % MARKERS.len()])
+/// How a line looks.
+pub(super) struct Style {
+    /// A colour, or `inherit` for that of the text.
+    pub colour: &'static str,
+    /// Lengths of dashes and gaps.
+    pub dash: &'static str,
+    /// Outline of its markers.
+    pub shape: &'static str,
+    /// The class of its markers: after seven lines they are hollow.
+    pub class: &'static str,
+}
+
+/// The look of line number `i`; 28 lines differ.
+pub(super) fn of(i: usize) -> Style {
+    let class = if (i / MARKERS.len()).is_multiple_of(2) { "mark" } else { "mark hollow" };
+    Style {
+        colour: COLOURS[i % COLOURS.len()],
+        dash: DASHES[i % DASHES.len()],
+        shape: MARKERS[i % MARKERS.len()],
+        class,
+    }
+}
+
+/// The attributes that a class of markers has where no style sheet says otherwise.
+pub(super) fn paint(class: &str) -> &'static str {
+    if class.contains("hollow") {
+        "fill=\"#fff\" stroke=\"currentColor\" stroke-width=\"1.6\""
+    } else {
+        "fill=\"currentColor\" stroke=\"#fff\""
+    }
 }
