@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use super::compare::{Comparison, Section};
+use super::document::{Comparison, Section};
 use super::metric::Metric;
 use super::pictures::{describe, lost, mark, y_title};
 use super::range;

@@ -6,8 +6,8 @@ use std::path::{Path, PathBuf};
 
 use serde::Serialize;
 
-use super::compare::{Cell, Comparison, Section, Table};
 use super::curves::CurveX;
+use super::document::{Cell, Comparison, Section, Table};
 use super::{html, pictures};
 use crate::record::{atomic, write_rows};
 use crate::{Error, Result};

@@ -7,9 +7,10 @@ use std::path::Path;
 use serde::Deserialize;
 use toml::{Table, Value};
 
+use super::cells::number;
 use super::notes::Notes;
 use super::run::Run;
-use super::sheet::{number, Sheet, Step};
+use super::sheet::{Sheet, Step};
 use super::{rows, settings};
 use crate::record::{Final, Status};
 
@@ -88,7 +89,7 @@ fn finish(run: &mut Run, ending: Ending, metrics: &Path, notes: &mut Notes) {
         let (have, all) = (run.reached(), ending.epochs);
         notes.file(metrics, format!("ends at epoch {have} of {all}; the final scores are those of summary.json"));
     }
-    let threads = ending.threads.map(|n| if n == 1 { "1 thread".into() } else { format!("{n} threads") });
+    let threads = ending.threads.map(|n| threads(&n.to_string()));
     run.machine = [Some(ending.device), threads].into_iter().flatten().collect::<Vec<_>>().join(", ");
     run.status = ending.status;
     run.finals = ending.results;
@@ -101,6 +102,11 @@ fn finish(run: &mut Run, ending: Ending, metrics: &Path, notes: &mut Notes) {
     ] {
         run.measured.extend(value.map(|value| (name, value)));
     }
+}
+
+/// That many threads, in words.
+pub(super) fn threads(count: &str) -> String {
+    format!("{count} thread{}", if count == "1" { "" } else { "s" })
 }
 
 /// A file's text; none where there is none or it cannot be read.

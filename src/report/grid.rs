@@ -1,6 +1,6 @@
 //! The tables that people read, for terminal and page alike.
 
-use super::compare::{Apart, Cell, Comparison, Pair, Section, Table};
+use super::document::{Apart, Cell, Comparison, Pair, Section, Table};
 use super::group::X;
 use super::metric::Metric;
 use super::stats::Sample;
@@ -125,8 +125,8 @@ pub fn legend(comparison: &Comparison) -> Vec<&'static str> {
     ];
     if cells().any(|cell| cell.best) {
         lines.push(
-            "best: the interval of the difference to every other method at that size excludes 0 (on the seeds both have if these are two \
-             or more, else Welch's), and the method lost no run.",
+            "best: three runs or more, none lost, and the interval of the difference to every other method at that size excludes 0 \
+             (on the seeds both have if these are three or more, else Welch's).",
         );
     }
     if cells().any(|cell| cell.diverged > 0) {

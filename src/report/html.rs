@@ -2,7 +2,7 @@
 
 use std::fmt::Write;
 
-use super::compare::{Comparison, Section};
+use super::document::{Comparison, Section};
 use super::grid::{self, Grid};
 use super::metric::Metric;
 use super::pictures::Picture;

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::compare::{Cell, Pair};
+use super::document::{Cell, Pair};
 use super::metric::Metric;
 use super::stats::{welch, Sample};
 
@@ -35,6 +35,9 @@ fn by_seed(cell: &Cell) -> BTreeMap<u64, f64> {
     sums.into_iter().map(|(seed, (sum, count))| (seed, sum / count)).collect()
 }
 
+/// Runs, and pairs, of which fewer do not make a winner: two differences of accuracies are equal by accident too often.
+const ENOUGH: usize = 3;
+
 /// Marks the best cell of each batch size, if the interval of its difference to every other excludes 0. A method that
 /// lost runs is never marked, unless they count as guessing: the mean of its survivors flatters it.
 pub(super) fn mark_best(cells: &mut [Cell], metric: Metric, losses_count: bool) {
@@ -46,17 +49,18 @@ pub(super) fn mark_best(cells: &mut [Cell], metric: Metric, losses_count: bool) 
             .max_by(|i, j| mean(&same_x[*i]).unwrap_or(0.0).total_cmp(&mean(&same_x[*j]).unwrap_or(0.0)));
         let Some(best) = best else { continue };
         let cell = &same_x[best];
+        let few = cell.values.len() < ENOUGH;
         let lost = cell.failed > 0 || (cell.diverged > 0 && !losses_count);
         let mut rivals = same_x.iter().enumerate().filter(|(i, other)| *i != best && other.sample.is_some()).peekable();
         let wins = rivals.peek().is_some() && rivals.all(|(_, other)| excludes_0(cell, other) == Some(higher));
-        same_x[best].best = wins && !lost;
+        same_x[best].best = wins && !lost && !few;
     }
 }
 
-/// The sign of `a` minus `b` where its interval excludes 0: on the seeds both have, if these are two at least, else as
+/// The sign of `a` minus `b` where its interval excludes 0: on the seeds both have, if these are enough, else as
 /// independent samples.
 fn excludes_0(a: &Cell, b: &Cell) -> Option<bool> {
     let values = |cell: &Cell| cell.values.iter().map(|(_, value)| *value).collect::<Vec<_>>();
-    let difference = paired(a, b).filter(|difference| difference.n >= 2).or_else(|| welch(&values(a), &values(b)));
+    let difference = paired(a, b).filter(|difference| difference.n >= ENOUGH).or_else(|| welch(&values(a), &values(b)));
     difference?.sign()
 }

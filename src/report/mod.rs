@@ -17,15 +17,18 @@
 //! The evidence is the last epoch's, never the best epoch's; runs that are not over stand apart; diverged runs are
 //! counted; different data sets, networks and lengths of training are never averaged.
 
+mod cells;
 mod collect;
 mod compare;
 mod curves;
+mod document;
 mod files;
 mod folder;
 mod grid;
 mod group;
 mod html;
 mod judge;
+mod merge;
 mod metric;
 mod notes;
 mod pictures;
@@ -40,8 +43,9 @@ mod summaries;
 mod svg;
 
 pub use collect::{collect, Collection};
-pub use compare::{Apart, Cell, Comparison, Options, Pair, Section, Table};
+pub use compare::Options;
 pub use curves::CurveX;
+pub use document::{Apart, Cell, Comparison, Pair, Section, Table};
 pub use files::{tidy, write, TidyRow};
 pub use grid::{apart, differences, legend, scores, Grid};
 pub use group::{Group, X};

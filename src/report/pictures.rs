@@ -1,7 +1,7 @@
 //! The pictures of a section: everything against batch size, and the curves of training.
 
-use super::compare::{Cell, Comparison, Section};
 use super::curves::{curves, CurveX};
+use super::document::{Cell, Comparison, Section};
 use super::metric::Metric;
 use super::range;
 use super::stats::Sample;

@@ -2,7 +2,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::compare::{Options, Section};
+use super::compare::Options;
+use super::document::Section;
 use super::notes::Notes;
 use super::run::{Run, State};
 use crate::data;
@@ -22,40 +23,6 @@ pub(super) fn on(section: &Section, runs: &[Run], options: &Options, notes: &mut
     if options.diverged_as_chance && data::find(&section.dataset).is_err() {
         notes.say(format!("{name}: the number of classes is not known, so diverged runs cannot count as guessing"));
     }
-    let done = section.groups.iter().flat_map(|group| &group.runs).filter(|i| runs[**i].state() == State::Done).count();
-    let table = section.tables.iter().find(|table| table.metric == options.metric);
-    if done > 0 && table.is_none() {
-        notes.say(format!("{name}: no run has {} on {}", options.metric.title(), section.split));
-    }
-    let few = table.map_or(vec![], |table| {
-        let few = table.cells.iter().filter_map(|cell| Some((cell, cell.sample?.n)));
-        few.filter(|(_, n)| *n < FEW).map(|(cell, n)| format!("{} at {} (n = {n})", cell.label, cell.x)).collect()
-    });
-    if !few.is_empty() {
-        notes.say(format!("{name}: fewer than {FEW} runs: {}", some_of(&few)));
-    }
-    let mut twice = vec![];
-    let mut mixed = vec![];
-    for group in &section.groups {
-        let mut cells: BTreeMap<usize, Vec<&Run>> = BTreeMap::new();
-        for run in group.runs.iter().map(|i| &runs[*i]) {
-            cells.entry(section.x.of(run)).or_default().push(run);
-        }
-        for (x, runs) in cells {
-            twice.extend(repeated_seed(&runs).map(|seed| format!("{} at {x} (seed {seed})", group.label)));
-            mixed.extend(pooled(&runs).into_iter().map(|what| format!("{} at {x} ({what})", group.label)));
-        }
-    }
-    if !twice.is_empty() {
-        notes.say(format!(
-            "{name}: a seed occurs in two runs, which may differ in something their rows do not say: {}; give their run \
-             folders, or tell them apart by a column `label`",
-            some_of(&twice)
-        ));
-    }
-    if !mixed.is_empty() {
-        notes.say(format!("{name}: runs of different settings are averaged: {}", some_of(&mixed)));
-    }
     let machines: BTreeSet<&str> = section
         .groups
         .iter()
@@ -64,6 +31,54 @@ pub(super) fn on(section: &Section, runs: &[Run], options: &Options, notes: &mut
     if machines.len() > 1 {
         let machines = machines.into_iter().collect::<Vec<_>>().join("; ");
         notes.say(format!("{name}: throughput and times are from different machines: {machines}"));
+    }
+    let (on, metric) = (section.measured_on(options.metric), options.metric.title());
+    let (space, places) = (if on.is_empty() { "" } else { " on " }, Places::of(section, runs, options));
+    for (places, what, advice) in [
+        (places.without_value, format!("finished runs without {metric}{space}{on}, not in the table"), ""),
+        (places.few, format!("fewer than {FEW} runs"), ""),
+        (
+            places.seed_twice,
+            "a seed occurs in two runs, which may differ in something their rows do not say".into(),
+            "; give their run folders, or tell them apart by a column `label`",
+        ),
+        (places.mixed, "runs of different settings are averaged".into(), ""),
+    ] {
+        if !places.is_empty() {
+            notes.say(format!("{name}: {what}: {}{advice}", some_of(&places)));
+        }
+    }
+}
+
+/// Methods at batch sizes that something is to be said about.
+#[derive(Default)]
+struct Places {
+    without_value: Vec<String>,
+    few: Vec<String>,
+    seed_twice: Vec<String>,
+    mixed: Vec<String>,
+}
+
+impl Places {
+    fn of(section: &Section, runs: &[Run], options: &Options) -> Self {
+        let mut places = Self::default();
+        for group in &section.groups {
+            let mut cells: BTreeMap<usize, Vec<&Run>> = BTreeMap::new();
+            for run in group.runs.iter().map(|i| &runs[*i]) {
+                cells.entry(section.x.of(run)).or_default().push(run);
+            }
+            for (x, runs) in cells {
+                let place = |what: String| format!("{} at {x} ({what})", group.label);
+                let value = |run: &&&Run| options.metric.of(run, &section.split, section.stats.as_deref()).is_some();
+                let done = || runs.iter().filter(|run| run.state() == State::Done);
+                let (all, counted) = (done().count(), done().filter(value).count());
+                places.without_value.extend((counted < all).then(|| place((all - counted).to_string())));
+                places.few.extend((1..FEW).contains(&counted).then(|| place(format!("n = {counted}"))));
+                places.seed_twice.extend(repeated_seed(&runs).map(|seed| place(format!("seed {seed}"))));
+                places.mixed.extend(pooled(&runs).into_iter().map(place));
+            }
+        }
+        places
     }
 }
 

@@ -3,9 +3,10 @@
 use std::collections::hash_map::{Entry, HashMap};
 use std::path::Path;
 
+use super::cells::{number, truth, whole};
 use super::notes::Notes;
 use super::run::{Added, Point, Run, Series, BESIDE};
-use super::sheet::{number, truth, whole, Sheet, Step};
+use super::sheet::{Sheet, Step};
 
 /// The columns of `metrics.csv`, and `label`, which people add. The first [`IDENTITY`] say whose row it is.
 pub(super) const COLUMNS: [&str; 18] = [

@@ -3,12 +3,13 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
+use super::cells::{number, whole};
 use super::metric::MEASURED;
 use super::notes::Notes;
 use super::rows::{identify, near_miss, COLUMNS};
 use super::run::Run;
-use super::settings;
-use super::sheet::{number, whole, Sheet, Step};
+use super::sheet::{Sheet, Step};
+use super::{folder, settings};
 use crate::record::{Final, Status};
 
 const SPLITS: [&str; 3] = ["train", "val", "test"];
@@ -82,7 +83,7 @@ fn fill(mut run: Run, sheet: &Sheet, notes: &mut Notes, path: &Path) -> Run {
         } else if let Some(name) = MEASURED.iter().find(|measured| *measured == name) {
             run.measured.extend(number(cell).ok().flatten().filter(|x| x.is_finite()).map(|x| (*name, x)));
         } else if ["device", "threads"].contains(&name.as_str()) && !cell.is_empty() {
-            machine.push(if name == "threads" { format!("{cell} threads") } else { cell.to_string() });
+            machine.push(if name == "threads" { folder::threads(cell) } else { cell.to_string() });
         } else if name == "epochs" {
             run.epochs = whole(cell).ok().flatten().and_then(|n| usize::try_from(n).ok());
         } else if let Some(key) = settings::of_column(name, &run.norm).filter(|_| !cell.is_empty()) {

@@ -4,10 +4,11 @@ use std::fmt::Write;
 
 use super::axis::{Axis, Scale};
 use super::escape;
+use super::legend::{legend, shorten, wrap};
 use super::style::{self, Style};
 
 /// Width of a picture in its own units: those of a phone's screen, so that text of size 13 is readable there.
-const WIDTH: f64 = 380.0;
+pub(super) const WIDTH: f64 = 380.0;
 const LEFT: f64 = 64.0;
 const RIGHT: f64 = 14.0;
 const TOP: f64 = 46.0;
@@ -15,9 +16,6 @@ const TOP: f64 = 46.0;
 const HEIGHT: f64 = 226.0;
 /// From the plot's lower edge to the legend.
 const BELOW: f64 = 56.0;
-const ROW: f64 = 20.0;
-/// Average width of a letter of size 13.
-const LETTER: f64 = 7.4;
 /// Markers on a line; more would hide it.
 const MARKERS: usize = 16;
 
@@ -70,7 +68,7 @@ impl Chart {
     /// The picture; `alone` as a file of its own, else as a part of a page.
     pub fn svg(&self, alone: bool) -> String {
         let bottom = TOP + HEIGHT + BELOW;
-        let (legend, after) = self.legend(bottom);
+        let (legend, after) = legend(&self.lines, bottom);
         let notes = wrap(&format!("{} {}", self.about_intervals(), self.footnote), 58);
         let height = after + 16.0 * notes.len() as f64 + 4.0;
         let namespace = if alone { " xmlns=\"http://www.w3.org/2000/svg\"" } else { "" };
@@ -237,31 +235,6 @@ impl Chart {
         }
         out.push_str("</g>\n");
     }
-
-    /// The legend from `top` on, and where it ends.
-    fn legend(&self, top: f64) -> (String, f64) {
-        let (mut x, mut y) = (10.0, top);
-        let mut out = String::new();
-        for line in &self.lines {
-            let Style { colour, dash, shape, class } = style::of(line.style);
-            let paint = style::paint(class);
-            let name = shorten(&line.name, 42);
-            let width = 40.0 + LETTER * name.chars().count() as f64 + 14.0;
-            if x > 10.0 && x + width > WIDTH {
-                (x, y) = (10.0, y + ROW);
-            }
-            let (end, middle, text) = (x + 32.0, x + 16.0, x + 38.0);
-            let (base, name) = (y + 4.5, escape(&name));
-            let _ = writeln!(
-                out,
-                "<g color=\"{colour}\"><path d=\"M{x:.1} {y}H{end:.1}\" stroke=\"currentColor\" stroke-width=\"2\" \
-                 stroke-dasharray=\"{dash}\"/><path class=\"key {class}\" {paint} \
-                 transform=\"translate({middle:.1} {y})\" d=\"{shape}\"/></g><text x=\"{text:.1}\" y=\"{base:.1}\" fill=\"currentColor\">{name}</text>"
-            );
-            x += width;
-        }
-        (out, y + ROW)
-    }
 }
 
 fn polyline(points: impl Iterator<Item = (f64, f64)>) -> String {
@@ -270,27 +243,4 @@ fn polyline(points: impl Iterator<Item = (f64, f64)>) -> String {
         let _ = write!(path, "{}{x:.1} {y:.1}", if i == 0 { "M" } else { "L" });
     }
     path
-}
-
-/// Text of at most `most` letters.
-fn shorten(text: &str, most: usize) -> String {
-    if text.chars().count() <= most {
-        return text.to_string();
-    }
-    text.chars().take(most - 1).chain(['…']).collect()
-}
-
-/// Text in lines of at most `width` letters, words kept whole.
-fn wrap(text: &str, width: usize) -> Vec<String> {
-    let mut lines: Vec<String> = vec![];
-    for word in text.split(' ').filter(|word| !word.is_empty()) {
-        match lines.last_mut() {
-            Some(line) if line.chars().count() + word.chars().count() < width => {
-                line.push(' ');
-                line.push_str(word);
-            }
-            _ => lines.push(word.to_string()),
-        }
-    }
-    lines
 }

@@ -2,6 +2,7 @@
 
 mod axis;
 mod chart;
+mod legend;
 mod style;
 
 pub use axis::{Axis, Scale};
