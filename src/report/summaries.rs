@@ -19,13 +19,14 @@ pub(super) fn is_summary(header: &[String]) -> bool {
     header.iter().any(|name| score_column(name).is_some())
 }
 
-/// Split, statistics (empty for the method's own) and whether it is the accuracy, of a column such as `test_accuracy`
-/// or `test_accuracy_batch`.
+/// Split, statistics (empty for the method's own) and whether it is the accuracy, of a column such as `test_accuracy`,
+/// `test_batch_accuracy` or `test_accuracy_batch`.
 fn score_column(name: &str) -> Option<(&str, &str, bool)> {
     let (split, rest) = name.split_once('_')?;
-    let (what, stats) = rest.split_once('_').unwrap_or((rest, ""));
-    let accuracy = what == "accuracy";
-    (SPLITS.contains(&split) && (accuracy || what == "loss")).then_some((split, stats, accuracy))
+    let (first, second) = rest.split_once('_').unwrap_or((rest, ""));
+    let is_score = |word: &str| word == "accuracy" || word == "loss";
+    let (what, stats) = if is_score(first) { (first, second) } else { (second, first) };
+    (SPLITS.contains(&split) && is_score(what)).then_some((split, stats, what == "accuracy"))
 }
 
 /// Reads the runs out of the text of the file at `path`.
@@ -84,6 +85,9 @@ fn fill(mut run: Run, sheet: &Sheet, notes: &mut Notes, path: &Path) -> Run {
             run.measured.extend(number(cell).ok().flatten().filter(|x| x.is_finite()).map(|x| (*name, x)));
         } else if ["device", "threads"].contains(&name.as_str()) && !cell.is_empty() {
             machine.push(if name == "threads" { folder::threads(cell) } else { cell.to_string() });
+            if name == "device" {
+                run.settings.insert(name.clone(), cell.to_string());
+            }
         } else if name == "epochs" {
             run.epochs = whole(cell).ok().flatten().and_then(|n| usize::try_from(n).ok());
         } else if let Some(key) = settings::of_column(name, &run.norm).filter(|_| !cell.is_empty()) {

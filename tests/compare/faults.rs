@@ -277,27 +277,50 @@ fn a_damaged_folder_gives_what_is_left() {
 
 #[test]
 fn a_summary_alone_is_enough_for_the_tables() {
-    let text = "run,label,dataset,model,norm,double_forward,batch_size,norm_batch_size,seed,mbn.size,train_loss,train_accuracy,test_loss,\
-                test_accuracy,gap,shift,status,seconds,peak_memory_mib,device,threads,version,commit\n\
-                a,,digits,lenet,mbn,true,4,4,0,8,,,0.5,0.80,0.01,0.25,done,10,64,cpu,1,0.1.0,abc\n\
-                b,,digits,lenet,mbn,true,4,4,1,8,,,0.5,0.90,0.03,0.75,done,20,64,cpu,1,0.1.0,abc\n\
-                c,,digits,lenet,mbn,true,4,4,2,8,,,,,,,diverged,20,64,cpu,1,0.1.0,abc\n\
-                d,,digits,lenet,mbn,true,4,4,0,64,,,0.5,0.70,,,done,10,64,cpu,1,0.1.0,abc\n\
-                e,tuned,digits,lenet,mbn,true,4,4,0,64,,,0.5,0.60,,,done,10,64,cpu,1,0.1.0,abc\n\
-                f,,digits,lenet,mbn,true,4,4,3,8,,,,,,,running,,,cpu,1,0.1.0,abc\n";
+    let text =
+        "run,label,dataset,model,norm,double_forward,batch_size,norm_batch_size,seed,epochs,lr,device,mbn.size,train_loss,\
+         train_accuracy,test_loss,test_accuracy,test_batch_loss,test_batch_accuracy,gap,shift,status,reason,seconds,threads\n\
+         a,,digits,lenet,mbn,true,4,4,0,3,0.1,cpu,8,,,0.5,0.80,0.5,0.81,0.01,0.25,done,,10,1\n\
+         b,,digits,lenet,mbn,true,4,4,1,3,0.1,cpu,8,,,0.5,0.90,0.5,0.93,0.03,0.75,done,,20,1\n\
+         c,,digits,lenet,mbn,true,4,4,2,3,0.1,cpu,8,,,,,,,,,diverged,step 3: loss is not finite,20,1\n\
+         d,,digits,lenet,mbn,true,4,4,0,3,0.1,cpu,64,,,0.5,0.70,,,,,done,,10,1\n\
+         e,tuned,digits,lenet,mbn,true,4,4,0,3,0.2,cpu,64,,,0.5,0.60,,,,,done,,10,1\n\
+         f,,digits,lenet,mbn,true,4,4,3,3,0.1,cpu,8,,,,,,,,,running,,,1\n\
+         g,,digits,lenet,mbn,true,4,4,4,3,0.1,cpu,8,,,,,,,,,failed,no disk,,1\n";
     let (_dir, path) = written(text);
     let json = json(&[&path], &["--baseline", "tuned"]);
-    let mbn = cell(&json, "accuracy", 4, "mbn + DF size=8");
+    let eight = "mbn + DF size=8 lr=0.1";
+    let mbn = cell(&json, "accuracy", 4, eight);
     near(&mbn["mean"], 0.85);
-    assert_eq!((&mbn["n"], &mbn["diverged"]), (&2.into(), &1.into()));
-    near(&cell(&json, "gap", 4, "mbn + DF size=8")["mean"], 0.02);
-    near(&cell(&json, "shift", 4, "mbn + DF size=8")["mean"], 0.5);
-    near(&cell(&json, "seconds", 4, "mbn + DF size=8")["mean"], 15.0);
+    assert_eq!((&mbn["n"], &mbn["diverged"], &mbn["failed"]), (&2.into(), &1.into(), &1.into()));
+    near(&cell(&json, "gap", 4, eight)["mean"], 0.02);
+    near(&cell(&json, "shift", 4, eight)["mean"], 0.5);
+    near(&cell(&json, "seconds", 4, eight)["mean"], 15.0);
     near(&cell(&json, "accuracy", 4, "tuned")["mean"], 0.6);
+    assert_eq!(json["sections"][0]["epochs"], 3);
     let states: Vec<_> =
         json["sections"][0]["apart"].as_array().unwrap().iter().map(|run| run["state"].clone()).collect();
-    assert_eq!(states, ["diverged", "unfinished"]);
-    assert_eq!(compare(&[&path], &[]).code, Some(0));
+    assert_eq!(states, ["diverged", "unfinished", "failed"]);
+    let batch = super::support::json(&[&path], &["--stats", "batch"]);
+    near(&cell(&batch, "accuracy", 4, eight)["mean"], 0.87);
+}
+
+#[test]
+fn a_sweep_s_summary_names_the_runs_in_its_folder() {
+    let dir = tempfile::tempdir().unwrap();
+    let run = Fake::new("mbn", 4, 0, 0.9);
+    run.write(&dir.path().join("runs"));
+    let row =
+        |name: &str, label: &str, seed: u64| format!("{name},{label},digits,lenet,mbn,false,4,4,{seed},3,0.5,done\n");
+    // The folder is the truth about its run; of a run without a folder the row is all there is.
+    let rows = row(&run.name(), "remembering", 0) + &row("gone", "remembering", 1);
+    let header =
+        "run,label,dataset,model,norm,double_forward,batch_size,norm_batch_size,seed,epochs,test_accuracy,status\n";
+    fs::write(dir.path().join("summary.csv"), format!("{header}{rows}")).unwrap();
+    let json = json(&[dir.path()], &[]);
+    let both = cell(&json, "accuracy", 4, "remembering");
+    assert_eq!(both["n"], 2);
+    near(&both["mean"], 0.7);
 }
 
 #[test]
