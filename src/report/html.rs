@@ -89,10 +89,11 @@ fn figures<'a>(out: &mut String, pictures: impl Iterator<Item = &'a Picture>) {
 }
 
 fn write_grid(out: &mut String, grid: &Grid) {
+    // The title stands outside of what is scrolled on a narrow screen.
+    let title = escape(&grid.title);
     let _ = write!(
         out,
-        "<div class=\"table\" tabindex=\"0\"><table>\n<caption>{}</caption>\n<thead><tr>",
-        escape(&grid.title)
+        "<p class=\"title\">{title}</p>\n<div class=\"table\" role=\"region\" aria-label=\"{title}\" tabindex=\"0\"><table>\n<thead><tr>"
     );
     for name in &grid.header {
         let _ = write!(out, "<th scope=\"col\">{}</th>", escape(name));
