@@ -48,6 +48,7 @@ pub mod norm;
 pub mod ops;
 pub mod profile;
 pub mod record;
+pub mod report;
 pub mod rng;
 pub mod run;
 pub mod train;

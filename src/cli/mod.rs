@@ -1,6 +1,7 @@
 //! The command line: one file per command, no logic that a user of the library could want.
 
 mod bench;
+mod compare;
 mod data;
 mod eval;
 mod exit;
@@ -32,6 +33,7 @@ Examples:
   mbn train --norm mbn --double-forward --batch-size 2
   mbn train --dataset mnist --data-dir ./data --norm bn --batch-size 64
   mbn eval results/runs/RUN --stats precise
+  mbn compare results/runs --out report
   mbn data list";
 
 #[derive(Subcommand)]
@@ -40,6 +42,9 @@ enum Command {
     Train(Box<train::TrainArgs>),
     /// Evaluate a checkpoint under the statistics of your choice
     Eval(eval::EvalArgs),
+    /// Compare runs: tables with intervals, pictures, one page
+    #[command(arg_required_else_help = true)]
+    Compare(compare::CompareArgs),
     /// List, download and check data sets
     #[command(arg_required_else_help = true)]
     Data(data::DataArgs),
@@ -75,7 +80,7 @@ impl Command {
         match self {
             Self::Train(args) => args.threads.threads,
             Self::Eval(args) => args.threads.threads,
-            Self::Data(_) => None,
+            Self::Data(_) | Self::Compare(_) => None,
             Self::Bench(args) => Some(args.threads),
         }
     }
@@ -103,6 +108,7 @@ pub fn main() -> ExitCode {
     exit::report(rayon::scope(|_| match &cli.command {
         Command::Train(args) => train::run(args),
         Command::Eval(args) => eval::run(args),
+        Command::Compare(args) => compare::run(args),
         Command::Data(args) => data::run(args),
         Command::Bench(args) => bench::run(args),
     }))

@@ -1,0 +1,159 @@
+//! The comparison itself: every method at every batch size, and its difference from the baseline on the same seeds.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::collect::Collection;
+use super::document::{Apart, Cell, Comparison, Section, Table};
+use super::group::{tasks, Group, Task, X};
+use super::judge;
+use super::metric::Metric;
+use super::notes::Notes;
+use super::remarks;
+use super::run::{Run, State};
+use super::stats::Sample;
+use crate::lookup::closest;
+use crate::{data, Error, Result};
+
+/// What is compared, and how.
+#[derive(Debug, Clone)]
+pub struct Options {
+    /// The metric of the first table.
+    pub metric: Metric,
+    /// The pictures that count: `train`, `val`, `test`; by default `test`, else `val`.
+    pub split: Option<String>,
+    /// The statistics that count; by default each method's own rule.
+    pub stats: Option<String>,
+    /// Settings that make a method; by default the label, else all that differ.
+    pub by: Vec<String>,
+    /// The method that others are compared with; by default plain `bn`.
+    pub baseline: Option<String>,
+    /// Count a diverged run as one that guesses.
+    pub diverged_as_chance: bool,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        let (split, stats, baseline) = (None, None, None);
+        Self { metric: Metric::Accuracy, split, stats, by: vec![], baseline, diverged_as_chance: false }
+    }
+}
+
+impl Comparison {
+    /// Compares the runs of `collection`.
+    ///
+    /// # Errors
+    /// A baseline or a key to group by that no run has.
+    pub fn new(collection: Collection, options: &Options) -> Result<Self> {
+        let Collection { runs, mut notes } = collection;
+        let tasks = tasks(&runs, &options.by)?;
+        check_baseline(&tasks, options.baseline.as_deref())?;
+        let sections: Vec<Section> = tasks.into_iter().map(|task| section(task, &runs, options, &mut notes)).collect();
+        Ok(Self {
+            version: env!("CARGO_PKG_VERSION"),
+            metric: options.metric,
+            diverged_as_chance: options.diverged_as_chance,
+            sections,
+            notes: notes.finish(),
+            runs,
+        })
+    }
+}
+
+fn check_baseline(tasks: &[Task], wanted: Option<&str>) -> Result<()> {
+    let Some(wanted) = wanted else { return Ok(()) };
+    let labels: BTreeSet<&str> = tasks.iter().flat_map(|task| task.groups.iter().map(|g| g.label.as_str())).collect();
+    if labels.contains(wanted) {
+        return Ok(());
+    }
+    let labels: Vec<&str> = labels.into_iter().collect();
+    let near = closest(wanted, &labels);
+    Err(Error::config(format!("--baseline: there is no method `{wanted}`{near}; there are {}", labels.join(", "))))
+}
+
+fn section(task: Task, runs: &[Run], options: &Options, notes: &mut Notes) -> Section {
+    let Task { dataset, model, epochs, x, groups } = task;
+    let members: Vec<&Run> = groups.iter().flat_map(|group| group.runs.iter().map(|i| &runs[*i])).collect();
+    let split = options.split.clone().unwrap_or_else(|| {
+        let has = |split: &str| members.iter().any(|run| run.score(split, options.stats.as_deref()).is_some());
+        ["test", "val"].into_iter().find(|split| has(split)).unwrap_or("test").to_string()
+    });
+    let mut section = Section {
+        split,
+        stats: options.stats.clone(),
+        batch_size: members.first().filter(|_| x == X::NormBatchSize).map(|run| run.batch_size),
+        baseline: baseline(&groups, options.baseline.as_deref()),
+        apart: apart(&groups, runs),
+        tables: vec![],
+        dataset,
+        model,
+        epochs,
+        x,
+        groups,
+    };
+    let tables = Metric::all().map(|metric| table(&section, metric, runs, options));
+    section.tables = tables.filter(|table| table.cells.iter().any(|cell| cell.sample.is_some())).collect();
+    remarks::on(&section, runs, options, notes);
+    section
+}
+
+/// The method asked for, else plain `bn` (where there are several, the one with most runs), else the first.
+fn baseline(groups: &[Group], wanted: Option<&str>) -> Option<String> {
+    if groups.len() < 2 {
+        return None;
+    }
+    let label = |group: &Group| group.label.clone();
+    match wanted {
+        Some(wanted) => groups.iter().find(|group| group.label == wanted).map(label),
+        None => {
+            let plain = groups.iter().rev().filter(|group| group.norm == "bn" && !group.double_forward);
+            plain.max_by_key(|group| group.runs.len()).or(groups.first()).map(label)
+        }
+    }
+}
+
+fn apart(groups: &[Group], runs: &[Run]) -> Vec<Apart> {
+    let mut apart = vec![];
+    for group in groups {
+        for run in group.runs.iter().map(|i| &runs[*i]) {
+            let state = match run.state() {
+                State::Done => continue,
+                State::Unfinished => "unfinished",
+                State::Diverged => "diverged",
+                State::Failed => "failed",
+            };
+            let (epoch, epochs) = (run.reached(), run.epochs);
+            apart.push(Apart { run: run.name.clone(), label: group.label.clone(), epoch, epochs, state });
+        }
+    }
+    apart
+}
+
+fn table(section: &Section, metric: Metric, runs: &[Run], options: &Options) -> Table {
+    let chance = options.diverged_as_chance.then(|| data::find(&section.dataset).ok()).flatten();
+    let chance = chance.and_then(|kind| metric.chance(kind.classes));
+    let mut cells = vec![];
+    for group in &section.groups {
+        let mut by_x: BTreeMap<usize, Vec<&Run>> = BTreeMap::new();
+        for run in group.runs.iter().map(|i| &runs[*i]) {
+            by_x.entry(section.x.of(run)).or_default().push(run);
+        }
+        for (x, runs) in by_x {
+            let count = |state| runs.iter().filter(|run| run.state() == state).count();
+            let value = |run: &&Run| match run.state() {
+                State::Done => metric.of(run, &section.split, section.stats.as_deref()),
+                State::Diverged => chance,
+                _ => None,
+            };
+            let values: Vec<_> = runs.iter().filter_map(|run| Some((run.seed, value(run)?))).collect();
+            let (diverged, failed) = (count(State::Diverged), count(State::Failed));
+            if !values.is_empty() || diverged + failed > 0 {
+                let sample = Sample::of(&values.iter().map(|(_, value)| *value).collect::<Vec<_>>());
+                cells.push(Cell { x, label: group.label.clone(), sample, diverged, failed, best: false, values });
+            }
+        }
+    }
+    cells.sort_by_key(|cell| cell.x);
+    judge::mark_best(&mut cells, metric, chance.is_some());
+    let pairs = section.baseline.as_deref().map_or(vec![], |baseline| judge::pairs(&cells, baseline));
+    Table { metric, cells, pairs }
+}

@@ -1,0 +1,129 @@
+//! What `--out` leaves: pictures, the page, the tidy table.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use serde::Serialize;
+
+use super::curves::CurveX;
+use super::document::{Cell, Comparison, Section, Table};
+use super::{html, pictures};
+use crate::record::{atomic, write_rows};
+use crate::{Error, Result};
+
+/// One row of `comparison.csv`: a method at a batch size under one metric. What cannot be said is an empty cell.
+#[derive(Debug, Clone, Default, PartialEq, Serialize)]
+pub struct TidyRow {
+    /// Data set.
+    pub dataset: String,
+    /// Network.
+    pub model: String,
+    /// Epochs trained.
+    pub epochs: Option<usize>,
+    /// The method, as in tables and pictures.
+    pub method: String,
+    /// Normalizer.
+    pub norm: String,
+    /// Whether Double-Forward was on.
+    pub double_forward: bool,
+    /// Images per update.
+    pub batch_size: Option<usize>,
+    /// Images whose statistics are taken together.
+    pub norm_batch_size: Option<usize>,
+    /// The metric: a share (accuracy, gap), nats (loss, shifts), images/s, seconds, MiB.
+    pub metric: String,
+    /// The pictures it was measured on.
+    pub split: String,
+    /// The statistics asked for; empty for each method's own rule.
+    pub stats: String,
+    /// Number of runs.
+    pub n: usize,
+    /// Runs that diverged.
+    pub diverged: usize,
+    /// Runs that failed.
+    pub failed: usize,
+    /// Mean.
+    pub mean: Option<f64>,
+    /// Standard deviation.
+    pub sd: Option<f64>,
+    /// Lower end of the mean's 95 % interval.
+    pub ci_low: Option<f64>,
+    /// Upper end of the mean's 95 % interval.
+    pub ci_high: Option<f64>,
+    /// Whether it is the best at that size, as far as that can be said.
+    pub best: bool,
+    /// The method it is compared with.
+    pub baseline: String,
+    /// Seeds that both have.
+    pub pairs: Option<usize>,
+    /// Mean difference from the baseline on these.
+    pub difference: Option<f64>,
+    /// Its standard deviation.
+    pub difference_sd: Option<f64>,
+    /// Lower end of its 95 % interval.
+    pub difference_low: Option<f64>,
+    /// Upper end of its 95 % interval.
+    pub difference_high: Option<f64>,
+}
+
+/// The rows of `comparison.csv`.
+pub fn tidy(comparison: &Comparison) -> Vec<TidyRow> {
+    let rows = |section, table: &Table| -> Vec<TidyRow> {
+        table.cells.iter().map(|cell| tidy_row(comparison, section, table, cell)).collect()
+    };
+    let sections = comparison.sections.iter();
+    sections.flat_map(|section| section.tables.iter().flat_map(move |table| rows(section, table))).collect()
+}
+
+fn tidy_row(comparison: &Comparison, section: &Section, table: &Table, cell: &Cell) -> TidyRow {
+    let group = section.groups.iter().find(|group| group.label == cell.label);
+    let here = group.into_iter().flat_map(|group| group.runs.iter().map(|i| &comparison.runs[*i]));
+    let here: Vec<_> = here.filter(|run| section.x.of(run) == cell.x).collect();
+    let only = |sizes: BTreeSet<usize>| sizes.first().copied().filter(|_| sizes.len() == 1);
+    let pair = table.pairs.iter().find(|pair| pair.x == cell.x && pair.label == cell.label).map(|pair| pair.difference);
+    let scored = table.metric.is_score();
+    TidyRow {
+        dataset: section.dataset.clone(),
+        model: section.model.clone(),
+        epochs: section.epochs,
+        method: cell.label.clone(),
+        norm: group.map(|group| group.norm.clone()).unwrap_or_default(),
+        double_forward: group.is_some_and(|group| group.double_forward),
+        batch_size: only(here.iter().map(|run| run.batch_size).collect()),
+        norm_batch_size: only(here.iter().map(|run| run.norm_batch_size).collect()),
+        metric: table.metric.name().into(),
+        split: if scored { section.split.clone() } else { String::new() },
+        stats: section.stats.clone().filter(|_| scored).unwrap_or_default(),
+        n: cell.sample.map_or(0, |sample| sample.n),
+        diverged: cell.diverged,
+        failed: cell.failed,
+        mean: cell.sample.map(|sample| sample.mean),
+        sd: cell.sample.and_then(|sample| sample.sd),
+        ci_low: cell.sample.and_then(|sample| sample.low),
+        ci_high: cell.sample.and_then(|sample| sample.high),
+        best: cell.best,
+        baseline: pair.and(section.baseline.clone()).unwrap_or_default(),
+        pairs: pair.map(|pair| pair.n),
+        difference: pair.map(|pair| pair.mean),
+        difference_sd: pair.and_then(|pair| pair.sd),
+        difference_low: pair.and_then(|pair| pair.low),
+        difference_high: pair.and_then(|pair| pair.high),
+    }
+}
+
+/// Writes `comparison.csv`, the pictures and `report.html` into `dir`, which is made where it is missing; the page's path.
+///
+/// # Errors
+/// The operating system refused.
+pub fn write(comparison: &Comparison, x: CurveX, dir: &Path) -> Result<PathBuf> {
+    fs::create_dir_all(dir).map_err(Error::io(dir))?;
+    write_rows(&dir.join("comparison.csv"), &tidy(comparison))?;
+    let pictures: Vec<_> = (0..comparison.sections.len()).map(|i| pictures::of_section(comparison, i, x)).collect();
+    for picture in pictures.iter().flatten() {
+        atomic::write(&dir.join(&picture.file), picture.chart.svg(true).as_bytes())?;
+    }
+    let page = dir.join("report.html");
+    atomic::write(&page, html::page(comparison, &pictures).as_bytes())?;
+    Ok(page)
+}

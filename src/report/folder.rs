@@ -1,0 +1,187 @@
+//! A run from its folder, whatever state that is in.
+
+use std::fs;
+use std::io::ErrorKind;
+use std::path::Path;
+
+use serde::Deserialize;
+use toml::{Table, Value};
+
+use super::cells::number;
+use super::notes::Notes;
+use super::run::Run;
+use super::sheet::{Sheet, Step};
+use super::{rows, settings};
+use crate::record::{Final, Status};
+
+/// Files of which one makes a folder a run's.
+const MARKS: [&str; 3] = ["metrics.csv", "config.toml", "summary.json"];
+
+/// Whether `dir` is a run's folder.
+pub(super) fn is_run(dir: &Path) -> bool {
+    MARKS.iter().any(|name| dir.join(name).is_file())
+}
+
+/// What of `summary.json` is used here, each field optional: other versions may write other ones.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+struct Ending {
+    run: String,
+    status: Option<Status>,
+    results: Vec<Final>,
+    epochs: usize,
+    gap: Option<f64>,
+    shift: Option<f64>,
+    seconds: Option<f64>,
+    images_per_s: Option<f64>,
+    peak_memory_mib: Option<f64>,
+    device: String,
+    threads: Option<usize>,
+    config: Table,
+}
+
+/// Reads the run in `dir`; usually one, more where its `metrics.csv` holds others, too.
+pub(super) fn read(dir: &Path, notes: &mut Notes) -> Vec<Run> {
+    let ending = text(&dir.join("summary.json"), notes).and_then(|text| {
+        let broken = |error| format!("cannot be read ({error}); how the run ended is taken from its rows");
+        let parsed = serde_json::from_str::<Ending>(&text).map_err(broken);
+        parsed.map_err(|why| notes.file(&dir.join("summary.json"), why)).ok()
+    });
+    let folder_name = dir.file_name().unwrap_or_default().to_string_lossy().into_owned();
+    let metrics = dir.join("metrics.csv");
+    let mut runs = text(&metrics, notes).map_or(vec![], |text| rows::read(&metrics, &text, notes));
+    let name = ending.as_ref().map(|ending| ending.run.clone()).filter(|name| !name.is_empty()).unwrap_or(folder_name);
+    let config = match &ending {
+        Some(ending) if !ending.config.is_empty() => Some(ending.config.clone()),
+        _ => config(&dir.join("config.toml"), notes),
+    };
+    let place = runs.iter().position(|run| run.name == name).or((runs.len() == 1).then_some(0));
+    let place = match (place, &config) {
+        (Some(place), _) => place,
+        (None, Some(config)) if size(config, "batch_size").is_some_and(|size| size > 0) => {
+            runs.push(from_config(&name, config));
+            runs.len() - 1
+        }
+        (None, _) => {
+            if runs.is_empty() {
+                notes.file(dir, "neither its configuration nor its rows can be read; the run is not counted");
+            }
+            return runs;
+        }
+    };
+    let run = &mut runs[place];
+    run.source = dir.to_path_buf();
+    run.has_folder = true;
+    if let Some(config) = &config {
+        run.settings = settings::of_config(config);
+        run.epochs = size(config, "epochs");
+    }
+    shifts(run, &dir.join("diagnostics.csv"), notes);
+    if let Some(ending) = ending {
+        finish(run, ending, &metrics, notes);
+    }
+    runs
+}
+
+/// What the summary adds to the rows.
+fn finish(run: &mut Run, ending: Ending, metrics: &Path, notes: &mut Notes) {
+    if ending.status == Some(Status::Done) && run.reached() < ending.epochs {
+        let (have, all) = (run.reached(), ending.epochs);
+        notes.file(metrics, format!("ends at epoch {have} of {all}; the final scores are those of summary.json"));
+    }
+    let threads = ending.threads.map(|n| threads(&n.to_string()));
+    run.machine = [Some(ending.device), threads].into_iter().flatten().collect::<Vec<_>>().join(", ");
+    run.status = ending.status;
+    run.finals = ending.results;
+    for (name, value) in [
+        ("gap", ending.gap),
+        ("shift", ending.shift),
+        ("seconds", ending.seconds),
+        ("images_per_s", ending.images_per_s),
+        ("peak_memory_mib", ending.peak_memory_mib),
+    ] {
+        run.measured.extend(value.map(|value| (name, value)));
+    }
+}
+
+/// That many threads, in words.
+pub(super) fn threads(count: &str) -> String {
+    format!("{count} thread{}", if count == "1" { "" } else { "s" })
+}
+
+/// A file's text; none where there is none or it cannot be read.
+pub(super) fn text(path: &Path, notes: &mut Notes) -> Option<String> {
+    match fs::read(path) {
+        Ok(bytes) if bytes.starts_with(&[0xff, 0xfe]) || bytes.starts_with(&[0xfe, 0xff]) => {
+            notes.file(path, "is UTF-16; save it as UTF-8");
+            None
+        }
+        Ok(bytes) => Some(String::from_utf8(bytes).unwrap_or_else(|error| {
+            notes.file(path, "is not all UTF-8; what is not is replaced");
+            String::from_utf8_lossy(error.as_bytes()).into_owned()
+        })),
+        Err(error) if error.kind() == ErrorKind::NotFound => None,
+        Err(error) => {
+            notes.file(path, format!("cannot be read: {error}"));
+            None
+        }
+    }
+}
+
+fn config(path: &Path, notes: &mut Notes) -> Option<Table> {
+    let parsed = text(path, notes)?.parse::<Table>();
+    parsed.map_err(|error| notes.file(path, format!("not read: {}", error.message()))).ok()
+}
+
+fn size(config: &Table, key: &str) -> Option<usize> {
+    config.get(key).and_then(Value::as_integer).and_then(|n| usize::try_from(n).ok())
+}
+
+/// A run that has no rows yet.
+fn from_config(name: &str, config: &Table) -> Run {
+    let word = |key: &str| config.get(key).and_then(Value::as_str).unwrap_or_default().to_string();
+    let batch_size = size(config, "batch_size").unwrap_or_default();
+    Run {
+        name: name.to_string(),
+        dataset: word("dataset"),
+        model: word("model"),
+        norm: word("norm"),
+        double_forward: config.get("double_forward").and_then(Value::as_bool).unwrap_or_default(),
+        batch_size,
+        norm_batch_size: size(config, "norm_batch_size").filter(|size| *size > 0).unwrap_or(batch_size),
+        seed: config.get("seed").and_then(Value::as_integer).and_then(|seed| u64::try_from(seed).ok()),
+        ..Run::default()
+    }
+}
+
+/// The measured shift: over all its measurements, and the two distances to the training set's statistics at the end.
+fn shifts(run: &mut Run, path: &Path, notes: &mut Notes) {
+    const NAMES: [&str; 3] = ["shift", "used_to_population", "inference_to_population"];
+    let Some(text) = text(path, notes) else { return };
+    let mut sheet = Sheet::new(path, &text, &["epoch", "step", "layer", "shift"]);
+    let (mut columns, mut epoch_column) = ([None; 3], None);
+    // Sums and counts: the shift's over all rows, the distances' over the rows of the last epoch that has them.
+    let (mut sums, mut last) = ([(0.0, 0.0); 3], [0; 3]);
+    while let Some(step) = sheet.next(notes) {
+        if step == Step::Header {
+            columns = sheet.columns(NAMES);
+            [epoch_column] = sheet.columns(["epoch"]);
+            continue;
+        }
+        let epoch = sheet.cell(epoch_column).parse::<usize>().unwrap_or(0);
+        for (i, column) in columns.iter().enumerate() {
+            let Some(value) = number(sheet.cell(*column)).ok().flatten().filter(|x| x.is_finite()) else { continue };
+            if i > 0 && epoch > last[i] {
+                (sums[i], last[i]) = ((0.0, 0.0), epoch);
+            }
+            if i == 0 || epoch == last[i] {
+                sums[i] = (sums[i].0 + value, sums[i].1 + 1.0);
+            }
+        }
+    }
+    for (name, (sum, count)) in NAMES.into_iter().zip(sums) {
+        if count > 0.0 {
+            run.measured.insert(name, sum / count);
+        }
+    }
+}

@@ -1,0 +1,141 @@
+//! The tables that people read, for terminal and page alike.
+
+use super::document::{Apart, Cell, Comparison, Pair, Section, Table};
+use super::group::X;
+use super::metric::Metric;
+use super::stats::Sample;
+
+/// Text in rows and columns; `-` stands where there is nothing to say.
+#[derive(Debug, Clone)]
+pub struct Grid {
+    /// What the table is of.
+    pub title: String,
+    /// The columns' names.
+    pub header: Vec<&'static str>,
+    /// The cells.
+    pub rows: Vec<Vec<String>>,
+}
+
+impl Section {
+    /// `digits, lenet, 3 epochs`
+    pub fn name(&self) -> String {
+        let word = |text: &str| if text.is_empty() { "?".to_string() } else { text.to_string() };
+        let epochs = self.epochs.map(|n| if n == 1 { "1 epoch".into() } else { format!("{n} epochs") });
+        let batch = self.batch_size.map(|size| format!("batch size {size}"));
+        let parts = [Some(word(&self.dataset)), Some(word(&self.model)), epochs, batch];
+        parts.into_iter().flatten().collect::<Vec<_>>().join(", ")
+    }
+
+    /// The table of `metric`, where it was measured.
+    pub fn table(&self, metric: Metric) -> Option<&Table> {
+        self.tables.iter().find(|table| table.metric == metric)
+    }
+
+    /// What a score was measured on: `test`, and the statistics where they were asked for.
+    pub fn measured_on(&self, metric: Metric) -> String {
+        match (&self.stats, metric) {
+            (_, metric) if !metric.is_score() => String::new(),
+            (Some(stats), Metric::Accuracy | Metric::Loss) => format!("{} ({stats} statistics)", self.split),
+            _ => self.split.clone(),
+        }
+    }
+
+    fn x_name(&self) -> &'static str {
+        match self.x {
+            X::BatchSize => "batch",
+            X::NormBatchSize => "norm batch",
+        }
+    }
+
+    fn title(&self, metric: Metric) -> String {
+        let on = self.measured_on(metric);
+        let on = if on.is_empty() { on } else { format!("{on} ") };
+        format!("{}: {on}{} ({})", self.name(), metric.title(), metric.unit())
+    }
+}
+
+/// Mean, spread and number of every method at every batch size.
+pub fn scores(section: &Section, table: &Table) -> Grid {
+    let any = |count: fn(&Cell) -> usize| table.cells.iter().any(|cell| count(cell) > 0);
+    let (failed, best) = (any(|cell| cell.failed), any(|cell| usize::from(cell.best)));
+    let mut header = vec![section.x_name(), "method", "mean", "sd", "95 % interval", "n", "diverged"];
+    header.extend(failed.then_some("failed"));
+    header.extend(best.then_some("best"));
+    let row = |cell: &Cell| {
+        let mut row = vec![cell.x.to_string(), cell.label.clone()];
+        row.extend(numbers(table.metric, cell.sample, String::new()));
+        row.push(cell.diverged.to_string());
+        row.extend(failed.then(|| cell.failed.to_string()));
+        row.extend(best.then(|| if cell.best { "*" } else { "" }.to_string()));
+        row
+    };
+    Grid { title: section.title(table.metric), header, rows: table.cells.iter().map(row).collect() }
+}
+
+/// Every method's difference from the baseline; none where there is nothing to compare.
+pub fn differences(section: &Section, table: &Table) -> Option<Grid> {
+    let baseline = section.baseline.as_ref().filter(|_| !table.pairs.is_empty())?;
+    let row = |pair: &Pair| {
+        let difference = pair.difference;
+        let plus = |value: f64| if value > 0.0 { "+" } else { "" };
+        let mut row = vec![pair.x.to_string(), pair.label.clone()];
+        row.extend(numbers(table.metric, Some(difference), plus(difference.mean).into()));
+        row.push(difference.sign().map_or("", |above| if above { "above 0" } else { "below 0" }).into());
+        row
+    };
+    Some(Grid {
+        title: format!("{}: difference from {baseline} on the same seeds", section.title(table.metric)),
+        header: vec![section.x_name(), "method", "difference", "sd", "95 % interval", "pairs", "interval is"],
+        rows: table.pairs.iter().map(row).collect(),
+    })
+}
+
+/// The runs that are in no table; none where all are.
+pub fn apart(section: &Section) -> Option<Grid> {
+    let row = |run: &Apart| {
+        let of = run.epochs.map_or(String::new(), |epochs| format!(" of {epochs}"));
+        vec![run.run.clone(), run.label.clone(), run.state.to_string(), format!("{}{of}", run.epoch)]
+    };
+    (!section.apart.is_empty()).then(|| Grid {
+        title: format!("{}: runs without final scores", section.name()),
+        header: vec!["run", "method", "state", "epochs"],
+        rows: section.apart.iter().map(row).collect(),
+    })
+}
+
+/// Mean, sd, interval, n.
+fn numbers(metric: Metric, sample: Option<Sample>, sign: String) -> [String; 4] {
+    let show = |value: Option<f64>| value.map_or("-".into(), |value| metric.show(value));
+    let Some(Sample { n, mean, sd, low, high }) = sample else {
+        return ["-".into(), "-".into(), "-".into(), "0".into()];
+    };
+    let interval = match (low, high) {
+        (Some(low), Some(high)) => format!("{} .. {}", metric.show(low), metric.show(high)),
+        _ => "-".into(),
+    };
+    [format!("{sign}{}", metric.show(mean)), show(sd), interval, n.to_string()]
+}
+
+/// How the tables are to be read.
+pub fn legend(comparison: &Comparison) -> Vec<&'static str> {
+    let cells = || comparison.sections.iter().flat_map(|section| section.tables.iter().flat_map(|table| &table.cells));
+    let mut lines = vec![
+        "Scores are those of the last epoch (never of the best), under each method's own inference statistics if not said otherwise.",
+        "The interval is Student's t, 95 %, on the mean of n runs; one run has none. Intervals are not corrected for how many there are.",
+    ];
+    if cells().any(|cell| cell.best) {
+        lines.push(
+            "best: three runs or more, none lost, and the interval of the difference to every other method at that size excludes 0 \
+             (on the seeds both have if these are three or more, else Welch's).",
+        );
+    }
+    if cells().any(|cell| cell.diverged > 0) {
+        lines.push(if comparison.diverged_as_chance {
+            "Diverged runs count as guessing in accuracy and loss; elsewhere they are counted beside the mean."
+        } else {
+            "Diverged runs are counted beside the mean, not in it: such a mean is that of the survivors (--diverged chance counts them as \
+             guessing)."
+        });
+    }
+    lines
+}

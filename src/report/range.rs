@@ -1,0 +1,65 @@
+//! Ranges of vertical axes: all means, and as much of their intervals as leaves the means apart.
+
+use super::metric::Metric;
+use super::svg::{Axis, Line, Scale};
+
+/// Ratio of largest to smallest value from which a logarithmic axis shows more.
+const WIDE: f64 = 20.0;
+
+/// How far beyond the range of the means intervals are shown, in such ranges: that of two runs reaches anywhere.
+const REACH: f64 = 0.75;
+
+/// The vertical axis for `lines` of `metric`.
+pub(super) fn axis(metric: Metric, title: String, lines: &[Line]) -> Axis {
+    let marks = || lines.iter().flat_map(|line| &line.marks);
+    let ends = |values: &mut dyn Iterator<Item = f64>| {
+        values.fold((f64::INFINITY, f64::NEG_INFINITY), |(low, high), x| (low.min(x), high.max(x)))
+    };
+    // A gap is judged by its distance from 0, a rate by its ratio to others.
+    let zero = matches!(metric, Metric::Gap | Metric::ImagesPerS).then_some(0.0);
+    let (low, high) = ends(&mut marks().map(|mark| mark.y).chain(zero));
+    let logarithmic = !metric.is_share() && low > 0.0 && high / low > WIDE;
+    let scale = if logarithmic { Scale::Log10 } else { Scale::Linear };
+    let (stretch, back) =
+        if logarithmic { (log10 as fn(f64) -> f64, pow10 as fn(f64) -> f64) } else { (same as _, same as _) };
+    let (low, high) = (stretch(low), stretch(high));
+    let least = if logarithmic { 0.3 } else { (high.abs() * 0.02).max(metric_step(metric)) };
+    let span = (high - low).max(least);
+    let (reach_low, reach_high) = (low - REACH * span, high + REACH * span);
+    // On a logarithmic axis 0 lies infinitely far below; what reaches there is cut anyway.
+    let inside = |x: f64| (!logarithmic || x > 0.0).then(|| stretch(x).clamp(reach_low, reach_high));
+    let intervals = || marks().filter_map(|mark| mark.interval);
+    let (wide_low, _) = ends(&mut intervals().filter_map(|(low, _)| inside(low)).chain([low]));
+    let (_, wide_high) = ends(&mut intervals().filter_map(|(_, high)| inside(high)).chain([high]));
+    let margin = 0.06 * (wide_high - wide_low).max(least);
+    let (mut min, mut max) = (back(wide_low - margin), back(wide_high + margin));
+    match metric {
+        Metric::Accuracy => (min, max) = (min.max(0.0), max.min(1.0)),
+        Metric::ImagesPerS => min = 0.0,
+        _ if low >= 0.0 && !logarithmic => min = min.max(0.0),
+        _ => {}
+    }
+    let factor = if metric.is_share() { 100.0 } else { 1.0 };
+    Axis { title, scale, min, max, factor }
+}
+
+/// A difference that is worth a picture's height.
+fn metric_step(metric: Metric) -> f64 {
+    match metric {
+        Metric::Accuracy | Metric::Gap => 0.002,
+        Metric::Loss => 0.01,
+        _ => 1e-9,
+    }
+}
+
+fn log10(x: f64) -> f64 {
+    x.max(f64::MIN_POSITIVE).log10()
+}
+
+fn pow10(x: f64) -> f64 {
+    10f64.powf(x)
+}
+
+fn same(x: f64) -> f64 {
+    x
+}

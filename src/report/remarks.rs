@@ -1,0 +1,115 @@
+//! What a reader of a section should keep in mind: few runs, seeds that occur twice, different things averaged.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::compare::Options;
+use super::document::Section;
+use super::notes::Notes;
+use super::run::{Run, State};
+use crate::data;
+
+/// Runs of which fewer make an interval that says little.
+const FEW: usize = 3;
+
+/// Places that are named before "and so many more".
+const NAMED: usize = 4;
+
+/// Remarks on `section`.
+pub(super) fn on(section: &Section, runs: &[Run], options: &Options, notes: &mut Notes) {
+    let name = section.name();
+    if let Some(wanted) = options.baseline.as_ref().filter(|_| section.baseline.is_none() && section.groups.len() > 1) {
+        notes.say(format!("{name}: no runs of the baseline `{wanted}`, so no paired differences"));
+    }
+    if options.diverged_as_chance && data::find(&section.dataset).is_err() {
+        notes.say(format!("{name}: the number of classes is not known, so diverged runs cannot count as guessing"));
+    }
+    let machines: BTreeSet<&str> = section
+        .groups
+        .iter()
+        .flat_map(|group| group.runs.iter().map(|i| runs[*i].machine.as_str()).filter(|machine| !machine.is_empty()))
+        .collect();
+    if machines.len() > 1 {
+        let machines = machines.into_iter().collect::<Vec<_>>().join("; ");
+        notes.say(format!("{name}: throughput and times are from different machines: {machines}"));
+    }
+    let (on, metric) = (section.measured_on(options.metric), options.metric.title());
+    let (space, places) = (if on.is_empty() { "" } else { " on " }, Places::of(section, runs, options));
+    for (places, what, advice) in [
+        (places.without_value, format!("finished runs without {metric}{space}{on}, not in the table"), ""),
+        (places.few, format!("fewer than {FEW} runs"), ""),
+        (
+            places.seed_twice,
+            "a seed occurs in two runs, which may differ in something their rows do not say".into(),
+            "; give their run folders, or tell them apart by a column `label`",
+        ),
+        (places.mixed, "runs of different settings are averaged".into(), ""),
+    ] {
+        if !places.is_empty() {
+            notes.say(format!("{name}: {what}: {}{advice}", some_of(&places)));
+        }
+    }
+}
+
+/// Methods at batch sizes that something is to be said about.
+#[derive(Default)]
+struct Places {
+    without_value: Vec<String>,
+    few: Vec<String>,
+    seed_twice: Vec<String>,
+    mixed: Vec<String>,
+}
+
+impl Places {
+    fn of(section: &Section, runs: &[Run], options: &Options) -> Self {
+        let mut places = Self::default();
+        for group in &section.groups {
+            let mut cells: BTreeMap<usize, Vec<&Run>> = BTreeMap::new();
+            for run in group.runs.iter().map(|i| &runs[*i]) {
+                cells.entry(section.x.of(run)).or_default().push(run);
+            }
+            for (x, runs) in cells {
+                let place = |what: String| format!("{} at {x} ({what})", group.label);
+                let value = |run: &&&Run| options.metric.of(run, &section.split, section.stats.as_deref()).is_some();
+                let done = || runs.iter().filter(|run| run.state() == State::Done);
+                let (all, counted) = (done().count(), done().filter(value).count());
+                places.without_value.extend((counted < all).then(|| place((all - counted).to_string())));
+                places.few.extend((1..FEW).contains(&counted).then(|| place(format!("n = {counted}"))));
+                places.seed_twice.extend(repeated_seed(&runs).map(|seed| place(format!("seed {seed}"))));
+                places.mixed.extend(pooled(&runs).into_iter().map(place));
+            }
+        }
+        places
+    }
+}
+
+/// A seed that two of the runs have.
+fn repeated_seed(runs: &[&Run]) -> Option<u64> {
+    let mut seen = BTreeSet::new();
+    runs.iter().filter_map(|run| run.seed).find(|seed| !seen.insert(*seed))
+}
+
+/// The settings in which the runs differ, with their values.
+fn pooled(runs: &[&Run]) -> Vec<String> {
+    let mut values: BTreeMap<&str, BTreeSet<String>> = BTreeMap::new();
+    for run in runs {
+        values.entry("norm").or_default().insert(run.norm.clone());
+        values.entry("double_forward").or_default().insert(run.double_forward.to_string());
+        values.entry("batch_size").or_default().insert(run.batch_size.to_string());
+        values.entry("norm_batch_size").or_default().insert(run.norm_batch_size.to_string());
+        for (key, value) in &run.settings {
+            values.entry(key).or_default().insert(value.clone());
+        }
+    }
+    let several = values.into_iter().filter(|(_, values)| values.len() > 1);
+    several.map(|(key, values)| format!("{key} {}", values.into_iter().collect::<Vec<_>>().join(", "))).collect()
+}
+
+fn some_of(places: &[String]) -> String {
+    let more = places.len().saturating_sub(NAMED);
+    let named = places.iter().take(NAMED).cloned().collect::<Vec<_>>().join(", ");
+    if more > 0 {
+        format!("{named} and {more} more")
+    } else {
+        named
+    }
+}

@@ -1,0 +1,211 @@
+//! Runs from the rows of a `metrics.csv`.
+
+use std::collections::hash_map::{Entry, HashMap};
+use std::path::Path;
+
+use super::cells::{number, truth, whole};
+use super::notes::Notes;
+use super::run::{Added, Point, Run, Series, BESIDE};
+use super::sheet::{Sheet, Step};
+
+/// The columns of `metrics.csv`, and `label`, which people add. The first [`IDENTITY`] say whose row it is.
+pub(super) const COLUMNS: [&str; 18] = [
+    "label",
+    "run",
+    "dataset",
+    "model",
+    "norm",
+    "double_forward",
+    "batch_size",
+    "norm_batch_size",
+    "seed",
+    "epoch",
+    "step",
+    "split",
+    "stats",
+    "loss",
+    "accuracy",
+    "images_per_s",
+    "seconds",
+    "lr",
+];
+const IDENTITY: usize = 9;
+
+/// Reads the runs out of the text of the file at `path`, in order of appearance.
+pub(super) fn read(path: &Path, text: &str, notes: &mut Notes) -> Vec<Run> {
+    let mut reader = Reader { path, runs: vec![], places: HashMap::new(), last: None, twice: (0, 0) };
+    let mut sheet = Sheet::new(path, text, &COLUMNS);
+    let mut columns = [None; COLUMNS.len()];
+    while let Some(step) = sheet.next(notes) {
+        match step {
+            Step::Header => {
+                columns = sheet.columns(COLUMNS);
+                reader.last = None;
+                reader.check_header(&sheet, &columns, notes);
+            }
+            Step::Row => reader.row(&sheet, &columns, notes),
+        }
+    }
+    if let (count @ 1.., line) = reader.twice {
+        let rows = if count == 1 { "1 row is".into() } else { format!("{count} rows are") };
+        notes.file(path, format!("{rows} there twice (the first in line {line}); each counts once"));
+    }
+    reader.runs
+}
+
+struct Reader<'a> {
+    path: &'a Path,
+    runs: Vec<Run>,
+    /// Which run each set of identifying cells means; none where they could not be read.
+    places: HashMap<[String; IDENTITY], Option<usize>>,
+    /// The last row's, since rows of a run stand together.
+    last: Option<([String; IDENTITY], Option<usize>)>,
+    /// Rows that were there before, and the line of the first.
+    twice: (usize, usize),
+}
+
+impl Reader<'_> {
+    /// Says which columns a header lacks that change what its rows mean.
+    fn check_header(&self, sheet: &Sheet, columns: &[Option<usize>], notes: &mut Notes) {
+        let defaults = [("double_forward", "false"), ("epoch", "counted in the order of the rows"), ("split", "test")];
+        for (name, instead) in defaults {
+            let place = COLUMNS.iter().position(|column| *column == name);
+            if place.and_then(|place| columns[place]).is_none() {
+                let near = near_miss(name, sheet.header());
+                notes.line(self.path, sheet.line(), format!("no column `{name}`{near}; taken as {instead}"));
+            }
+        }
+    }
+
+    fn row(&mut self, sheet: &Sheet, columns: &[Option<usize>; COLUMNS.len()], notes: &mut Notes) {
+        let Some(place) = self.place(sheet, columns, notes) else { return };
+        let path = self.path;
+        let mut wrong = |name: &str, cell: &str, what: &str| {
+            notes.line(path, sheet.line(), format!("`{name}` is `{cell}`, {what}; the cell is not used"));
+        };
+        let mut float = |i: usize| match number(sheet.cell(columns[i])) {
+            Ok(Some(x)) if !x.is_finite() => {
+                wrong(COLUMNS[i], sheet.cell(columns[i]), "not a finite number");
+                None
+            }
+            Ok(Some(x)) if COLUMNS[i] == "accuracy" && !(0.0..=1.0).contains(&x) => {
+                wrong("accuracy", sheet.cell(columns[i]), "not a fraction between 0 and 1");
+                None
+            }
+            Ok(x) => x,
+            Err(()) => {
+                wrong(COLUMNS[i], sheet.cell(columns[i]), "not a number");
+                None
+            }
+        };
+        let (loss, accuracy, images_per_s, seconds) = (float(13), float(14), float(15), float(16));
+        let count = |i: usize| whole(sheet.cell(columns[i])).map(|n| n.and_then(|n| usize::try_from(n).ok()));
+        let (split, stats) = (sheet.cell(columns[11]), sheet.cell(columns[12]));
+        let split = if columns[11].is_none() { "test" } else { split };
+        let series = series(&mut self.runs[place], split, stats);
+        let epoch = match (columns[9], count(9)) {
+            (None, _) => series.points.last().map_or(1, |point| point.epoch + 1),
+            (_, Ok(Some(epoch))) if !split.is_empty() => epoch,
+            _ => {
+                notes.line(path, sheet.line(), "`epoch` or `split` cannot be read; the line is not read");
+                return;
+            }
+        };
+        let step = count(10).ok().flatten();
+        match series.add(Point { epoch, step, loss, accuracy, images_per_s, seconds }) {
+            Added::New => {}
+            Added::Same if self.twice.0 == 0 => self.twice = (1, sheet.line()),
+            Added::Same => self.twice.0 += 1,
+            Added::Conflict => {
+                let run = &self.runs[place].name;
+                let text = format!("epoch {epoch} of {run} was there before with other scores; the first count");
+                notes.line(path, sheet.line(), text);
+            }
+        }
+        // Of `batch` and `precise`, which were only looked at beside the method's own rule, a run does not die.
+        let own = split == "train" || !BESIDE.contains(&stats);
+        if own && number(sheet.cell(columns[13])).is_ok_and(|loss| loss.is_some_and(|loss| !loss.is_finite())) {
+            let run = &mut self.runs[place];
+            run.not_finite = run.not_finite.max(epoch);
+        }
+    }
+
+    /// The run that a row belongs to.
+    fn place(&mut self, sheet: &Sheet, columns: &[Option<usize>; 18], notes: &mut Notes) -> Option<usize> {
+        if let Some((cells, place)) = &self.last {
+            if cells.iter().zip(columns).all(|(cell, column)| cell == sheet.cell(*column)) {
+                return *place;
+            }
+        }
+        let cells: [String; IDENTITY] = std::array::from_fn(|i| sheet.cell(columns[i]).to_string());
+        let place = match self.places.entry(cells.clone()) {
+            Entry::Occupied(known) => *known.get(),
+            Entry::Vacant(free) => {
+                let run = identify(&cells).map_err(|why| notes.line(self.path, sheet.line(), why)).ok();
+                let place = run.map(|run| {
+                    self.runs.push(Run { source: self.path.to_path_buf(), ..run });
+                    self.runs.len() - 1
+                });
+                *free.insert(place)
+            }
+        };
+        self.last = Some((cells, place));
+        place
+    }
+}
+
+/// The series of a run's split and statistics, begun where it is not there yet.
+pub(super) fn series<'a>(run: &'a mut Run, split: &str, stats: &str) -> &'a mut Series {
+    let place = run.series.iter().position(|series| series.split == split && series.stats == stats);
+    let place = place.unwrap_or_else(|| {
+        run.series.push(Series { split: split.into(), stats: stats.into(), points: vec![] });
+        run.series.len() - 1
+    });
+    &mut run.series[place]
+}
+
+/// The run that identifying cells mean, in the order of [`COLUMNS`]; without a name of its own it gets one from them.
+pub(super) fn identify(cells: &[String; IDENTITY]) -> Result<Run, String> {
+    let [label, name, dataset, model, norm, passes, batch, micro, seed] = cells;
+    let bad =
+        |i: usize, what: &str| format!("`{}` is `{}`, not {what}; the run's lines are not read", COLUMNS[i], cells[i]);
+    let size = |i: usize, cell: &str| match whole(cell) {
+        Ok(size) => Ok(size.and_then(|size| usize::try_from(size).ok()).filter(|size| *size > 0)),
+        Err(()) => Err(bad(i, "a whole number")),
+    };
+    let (batch, micro) = (size(6, batch)?, size(7, micro)?);
+    let Some(batch_size) = batch.or(micro) else { return Err(bad(6, "a batch size")) };
+    if norm.is_empty() && label.is_empty() {
+        return Err("neither `norm` nor `label` says what was compared; the run's lines are not read".into());
+    }
+    let double_forward = truth(passes).map_err(|()| bad(5, "true or false"))?.unwrap_or(false);
+    let seed = whole(seed).map_err(|()| bad(8, "a seed"))?;
+    let norm_batch_size = micro.unwrap_or(batch_size);
+    let made_up = || {
+        let (what, df) = (if label.is_empty() { norm } else { label }, if double_forward { "-df" } else { "" });
+        let seed = seed.map_or(String::new(), |seed| format!("-s{seed}"));
+        let micro = if norm_batch_size == batch_size { String::new() } else { format!("-nb{norm_batch_size}") };
+        format!("{dataset}-{model}-{what}{df}-b{batch_size}{micro}{seed}")
+    };
+    Ok(Run {
+        name: if name.is_empty() { made_up() } else { name.clone() },
+        label: Some(label.clone()).filter(|label| !label.is_empty()),
+        dataset: dataset.clone(),
+        model: model.clone(),
+        norm: norm.clone(),
+        double_forward,
+        batch_size,
+        norm_batch_size,
+        seed,
+        ..Run::default()
+    })
+}
+
+/// What a header may have meant by another name for `wanted`.
+pub(super) fn near_miss(wanted: &str, header: &[String]) -> String {
+    let others: Vec<&str> = header.iter().map(String::as_str).filter(|name| !COLUMNS.contains(name)).collect();
+    match crate::lookup::closest(wanted, &others) {
+        near if near.is_empty() => near,
+        near => near.replace("did you mean", "is it").replace("?)", ", misspelled?)"),
+    }
+}
