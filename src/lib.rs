@@ -48,6 +48,7 @@ pub mod ops;
 pub mod record;
 pub mod rng;
 pub mod run;
+pub mod sweep;
 pub mod train;
 
 pub use error::{Error, Result};

@@ -1,11 +1,11 @@
 //! The training loop of a run, with its records.
 
+use std::path::Path;
 use std::time::Instant;
 
-use super::session::check_task;
+use super::past::{Past, Start};
 use super::{Options, Outcome, Plan, Session, Watcher};
 use crate::config::Config;
-use crate::model::Store;
 use crate::record::{self, MetricRow, RunDir, Summary};
 use crate::train::{self, Before, Checkpoint, Part, Position, Score, ShiftRow, StepReport, Trainer};
 use crate::{Error, Result};
@@ -15,13 +15,12 @@ use crate::{Error, Result};
 ///
 /// # Errors
 /// Data, device or folder that cannot be used; a damaged checkpoint (it is left as it is); nothing to resume where
-/// that was demanded. A run that leaves the finite numbers is no error but an outcome: its summary says `diverged`.
+/// that was demanded. A run that had begun leaves a summary that says `failed` and why, and can still be resumed. One
+/// that leaves the finite numbers is no error but an outcome: its summary says `diverged`.
 pub fn run(config: &Config, options: &Options, watcher: &mut dyn Watcher) -> Result<Outcome> {
     let path = options.out.join(config.run_name()?);
-    if !options.fresh {
-        if let Some(summary) = record::read_finished(&path)? {
-            return Ok(Outcome::Done { dir: path, summary: Box::new(summary), already: true });
-        }
+    if let Some(outcome) = finished(&path, options, watcher)? {
+        return Ok(outcome);
     }
     let last = path.join(record::LAST);
     if options.must_resume && !last.exists() {
@@ -31,19 +30,75 @@ pub fn run(config: &Config, options: &Options, watcher: &mut dyn Watcher) -> Res
     let dir = RunDir::create(&path)?;
     if options.fresh {
         dir.clear()?;
+    } else if let Some(outcome) = finished(&path, options, watcher)? {
+        return Ok(outcome); // by another process, while this one was getting ready
     }
-    let mut run = Run::open(config, options, dir, session)?;
-    run.dir.log(&format!("start at epoch {} batch {}", run.position.epoch, run.position.batch))?;
+    dir.reopen()?;
+    let begun = Instant::now();
+    let result = attempt(config, options, &dir, session, watcher);
+    if let Err(error) = &result {
+        give_up(config, &dir, begun, error);
+    }
+    result
+}
+
+/// The outcome of a run that is over already.
+fn finished(path: &Path, options: &Options, watcher: &mut dyn Watcher) -> Result<Option<Outcome>> {
+    if options.fresh {
+        return Ok(None);
+    }
+    match record::read_finished(path) {
+        Err(error @ Error::Data { .. }) if options.recover => {
+            watcher.note(&format!("{error}: going on from the checkpoint"));
+            Ok(None)
+        }
+        found => Ok(found?.map(|summary| Outcome::Done {
+            dir: path.to_path_buf(),
+            summary: Box::new(summary),
+            already: true,
+        })),
+    }
+}
+
+/// Begins or resumes in a folder that is ours alone.
+fn attempt(
+    config: &Config,
+    options: &Options,
+    dir: &RunDir,
+    session: Session,
+    watcher: &mut dyn Watcher,
+) -> Result<Outcome> {
+    let past = match Past::read(dir, &session.device) {
+        Err(damage @ (Error::Checkpoint { .. } | Error::Data { .. })) if options.recover => {
+            let text = format!("{damage}: set aside, the run starts over");
+            dir.log(&text)?;
+            watcher.note(&text);
+            dir.set_aside()?;
+            None
+        }
+        past => past?,
+    };
+    let mut run = Run::open(config, options, dir, session, past)?;
+    dir.log(&format!("start at epoch {} batch {}", run.position.epoch, run.position.batch))?;
     watcher.start(&run.plan()?);
     let ended = run.train(watcher);
     run.close(ended)
+}
+
+/// Records that a run failed, as far as the system still lets us: without a summary it counts as broken off.
+fn give_up(config: &Config, dir: &RunDir, begun: Instant, error: &Error) {
+    let _ = dir.log(&format!("failed: {error}"));
+    let rows = record::read_metrics(&dir.metrics(), usize::MAX).unwrap_or_default();
+    if let Ok(summary) = Summary::new(config, &rows, None, None, begun.elapsed().as_secs_f64(), 0) {
+        let _ = summary.failed(error.to_string()).write(&dir.summary());
+    }
 }
 
 struct Run<'a> {
     config: &'a Config,
     options: &'a Options,
     name: String,
-    dir: RunDir,
+    dir: &'a RunDir,
     session: Session,
     trainer: Trainer,
     position: Position,
@@ -56,24 +111,17 @@ struct Run<'a> {
 }
 
 impl<'a> Run<'a> {
-    fn open(config: &'a Config, options: &'a Options, dir: RunDir, session: Session) -> Result<Self> {
+    fn open(
+        config: &'a Config,
+        options: &'a Options,
+        dir: &'a RunDir,
+        session: Session,
+        past: Option<Past>,
+    ) -> Result<Self> {
         let steps = session.steps_per_epoch(config);
-        let (mut position, mut rows, mut shifts) = (Position::default(), vec![], vec![]);
-        let last = dir.last();
-        let trainer = if last.exists() {
-            let (trainer, found) = resume(config, &session, &last, steps)?;
-            rows = record::read_metrics(&dir.metrics(), found.epoch)?;
-            if rows.len() != found.rows {
-                let (read, epoch, written) = (rows.len(), found.epoch, found.rows);
-                let why =
-                    format!("{read} rows up to epoch {epoch}, the checkpoint counts {written}; --fresh starts over");
-                return Err(Error::data(dir.metrics(), why));
-            }
-            shifts = record::read_rows(&dir.diagnostics(), |row: &ShiftRow| row.step <= found.step)?;
-            position = found;
-            trainer
-        } else {
-            Trainer::new(config, session.task(), Store::fresh(config.seed), &session.device, steps)?
+        let Start { trainer, position, rows, shifts } = match past {
+            Some(past) => Start::resumed(past, config, &session, steps)?,
+            None => Start::fresh(config, &session, steps)?,
         };
         record::atomic::write(&dir.config(), config.to_toml()?.as_bytes())?;
         let population = session.sample(config.precise_examples);
@@ -272,10 +320,7 @@ impl<'a> Run<'a> {
             }
             Ok(true) => None,
             Err(Error::Diverged { step, tensor }) => Some((step, tensor)),
-            Err(error) => {
-                self.dir.log(&format!("failed: {error}"))?;
-                return Err(error);
-            }
+            Err(error) => return Err(error),
         };
         record::write_rows(&self.dir.metrics(), &self.rows)?;
         let shift = train::mean_shift(&self.shifts);
@@ -286,23 +331,4 @@ impl<'a> Run<'a> {
         let dir = self.dir.path().to_path_buf();
         Ok(Outcome::Done { dir, summary: Box::new(summary), already: false })
     }
-}
-
-/// The trainer as the checkpoint at `last` has it, and how far the run had come.
-fn resume(config: &Config, session: &Session, last: &std::path::Path, steps: usize) -> Result<(Trainer, Position)> {
-    let broken = |error: Error| match error {
-        Error::Tensor(error) => Error::checkpoint(last, Error::from(error).to_string()),
-        other => other,
-    };
-    let checkpoint = Checkpoint::load(last, &session.device)?;
-    let position = checkpoint.position(last)?;
-    check_task(last, checkpoint.task(last)?, session.task())?;
-    if position.epoch > config.epochs || position.batch > steps {
-        return Err(Error::checkpoint(last, "its position lies beyond the end of the run; --fresh starts over"));
-    }
-    let store = Store::from_tensors(checkpoint.tensors);
-    let mut trainer = Trainer::new(config, session.task(), store, &session.device, steps).map_err(broken)?;
-    trainer.sgd.restore(checkpoint.momentum).map_err(|error| broken(error.into()))?;
-    trainer.step = position.step;
-    Ok((trainer, position))
 }
