@@ -9,6 +9,7 @@ mod output;
 mod progress;
 mod settings;
 mod sweep;
+mod sweep_plan;
 mod sweep_progress;
 mod train;
 mod worker;

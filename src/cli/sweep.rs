@@ -6,12 +6,12 @@ use std::process::Command;
 use std::thread::available_parallelism;
 
 use clap::Args;
-use mbn::record::Status;
-use mbn::sweep::{self, look, Estimate, Job, Options, Shard, State, SummaryTable, Sweep, Tally};
+use mbn::sweep::{self, look, Job, Options, Shard, State, SummaryTable, Sweep, Tally};
 use mbn::Error;
 
 use super::exit::End;
-use super::sweep_progress::{duration, SweepProgress};
+use super::sweep_plan::{runs, Plan};
+use super::sweep_progress::SweepProgress;
 use super::{interrupt, output, DataDir};
 
 const EXAMPLES: &str = "\
@@ -74,7 +74,9 @@ pub fn run(args: &SweepArgs) -> anyhow::Result<End> {
     }
     if args.dry_run {
         sweep::check(&sweep.jobs.iter().collect::<Vec<_>>(), None)?;
-        return dry_run(args, &sweep, &selection, &out);
+        let plan = Plan::new(&sweep, &selection, &out, args.retry_failed);
+        output::print(&plan.show(args.jobs.into()))?;
+        return Ok(End::Done);
     }
     let chosen: Vec<&Job> = selection.iter().map(|&index| &sweep.jobs[index]).collect();
     let unfinished = |job: &&&Job| !matches!(look(&out.join("runs").join(&job.name)), State::Over(_));
@@ -150,10 +152,10 @@ fn end(tally: &Tally, args: &SweepArgs) -> End {
         return End::Interrupted;
     }
     if tally.died > 0 {
-        output::note(&format!("{} runs died; the same command resumes them", tally.died));
+        output::note(&format!("{} died; the same command goes on with what is not done", runs(tally.died)));
     }
     if tally.failed > 0 && !args.retry_failed {
-        output::note(&format!("{} runs failed; --retry-failed repeats them", tally.failed));
+        output::note(&format!("{} failed; --retry-failed repeats what failed", runs(tally.failed)));
     }
     if tally.died + tally.failed > 0 {
         return End::Incomplete;
@@ -173,7 +175,7 @@ fn counts(tally: &Tally) -> String {
     ];
     let parts: Vec<String> =
         parts.iter().filter(|(n, what)| *n > 0 || *what == "done").map(|(n, what)| format!("{n} {what}")).collect();
-    format!("{} runs: {}", tally.total, parts.join(", "))
+    format!("{}: {}", runs(tally.total), parts.join(", "))
 }
 
 fn collect(sweep: &Sweep, out: &Path) -> anyhow::Result<End> {
@@ -182,82 +184,6 @@ fn collect(sweep: &Sweep, out: &Path) -> anyhow::Result<End> {
     }
     let mut table = SummaryTable::new(out, &sweep.jobs)?;
     table.update(&sweep.jobs)?;
-    output::print(&format!("{} of {} runs; {}\n", table.len(), sweep.jobs.len(), table.path().display()))?;
+    output::print(&format!("{} of {}; {}\n", table.len(), runs(sweep.jobs.len()), table.path().display()))?;
     Ok(End::Done)
-}
-
-/// The table of runs, and what they will take.
-fn dry_run(args: &SweepArgs, sweep: &Sweep, selection: &[usize], out: &Path) -> anyhow::Result<End> {
-    let states: Vec<State> = sweep.jobs.iter().map(|job| look(&out.join("runs").join(&job.name))).collect();
-    let mut estimate = Estimate::default();
-    for (job, state) in sweep.jobs.iter().zip(&states) {
-        if let State::Over(summary) = state {
-            if summary.status == Status::Done {
-                estimate.learn(job, summary.seconds);
-            }
-        }
-    }
-    let mut rows = vec![];
-    let mut seen: Vec<(&str, usize)> = ["new", "begun", "running", "done", "diverged", "failed"].map(|s| (s, 0)).into();
-    let (mut left, mut unknown) = (0.0, 0);
-    for &index in selection {
-        let (job, state) = (&sweep.jobs[index], &states[index]);
-        let word = word(state);
-        seen.iter_mut().filter(|(known, _)| *known == word).for_each(|(_, count)| *count += 1);
-        let (seconds, open) = match state {
-            State::Over(summary) if summary.status == Status::Failed => (estimate.seconds(job), args.retry_failed),
-            State::Over(summary) => (Some(summary.seconds), false),
-            _ => (estimate.seconds(job), true),
-        };
-        if open {
-            left += seconds.unwrap_or(0.0);
-            unknown += usize::from(seconds.is_none());
-        }
-        rows.push(row(index, job, word, seconds));
-    }
-    let header =
-        ["#", "label", "dataset", "model", "batch", "norm batch", "lr", "epochs", "seed", "state", "time", "run"];
-    let counts: Vec<String> = seen
-        .iter()
-        .filter(|(s, n)| *n > 0 || ["new", "done", "failed"].contains(s))
-        .map(|(s, n)| format!("{n} {s}"))
-        .collect();
-    let time = match unknown {
-        0 => format!("about {} with --jobs {}", duration(left / f64::from(args.jobs)), args.jobs),
-        _ => "not known before a run is finished".into(),
-    };
-    let last = format!("{} runs: {}; expected time: {time}\n", selection.len(), counts.join(", "));
-    output::print(&(output::table(&header, &rows) + &last))?;
-    Ok(End::Done)
-}
-
-fn word(state: &State) -> &'static str {
-    match state {
-        State::New => "new",
-        State::Begun(_) => "begun",
-        State::Busy => "running",
-        State::Over(summary) => match summary.status {
-            Status::Done => "done",
-            Status::Diverged => "diverged",
-            Status::Failed => "failed",
-        },
-    }
-}
-
-fn row(index: usize, job: &Job, state: &str, seconds: Option<f64>) -> Vec<String> {
-    let c = &job.config;
-    vec![
-        (index + 1).to_string(),
-        job.label.clone(),
-        c.dataset.clone(),
-        c.model.clone(),
-        c.batch_size.to_string(),
-        c.norm_batch_size.to_string(),
-        c.lr.to_string(),
-        c.epochs.to_string(),
-        c.seed.to_string(),
-        state.to_string(),
-        seconds.map_or("-".into(), duration),
-        job.name.clone(),
-    ]
 }

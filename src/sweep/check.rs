@@ -24,10 +24,10 @@ pub fn check(jobs: &[&Job], source: Option<&Source>) -> Result<()> {
         let config = &job.config;
         let kind = data::find(&config.dataset)?;
         check_pictures(job, kind)?;
-        let alone = config.norm_batch_size == 1;
-        let norm = format!("{} {} {}", config.norm, config.norm_params, if alone { "alone" } else { "" });
+        let (alone, twice) = (config.norm_batch_size == 1, config.double_forward);
+        let norm = format!("{} {} {alone} {twice}", config.norm, config.norm_params);
         if new(format!("network {} {} {norm}", kind.name, config.model)) {
-            check_network(job, kind, alone).map_err(|error| blame(job, error))?;
+            check_network(job, kind).map_err(|error| blame(job, error))?;
         }
         let Some(source) = source else { continue };
         if new(format!("device {}", config.device)) {
@@ -40,14 +40,19 @@ pub fn check(jobs: &[&Job], source: Option<&Source>) -> Result<()> {
     Ok(())
 }
 
-fn check_network(job: &Job, kind: &Kind, alone: bool) -> Result<()> {
+/// Builds the network and, where statistics are taken over one picture, passes one through it as training does.
+fn check_network(job: &Job, kind: &Kind) -> Result<()> {
     let config = &job.config;
     let (task, device) = (Task { shape: kind.shape, classes: kind.classes }, Device::Cpu);
     let spec = NormSpec::new(&config.norm, &config.norm_params)?;
     let network = Network::new(&config.model, task, &spec, Store::fresh(0), DType::F32, &device)?;
-    if alone {
+    if config.norm_batch_size == 1 {
         let [channels, height, width] = task.shape;
-        network.forward(&Tensor::zeros((1, channels, height, width), DType::F32, &device)?, Pass::Train)?;
+        let picture = Tensor::zeros((1, channels, height, width), DType::F32, &device)?;
+        network.forward(&picture, Pass::Train)?;
+        if config.double_forward {
+            network.forward(&picture, Pass::REFRESH)?;
+        }
     }
     Ok(())
 }

@@ -10,6 +10,7 @@ mod estimate;
 mod event;
 mod file;
 mod grid;
+mod observe;
 mod select;
 mod state;
 mod table;
@@ -21,10 +22,11 @@ use std::path::Path;
 pub use check::check;
 pub use estimate::Estimate;
 pub use event::{Ending, Event};
+pub use observe::{Observer, Options, Tally};
 pub use select::Shard;
 pub use state::{look, State};
 pub use table::SummaryTable;
-pub use work::{run, Observer, Options, Tally};
+pub use work::run;
 
 use crate::config::Config;
 use crate::{Error, Result};
@@ -41,14 +43,15 @@ pub struct Job {
 }
 
 impl Job {
-    /// `mbn-df, batch_size 2, seed 1`: what people call the run.
+    /// `mbn-df, mnist lenet, batch_size 2, lr 0.1, seed 1`: what people call the run.
     pub fn describe(&self) -> String {
         let c = &self.config;
         let micro = match c.norm_batch_size {
             same if same == c.batch_size => String::new(),
             size => format!(", norm_batch_size {size}"),
         };
-        format!("{}, {} {}, batch_size {}{micro}, seed {}", self.label, c.dataset, c.model, c.batch_size, c.seed)
+        let (label, lr, seed) = (&self.label, c.lr, c.seed);
+        format!("{label}, {} {}, batch_size {}{micro}, lr {lr}, seed {seed}", c.dataset, c.model, c.batch_size)
     }
 }
 

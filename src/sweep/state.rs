@@ -2,15 +2,15 @@
 
 use std::path::Path;
 
-use crate::record::{read_summary, RunDir, Summary, LAST};
+use crate::record::{read_summary, RunDir, Summary};
 
 /// How far a run is.
 #[derive(Debug, Clone)]
 pub enum State {
     /// Nothing of it is there.
     New,
-    /// Broken off; it is resumed from its checkpoint, if it had come to one (`true`).
-    Begun(bool),
+    /// Broken off; it is resumed from its checkpoint, if it had come to one.
+    Begun,
     /// A process is at work on it.
     Busy,
     /// It has a summary: done, diverged or failed.
@@ -23,8 +23,7 @@ pub fn look(dir: &Path) -> State {
     match read_summary(dir) {
         Ok(Some(summary)) => State::Over(Box::new(summary)),
         _ if RunDir::is_busy(dir) => State::Busy,
-        _ if dir.join(LAST).exists() => State::Begun(true),
-        _ if dir.exists() => State::Begun(false),
+        _ if dir.exists() => State::Begun,
         _ => State::New,
     }
 }
