@@ -61,6 +61,15 @@ impl SummaryTable {
         Ok(Self { dir: dir.to_path_buf(), settings: settings(jobs)?, rows: jobs.iter().map(|_| None).collect() })
     }
 
+    /// Copies the text of the sweep file to `sweep.toml`.
+    ///
+    /// # Errors
+    /// The operating system refused.
+    pub fn keep(&self, text: &str) -> Result<()> {
+        let _lock = lock(&self.dir)?;
+        replace(&self.dir.join("sweep.toml"), text.as_bytes())
+    }
+
     /// Where it is written.
     pub fn path(&self) -> PathBuf {
         self.dir.join("summary.csv")
@@ -91,11 +100,7 @@ impl SummaryTable {
             }
         }
         let bytes = self.bytes().map_err(|reason| Error::io(self.path())(std::io::Error::other(reason)))?;
-        if fs::read(self.path()).is_ok_and(|old| old == bytes) {
-            return Ok(());
-        }
-        atomic::clean(&self.dir)?;
-        atomic::write(&self.path(), &bytes)
+        replace(&self.path(), &bytes)
     }
 
     fn bytes(&self) -> std::result::Result<Vec<u8>, String> {
@@ -112,14 +117,25 @@ impl SummaryTable {
     }
 }
 
+/// Replaces a file of the sweep folder, where it says anything else.
+fn replace(path: &Path, bytes: &[u8]) -> Result<()> {
+    if fs::read(path).is_ok_and(|old| old == bytes) {
+        return Ok(());
+    }
+    atomic::write(path, bytes)
+}
+
 /// One process at a time reads the folders and replaces the file, so that none replaces it by an older one.
 fn lock(dir: &Path) -> Result<File> {
     let path = dir.join(".lock");
     let file = OpenOptions::new().create(true).truncate(false).write(true).open(&path).map_err(Error::io(&path))?;
     match file.lock() {
-        Err(error) if error.kind() != ErrorKind::Unsupported => Err(Error::io(&path)(error)),
-        _ => Ok(file),
+        // Without locks there may be someone else who is just writing here.
+        Err(error) if error.kind() == ErrorKind::Unsupported => {}
+        Err(error) => return Err(Error::io(&path)(error)),
+        Ok(()) => atomic::clean(dir)?,
     }
+    Ok(file)
 }
 
 /// The settings beyond the identity in which runs differ, then every parameter of their normalizers.

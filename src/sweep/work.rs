@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use super::worker::{Message, Worker};
 use super::{look, Ending, Estimate, Event, Job, Observer, Options, State, SummaryTable, Sweep, Tally};
-use crate::record::{atomic, Status, Summary};
+use crate::record::{Status, Summary};
 use crate::{Error, Result};
 
 /// How often the flag to stop is looked at.
@@ -29,11 +29,8 @@ const WRITING: u32 = 20;
 pub fn run(sweep: &Sweep, options: &Options, observer: &mut dyn Observer) -> Result<Tally> {
     let runs = options.out.join("runs");
     fs::create_dir_all(&runs).map_err(Error::io(&runs))?;
-    let copy = options.out.join("sweep.toml");
-    if fs::read(&copy).map_or(true, |old| old != sweep.text.as_bytes()) {
-        atomic::write(&copy, sweep.text.as_bytes())?;
-    }
     let mut table = SummaryTable::new(&options.out, &sweep.jobs)?;
+    table.keep(&sweep.text)?;
     table.update(&sweep.jobs)?; // before the first run: what cannot be written should be known now
     let (to, from) = channel();
     let slots = (0..options.jobs.max(1)).map(|_| None).collect();

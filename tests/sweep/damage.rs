@@ -32,7 +32,7 @@ const LONGER: &str = r#"
 [fixed]
 model = "mlp"
 batch_size = 8
-epochs = 20
+epochs = 12
 train_limit = 240
 test_limit = 32
 "#;

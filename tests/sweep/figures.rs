@@ -57,7 +57,7 @@ fn seconds(folder: &Folder, args: &[&str]) -> f64 {
 #[test]
 #[ignore = "needs two idle cores"]
 fn two_jobs_take_half_the_time_of_one() {
-    let one = seconds(&Folder::new(EQUAL), &["--jobs", "1", "--threads", "1"]);
+    let one = seconds(&Folder::new(EQUAL), &["--jobs", "1"]);
     let two = seconds(&Folder::new(EQUAL), &["--jobs", "2"]);
     eprintln!("one job {one:.2} s, two jobs {two:.2} s: {:.3}", two / one);
     assert!(two <= 0.55 * one, "one job {one:.2} s, two jobs {two:.2} s");
@@ -67,7 +67,7 @@ fn two_jobs_take_half_the_time_of_one() {
 #[ignore = "needs an idle core"]
 fn a_sweep_adds_less_than_50_ms_to_a_run() {
     let folder = Folder::new(&EQUAL.replace("seeds = 8", "seeds = 40").replace("8000", "64"));
-    let whole = seconds(&folder, &["--threads", "1"]);
+    let whole = seconds(&folder, &[]);
     let names: Vec<String> = folder.rows().iter().map(|row| row["run"].clone()).collect();
     let begun = Instant::now();
     for name in &names {

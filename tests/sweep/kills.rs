@@ -17,7 +17,7 @@ batch_size = 8
 norm_batch_size = 4
 epochs = 3
 val_fraction = 0.5
-train_limit = 500
+train_limit = 400
 test_limit = 200
 augment = true
 diagnostics = true
@@ -92,7 +92,7 @@ fn sweeps_and_workers_killed_twenty_times_end_with_the_summary_of_an_undisturbed
 
 #[test]
 fn workers_of_a_killed_sweep_save_and_stop() {
-    let folder = Folder::new(&SWEEP.replace("train_limit = 500", "train_limit = 20000"));
+    let folder = Folder::new(&SWEEP.replace("train_limit = 400", "train_limit = 20000"));
     let mut child = folder.spawn(&["--jobs", "2", "--checkpoint-every", "0.02"]);
     let run = folder.wait_for_checkpoint();
     child.kill().unwrap();

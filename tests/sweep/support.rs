@@ -41,10 +41,10 @@ impl Folder {
         self.0.path()
     }
 
-    /// `mbn sweep s.toml --out out ARGS`, in this folder.
+    /// `mbn sweep s.toml --out out --threads 1 ARGS`, in this folder.
     pub fn command(&self, args: &[&str]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_mbn"));
-        command.current_dir(self.path()).args(["sweep", "s.toml", "--out", "out"]).args(args);
+        command.current_dir(self.path()).args(["sweep", "s.toml", "--out", "out", "--threads", "1"]).args(args);
         command.stdin(Stdio::null()).env_remove("MBN_DATA_DIR");
         command
     }
