@@ -3,6 +3,7 @@
 //! What is on disk is always consistent: the checkpoint is the truth about how far the run has come, and rows that a
 //! killed process wrote beyond it are dropped and written again, with the same bits.
 
+mod begin;
 mod device;
 mod eval;
 mod execute;
@@ -13,9 +14,9 @@ use std::path::PathBuf;
 use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
+pub use begin::run;
 pub use device::open_device;
 pub use eval::{evaluate_checkpoint, EvalReport, EvalRequest, SplitName, Stats};
-pub use execute::run;
 pub use session::Session;
 
 use crate::data::Source;
