@@ -6,6 +6,7 @@ use std::process::Command;
 use std::thread::available_parallelism;
 
 use clap::Args;
+use mbn::record::Status;
 use mbn::sweep::{self, look, Job, Options, Shard, State, SummaryTable, Sweep, Tally};
 use mbn::Error;
 
@@ -79,8 +80,11 @@ pub fn run(args: &SweepArgs) -> anyhow::Result<End> {
         return Ok(End::Done);
     }
     let chosen: Vec<&Job> = selection.iter().map(|&index| &sweep.jobs[index]).collect();
-    let unfinished = |job: &&&Job| !matches!(look(&out.join("runs").join(&job.name)), State::Over(_));
-    let open: Vec<&Job> = chosen.iter().filter(unfinished).copied().collect();
+    let to_do = |job: &&&Job| match look(&out.join("runs").join(&job.name)) {
+        State::Over(summary) => args.retry_failed && summary.status == Status::Failed,
+        _ => true,
+    };
+    let open: Vec<&Job> = chosen.iter().filter(to_do).copied().collect();
     sweep::check(&open, Some(&args.data_dir.source()))?;
     let stop = interrupt::install()?;
     let command = |job: &Job| args.command(job, &out);

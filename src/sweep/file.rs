@@ -9,6 +9,9 @@ use super::condition::Condition;
 use crate::config::{in_plain_words, line_of, Layers, Places};
 use crate::{Error, Result};
 
+/// More runs than this are taken for a slip of the finger.
+pub(super) const MOST_RUNS: usize = 1 << 20;
+
 /// The file's own grammar; what is in the tables are settings of runs.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -104,7 +107,7 @@ fn seeds(value: Option<Value>, places: &Places) -> Result<Vec<u64>> {
     let found = match &value {
         None => vec![1],
         Some(Value::Array(list)) => list.iter().map(seed).collect::<Result<Vec<_>>>()?,
-        Some(count) => (1..=seed(count)?.min(1 << 20)).collect(),
+        Some(count) => (1..=seed(count).ok().filter(|count| *count <= MOST_RUNS as u64).ok_or_else(wrong)?).collect(),
     };
     if found.is_empty() || found.iter().collect::<BTreeSet<_>>().len() < found.len() {
         return Err(wrong());

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeSet, HashMap};
 
-use super::file::{Axis, Named, SweepFile};
+use super::file::{Axis, Named, SweepFile, MOST_RUNS};
 use super::Job;
 use crate::config::{Config, Layers};
 use crate::{Error, Result};
@@ -68,6 +68,11 @@ fn check_clashes(file: &SweepFile) -> Result<()> {
 fn grid(file: &SweepFile) -> Result<Vec<Cell>> {
     if file.axes.is_empty() && file.variants.is_empty() && !file.includes.is_empty() {
         return Ok(vec![]);
+    }
+    let sizes = file.axes.iter().map(|axis| axis.values.len()).chain([file.variants.len().max(1), file.seeds.len()]);
+    let count = sizes.fold(1usize, usize::saturating_mul);
+    if count > MOST_RUNS {
+        return Err(Error::config(format!("{}: the grid has {count} runs; {MOST_RUNS} are the most", file.name)));
     }
     let mut combinations = vec![file.fixed.clone()];
     for axis in &file.axes {

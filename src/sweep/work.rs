@@ -68,8 +68,8 @@ struct Slot {
     task: Task,
     worker: Option<Worker>,
     begun: Instant,
-    /// Which part of it is done.
-    fraction: f64,
+    /// Which part of it was done when it began, as soon as that is known, and is done now.
+    parts: Option<(f64, f64)>,
 }
 
 struct Work<'a> {
@@ -155,7 +155,7 @@ impl Work<'_> {
         let job = &self.jobs[task.index];
         let worker = Worker::start((self.options.command)(job), job, slot, self.to.clone())?;
         self.observer.begin(slot, job);
-        self.slots[slot] = Some(Slot { task, worker: Some(worker), begun: Instant::now(), fraction: 0.0 });
+        self.slots[slot] = Some(Slot { task, worker: Some(worker), begun: Instant::now(), parts: None });
         Ok(())
     }
 
@@ -165,7 +165,8 @@ impl Work<'_> {
         match message {
             Message::Event(event) => {
                 if let Event::Step { done, total, .. } = &event {
-                    slot.fraction = *done as f64 / (*total).max(1) as f64;
+                    let part = *done as f64 / (*total).max(1) as f64;
+                    slot.parts = Some((slot.parts.map_or(part, |(first, _)| first), part));
                 }
                 self.observer.event(number, job, &event);
                 if self.reported.elapsed() >= PATIENCE {
@@ -237,16 +238,18 @@ impl Work<'_> {
     /// Seconds until the end, at the pace of the runs that are finished; before there are any, at that of those running.
     fn left(&self) -> Option<f64> {
         let mut guess = Estimate::default();
-        for slot in self.slots.iter().flatten().filter(|slot| slot.fraction > 0.0) {
-            guess.learn(&self.jobs[slot.task.index], slot.begun.elapsed().as_secs_f64() / slot.fraction);
+        for slot in self.slots.iter().flatten() {
+            if let Some((first, now)) = slot.parts.filter(|(first, now)| now > first) {
+                guess.learn(&self.jobs[slot.task.index], slot.begun.elapsed().as_secs_f64() / (now - first));
+            }
         }
         let seconds = |task: &Task| {
             let job = &self.jobs[task.index];
             self.estimate.seconds(job).or_else(|| guess.seconds(job))
         };
         let waiting: f64 = self.queue.iter().map(seconds).sum::<Option<f64>>()?;
-        let running = self.slots.iter().flatten().map(|slot| Some(seconds(&slot.task)? * (1.0 - slot.fraction)));
-        let running = running.collect::<Option<Vec<f64>>>()?;
+        let rest = |slot: &Slot| Some(seconds(&slot.task)? * slot.parts.map_or(1.0, |(_, now)| 1.0 - now));
+        let running = self.slots.iter().flatten().map(rest).collect::<Option<Vec<f64>>>()?;
         let longest = running.iter().copied().fold(0.0, f64::max);
         Some(((waiting + running.iter().sum::<f64>()) / self.slots.len() as f64).max(longest))
     }

@@ -1,6 +1,7 @@
 //! The sweep file: the runs it means, and what it may not say.
 
 use mbn::sweep::{Job, Shard, Sweep};
+use proptest::prelude::*;
 
 fn jobs(text: &str) -> Vec<Job> {
     Sweep::parse("s.toml", text).unwrap().jobs
@@ -141,6 +142,9 @@ fn unknown_keys_are_refused_with_line_and_closest_spelling() {
 #[test]
 fn wrong_values_are_refused_with_their_line() {
     refused("seeds = 0", &["s.toml:1", "seeds"]);
+    refused("seeds = 99999999", &["s.toml:1", "seeds"]);
+    let many = (0..2000).map(|i| format!("{i}.5")).collect::<Vec<_>>().join(", ");
+    refused(&format!("[grid]\nlr = [{many}]\nmomentum = [{many}]"), &["s.toml", "4000000 runs"]);
     refused("seeds = [1, 1]", &["s.toml:1", "different"]);
     refused("seeds = \"x\"", &["s.toml:1", "seeds"]);
     refused("[fixed]\nseed = 3", &["s.toml:2", "seeds = 5"]);
@@ -215,4 +219,24 @@ fn the_shipped_experiments_are_whole() {
         }
     }
     assert!(count >= 7, "{count}");
+}
+
+/// Pieces that sweep files are made of, in any order.
+const PIECES: [&str; 24] = [
+    "seeds", "fixed", "grid", "variant", "exclude", "override", "include", "when", "set", "label", "lr", "mbn", "size",
+    "[", "]", "[[", "]]", "{", "}", "\n", " = ", "0.1", "\"bn\"", ",",
+];
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(400))]
+
+    #[test]
+    fn no_text_makes_it_panic(pieces in prop::collection::vec(0..PIECES.len(), 0..40), other in "\\PC{0,30}") {
+        let text: String = pieces.iter().map(|piece| PIECES[*piece]).collect();
+        for text in [text, other] {
+            if let Err(error) = Sweep::parse("s.toml", &text) {
+                prop_assert!(error.is_usage() && error.to_string().starts_with("s.toml"), "{text}: {error}");
+            }
+        }
+    }
 }
