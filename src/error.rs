@@ -30,6 +30,13 @@ pub enum Error {
         reason: String,
     },
 
+    /// Another process is at work there.
+    #[error("{path}: another process is training into this folder; wait for it or stop it, or choose another --out")]
+    Busy {
+        /// The run's folder.
+        path: PathBuf,
+    },
+
     /// The operating system refused.
     #[error("{path}: {source}")]
     Io {

@@ -51,6 +51,7 @@ pub mod record;
 pub mod report;
 pub mod rng;
 pub mod run;
+pub mod sweep;
 pub mod train;
 
 pub use error::{Error, Result};

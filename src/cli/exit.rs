@@ -11,6 +11,8 @@ pub enum End {
     Done,
     /// The run diverged: it has its records, but no usable network. Exit code 1.
     Diverged,
+    /// A sweep with runs that failed or died. Exit code 1.
+    Incomplete,
     /// Stopped by the user, resumable. Exit code 130.
     Interrupted,
 }
@@ -29,7 +31,7 @@ pub fn usage(error: &clap::Error) -> ExitCode {
 pub fn report(result: anyhow::Result<End>) -> ExitCode {
     match result {
         Ok(End::Done) => ExitCode::SUCCESS,
-        Ok(End::Diverged) => ExitCode::from(1),
+        Ok(End::Diverged | End::Incomplete) => ExitCode::from(1),
         Ok(End::Interrupted) => ExitCode::from(INTERRUPTED),
         Err(error) => {
             output::note(&format!("error: {}", message(&error)));

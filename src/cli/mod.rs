@@ -9,16 +9,22 @@ mod interrupt;
 mod output;
 mod progress;
 mod settings;
+mod sweep;
+mod sweep_plan;
+mod sweep_progress;
 mod train;
+mod worker;
 
 use std::process::ExitCode;
 
 use clap::{Args, Parser, Subcommand};
 
-/// Memorized Batch Normalization with Double-Forward: training, evaluation, data.
+/// Memorized Batch Normalization with Double-Forward: training, evaluation, sweeps, data.
 #[derive(Parser)]
 #[command(name = "mbn", version, arg_required_else_help = true, help_template = TEMPLATE, before_help = EXAMPLES)]
-#[command(after_help = "Exit codes: 0 done, 1 failed or diverged, 2 wrong usage, 130 interrupted.")]
+#[command(
+    after_help = "Exit codes: 0 done, 1 failed or diverged (sweep: runs failed or died), 2 wrong usage, 130 interrupted."
+)]
 struct Cli {
     #[command(subcommand)]
     command: Command,
@@ -34,6 +40,7 @@ Examples:
   mbn train --dataset mnist --data-dir ./data --norm bn --batch-size 64
   mbn eval results/runs/RUN --stats precise
   mbn compare results/runs --out report
+  mbn sweep experiments/smoke.toml --jobs 2
   mbn data list";
 
 #[derive(Subcommand)]
@@ -45,6 +52,12 @@ enum Command {
     /// Compare runs: tables with intervals, pictures, one page
     #[command(arg_required_else_help = true)]
     Compare(compare::CompareArgs),
+    /// Train a grid of settings, each run in a process of its own; the same command continues it
+    #[command(arg_required_else_help = true)]
+    Sweep(sweep::SweepArgs),
+    /// One run of a sweep, started by it
+    #[command(hide = true)]
+    Worker(worker::WorkerArgs),
     /// List, download and check data sets
     #[command(arg_required_else_help = true)]
     Data(data::DataArgs),
@@ -80,7 +93,7 @@ impl Command {
         match self {
             Self::Train(args) => args.threads.threads,
             Self::Eval(args) => args.threads.threads,
-            Self::Data(_) | Self::Compare(_) => None,
+            Self::Data(_) | Self::Compare(_) | Self::Sweep(_) | Self::Worker(_) => None,
             Self::Bench(args) => Some(args.threads),
         }
     }
@@ -109,6 +122,8 @@ pub fn main() -> ExitCode {
         Command::Train(args) => train::run(args),
         Command::Eval(args) => eval::run(args),
         Command::Compare(args) => compare::run(args),
+        Command::Sweep(args) => sweep::run(args),
+        Command::Worker(args) => worker::run(args),
         Command::Data(args) => data::run(args),
         Command::Bench(args) => bench::run(args),
     }))

@@ -10,11 +10,16 @@ use serde::Serialize;
 /// # Errors
 /// stdout cannot be written to for another reason.
 pub fn print(text: &str) -> anyhow::Result<()> {
-    let mut out = io::stdout().lock();
-    match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
+    match try_print(text) {
         Err(error) if error.kind() != ErrorKind::BrokenPipe => Err(anyhow::Error::new(error).context("stdout")),
         _ => Ok(()),
     }
+}
+
+/// Prints to stdout; a closed pipe is an error like others.
+pub fn try_print(text: &str) -> io::Result<()> {
+    let mut out = io::stdout().lock();
+    out.write_all(text.as_bytes()).and_then(|()| out.flush())
 }
 
 /// Prints one JSON document to stdout.

@@ -25,7 +25,7 @@ pub struct Progress {
 }
 
 /// Means over the epoch so far (since the start or the resumption).
-struct Running {
+pub(super) struct Running {
     images: usize,
     correct: usize,
     loss: f64,
@@ -33,18 +33,18 @@ struct Running {
 }
 
 impl Running {
-    fn new() -> Self {
+    pub(super) fn new() -> Self {
         Self { images: 0, correct: 0, loss: 0.0, since: Instant::now() }
     }
 
-    fn add(&mut self, step: &StepReport) {
+    pub(super) fn add(&mut self, step: &StepReport) {
         self.images += step.images;
         self.correct += step.correct;
         self.loss += step.loss * step.images as f64;
     }
 
     /// `loss 0.1234  accuracy 97.10 %  1234 images/s`
-    fn describe(&self) -> String {
+    pub(super) fn describe(&self) -> String {
         let images = self.images.max(1) as f64;
         let rate = self.images as f64 / self.since.elapsed().as_secs_f64().max(1e-9);
         let accuracy = percent(Some(self.correct as f64 / images));
@@ -55,13 +55,7 @@ impl Running {
 impl Progress {
     /// A reporter that suits stderr; `quiet` reports nothing.
     pub fn new(quiet: bool) -> Self {
-        let set = |name: &str| env::var_os(name).is_some_and(|value| !value.is_empty());
-        let dumb = env::var_os("TERM").is_none_or(|term| term == "dumb");
-        let bar = (!quiet && !dumb && io::stderr().is_terminal()).then(|| {
-            let bar = ProgressBar::new(0);
-            bar.set_style(style(!set("NO_COLOR")));
-            bar
-        });
+        let bar = (!quiet && bars_suit()).then(|| ProgressBar::new(0).with_style(style(colours())));
         Self { quiet, bar, epochs: 0, steps_per_epoch: 0, running: Running::new(), last_line: Instant::now() }
     }
 
@@ -93,6 +87,10 @@ impl Watcher for Progress {
         (self.running, self.last_line) = (Running::new(), Instant::now());
     }
 
+    fn note(&mut self, text: &str) {
+        self.line(text);
+    }
+
     fn step(&mut self, epoch: usize, batch: usize, report: &StepReport) {
         self.running.add(report);
         match &self.bar {
@@ -114,6 +112,17 @@ impl Watcher for Progress {
         self.line(&closing(epoch, self.epochs, rows));
         (self.running, self.last_line) = (Running::new(), Instant::now());
     }
+}
+
+/// Whether stderr is a terminal that can redraw lines.
+pub(super) fn bars_suit() -> bool {
+    let dumb = env::var_os("TERM").is_none_or(|term| term == "dumb");
+    !dumb && io::stderr().is_terminal()
+}
+
+/// Whether colours are welcome.
+pub(super) fn colours() -> bool {
+    env::var_os("NO_COLOR").is_none_or(|value| value.is_empty())
 }
 
 fn style(colours: bool) -> ProgressStyle {

@@ -68,6 +68,7 @@ pub fn run(args: &TrainArgs) -> anyhow::Result<End> {
         source,
         fresh: args.fresh,
         must_resume: args.resume,
+        recover: false,
         checkpoint_every: Duration::from_secs_f64(args.checkpoint_every),
         stop: Some(interrupt::install()?),
     };

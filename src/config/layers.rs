@@ -6,7 +6,7 @@ use toml::{Table, Value};
 
 use super::keys::check;
 use super::messages::in_plain_words;
-use super::text::{key_lines, line_of, parse_value};
+use super::text::{line_of, parse_value, Places};
 use super::Config;
 use crate::norm::{self, NORMS};
 use crate::{Error, Result};
@@ -20,11 +20,11 @@ use crate::{Error, Result};
 /// # Ok(())
 /// # }
 /// ```
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub struct Layers(Vec<Entry>);
 
 /// One value, with the place it comes from.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 struct Entry {
     /// The normalizer whose parameter this is; none for the run's own settings.
     section: Option<&'static norm::Kind>,
@@ -65,16 +65,21 @@ impl Layers {
     ///
     /// # Errors
     /// The text is not TOML.
-    pub fn text(mut self, name: &str, text: &str) -> Result<Self> {
+    pub fn text(self, name: &str, text: &str) -> Result<Self> {
         let table: Table = text.parse().map_err(|e: toml::de::Error| {
             let line = e.span().map_or(1, |span| line_of(text, span.start));
             Error::config(format!("{name}:{line}: {}", e.message()))
         })?;
-        let lines = key_lines(text);
+        let places = Places::of(name, text);
+        Ok(self.table(table, |path| places.line(path)))
+    }
+
+    /// Adds the settings of a table, `origin` giving the place of each by its key (`mbn.size` for a parameter).
+    pub(crate) fn table(mut self, table: Table, origin: impl Fn(&str) -> String) -> Self {
         for (key, value) in table {
-            self.push(key, value, |path| format!("{name}:{}", lines.get(path).copied().unwrap_or(1)));
+            self.push(key, value, &origin);
         }
-        Ok(self)
+        self
     }
 
     /// Adds one `key=value`: the key dotted for a normalizer's parameter (`mbn.size=16`), the value as in TOML, where a
@@ -96,12 +101,15 @@ impl Layers {
         Ok(self)
     }
 
-    /// Adds what was given as flags, named like the settings with `-` for `_`.
-    pub fn flags(mut self, table: Table) -> Self {
-        for (key, value) in table {
-            self.push(key, value, |path| format!("--{}", path.replace('_', "-")));
-        }
+    /// Adds the settings of `others`, over these.
+    pub(crate) fn and(mut self, others: &Self) -> Self {
+        self.0.extend_from_slice(&others.0);
         self
+    }
+
+    /// Adds what was given as flags, named like the settings with `-` for `_`.
+    pub fn flags(self, table: Table) -> Self {
+        self.table(table, |path| format!("--{}", path.replace('_', "-")))
     }
 
     fn push(&mut self, key: String, value: Value, origin: impl Fn(&str) -> String) {

@@ -1,7 +1,7 @@
 //! Wording: what serde says about a value, in a user's terms.
 
 /// serde's message without Rust's type names, with the closest accepted spelling where a name is unknown.
-pub(super) fn in_plain_words(message: &str) -> String {
+pub(crate) fn in_plain_words(message: &str) -> String {
     let (what, expected) = message.trim().split_once("expected ").unwrap_or((message.trim(), ""));
     let expected = match expected.trim_end() {
         "usize" | "u64" | "u32" => "a whole number, 0 or more",

@@ -11,4 +11,6 @@ mod validate;
 
 pub use device::DeviceName;
 pub use layers::Layers;
+pub(crate) use messages::in_plain_words;
 pub use schema::{Config, LrScaling, ScheduleKind};
+pub(crate) use text::{line_of, Places};

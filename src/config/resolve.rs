@@ -1,5 +1,6 @@
 //! The resolved configuration: every setting in the open, as a file, and as the run's name.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 
 use toml::{Table, Value};
@@ -17,8 +18,13 @@ impl Config {
     ///
     /// # Errors
     /// Those of [`Config::validate`].
-    pub fn resolve(mut self) -> Result<Self> {
+    pub fn resolve(self) -> Result<Self> {
         self.validate()?;
+        self.complete()
+    }
+
+    /// Completed as [`Config::resolve`] does, whether or not the settings make sense together.
+    pub(crate) fn complete(mut self) -> Result<Self> {
         let dataset = data::find(&self.dataset)?;
         let norm = NormSpec::new(&self.norm, &self.norm_params)?;
         self.dataset = dataset.name.into();
@@ -52,6 +58,18 @@ impl Config {
         Ok(table)
     }
 
+    /// The settings as [`Config::to_table`] has them, a normalizer's parameter under `mbn.size`.
+    pub(crate) fn flat(&self) -> Result<BTreeMap<String, Value>> {
+        let mut flat = BTreeMap::new();
+        for (key, value) in self.to_table()? {
+            match value {
+                Value::Table(params) => flat.extend(params.into_iter().map(|(name, v)| (format!("{key}.{name}"), v))),
+                value => drop(flat.insert(key, value)),
+            }
+        }
+        Ok(flat)
+    }
+
     /// The file `config.toml`: reading it back gives the same configuration.
     ///
     /// # Errors
@@ -74,15 +92,7 @@ impl Config {
     /// # Errors
     /// As [`Config::to_table`].
     pub fn canonical(&self) -> Result<String> {
-        let mut lines = Vec::new();
-        for (key, value) in self.to_table()? {
-            match value {
-                Value::Table(params) => {
-                    lines.extend(params.iter().map(|(name, value)| format!("{key}.{name} = {value}\n")))
-                }
-                value => lines.push(format!("{key} = {value}\n")),
-            }
-        }
+        let mut lines: Vec<String> = self.flat()?.iter().map(|(key, value)| format!("{key} = {value}\n")).collect();
         lines.sort();
         Ok(format!("mbn-config {FORMAT}\n{}", lines.concat()))
     }

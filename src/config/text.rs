@@ -17,23 +17,57 @@ pub(super) fn parse_value(text: &str) -> Result<Value, String> {
     }
 }
 
-/// The line, from 1, of each top-level key and of each key one table down (`mbn.size`).
-pub(super) fn key_lines(text: &str) -> BTreeMap<String, usize> {
-    let mut lines = BTreeMap::new();
-    let Ok(document) = DeTable::parse(text) else { return lines };
-    for (key, value) in document.get_ref() {
-        lines.insert(key.get_ref().to_string(), line_of(text, key.span().start));
-        if let DeValue::Table(inner) = value.get_ref() {
-            for param in inner.keys() {
-                let path = format!("{}.{}", key.get_ref(), param.get_ref());
-                lines.insert(path, line_of(text, param.span().start));
+/// Where the keys of a TOML text stand.
+pub(crate) struct Places<'a> {
+    name: &'a str,
+    text: &'a str,
+    offsets: BTreeMap<String, usize>,
+}
+
+impl<'a> Places<'a> {
+    /// The places in `text`, which messages call `name`; none where it is not TOML.
+    pub(crate) fn of(name: &'a str, text: &'a str) -> Self {
+        let mut offsets = BTreeMap::new();
+        if let Ok(document) = DeTable::parse(text) {
+            note_table("", document.get_ref(), &mut offsets);
+        }
+        Self { name, text, offsets }
+    }
+
+    /// The first byte of the key at `path`: dotted, elements of arrays by number (`mbn.size`, `variant.0.label`).
+    pub(crate) fn offset(&self, path: &str) -> usize {
+        self.offsets.get(path).copied().unwrap_or(0)
+    }
+
+    /// `name:line` of the key at `path`.
+    pub(crate) fn line(&self, path: &str) -> String {
+        format!("{}:{}", self.name, line_of(self.text, self.offset(path)))
+    }
+}
+
+fn note_table(path: &str, table: &DeTable, offsets: &mut BTreeMap<String, usize>) {
+    for (key, value) in table {
+        let path = if path.is_empty() { key.get_ref().to_string() } else { format!("{path}.{}", key.get_ref()) };
+        offsets.insert(path.clone(), key.span().start);
+        note_value(&path, value.get_ref(), offsets);
+    }
+}
+
+fn note_value(path: &str, value: &DeValue, offsets: &mut BTreeMap<String, usize>) {
+    match value {
+        DeValue::Table(inner) => note_table(path, inner, offsets),
+        DeValue::Array(items) => {
+            for (i, item) in items.iter().enumerate() {
+                let path = format!("{path}.{i}");
+                offsets.insert(path.clone(), item.span().start);
+                note_value(&path, item.get_ref(), offsets);
             }
         }
+        _ => {}
     }
-    lines
 }
 
 /// The line, from 1, of a byte of the text.
-pub(super) fn line_of(text: &str, offset: usize) -> usize {
+pub(crate) fn line_of(text: &str, offset: usize) -> usize {
     1 + text.bytes().take(offset).filter(|byte| *byte == b'\n').count()
 }

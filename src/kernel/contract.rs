@@ -110,7 +110,7 @@ impl<T: Float> Kernel<T> for Contract<'_, T> {
                     (true, 16) => tile.row::<8, 2>(x, y, g.size[1]),
                     (true, 8) => tile.row::<4, 2>(x, y, g.size[1]),
                     (true, _) => tile.row::<2, 2>(x, y, g.size[1]),
-                    (false, 16) if g.x[2] == 16 && g.size[1] % 16 == 0 => tile.row_of_16(x, y, g.size[1]),
+                    (false, 16) if g.x[2] == 16 && g.size[1].is_multiple_of(16) => tile.row_of_16(x, y, g.size[1]),
                     (false, 16 | 8) => tile.row::<8, 1>(x, y, g.size[1]),
                     (false, _) => tile.row::<4, 1>(x, y, g.size[1]),
                 }

@@ -6,6 +6,8 @@
 
 // Kernels are made of intrinsics throughout; marking each would hide what the safety comments are about: the bounds.
 #![allow(unsafe_op_in_unsafe_fn)]
+// What makes the calls safe is said once, at the trait.
+#![allow(clippy::missing_safety_doc, clippy::too_many_arguments)]
 
 pub mod contract;
 pub mod dot;

@@ -12,4 +12,4 @@ mod summary;
 pub use metrics::{read_metrics, MetricRow};
 pub use rows::{read_rows, write_rows};
 pub use run_dir::{RunDir, LAST};
-pub use summary::{peak_memory_mib, read_finished, Diverged, Final, Status, Summary};
+pub use summary::{peak_memory_mib, read_finished, read_summary, Diverged, Final, Status, Summary};

@@ -3,6 +3,8 @@
 use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
+use std::thread::sleep;
+use std::time::Duration;
 
 use super::{atomic, log};
 use crate::{Error, Result};
@@ -12,7 +14,10 @@ pub const LAST: &str = "last.safetensors";
 
 /// The files of a run, all that [`RunDir::clear`] removes.
 const FILES: [&str; 7] =
-    ["config.toml", "metrics.csv", "diagnostics.csv", "summary.json", LAST, "best.safetensors", "log.txt"];
+    ["config.toml", "metrics.csv", "diagnostics.csv", "summary.json", LAST, "best.safetensors", LOG];
+
+/// Name of the log in a run's folder.
+const LOG: &str = "log.txt";
 
 /// Held while a process writes to the folder; the lock is the system's, so it ends with the process, however it ends.
 const LOCK: &str = ".lock";
@@ -35,6 +40,12 @@ impl RunDir {
         let lock = lock(&path)?;
         atomic::clean(&path)?;
         Ok(Self { path, _lock: lock })
+    }
+
+    /// Whether a process is training into the folder at `path`.
+    pub fn is_busy(path: impl AsRef<Path>) -> bool {
+        let Ok(file) = File::open(path.as_ref().join(LOCK)) else { return false };
+        matches!(file.try_lock_shared(), Err(TryLockError::WouldBlock))
     }
 
     /// The folder.
@@ -77,7 +88,28 @@ impl RunDir {
     /// # Errors
     /// The operating system refused.
     pub fn log(&self, text: &str) -> Result<()> {
-        log::append(&self.path.join("log.txt"), text)
+        log::append(&self.path.join(LOG), text)
+    }
+
+    /// Renames the files of an earlier attempt that a run would go on from, so that it starts over: `NAME.damaged`.
+    ///
+    /// # Errors
+    /// The operating system refused.
+    pub fn set_aside(&self) -> Result<()> {
+        for path in FILES.iter().filter(|name| **name != LOG).map(|name| self.path.join(name)) {
+            let mut aside = path.clone().into_os_string();
+            aside.push(".damaged");
+            unless_missing(&path, fs::rename(&path, aside))?;
+        }
+        Ok(())
+    }
+
+    /// Removes `summary.json`, for a run that is taken up again is not over.
+    ///
+    /// # Errors
+    /// The operating system refused.
+    pub fn reopen(&self) -> Result<()> {
+        unless_missing(&self.summary(), fs::remove_file(self.summary()))
     }
 
     /// Removes the files of an earlier attempt, and nothing else that may be in the folder.
@@ -85,25 +117,33 @@ impl RunDir {
     /// # Errors
     /// The operating system refused.
     pub fn clear(&self) -> Result<()> {
-        for path in FILES.map(|name| self.path.join(name)) {
-            match fs::remove_file(&path) {
-                Err(error) if error.kind() != ErrorKind::NotFound => return Err(Error::io(&path)(error)),
-                _ => {}
-            }
-        }
-        Ok(())
+        FILES.map(|name| self.path.join(name)).iter().try_for_each(|path| unless_missing(path, fs::remove_file(path)))
+    }
+}
+
+/// What is not there need not be moved or removed.
+fn unless_missing(path: &Path, result: std::io::Result<()>) -> Result<()> {
+    match result {
+        Err(error) if error.kind() != ErrorKind::NotFound => Err(Error::io(path)(error)),
+        _ => Ok(()),
     }
 }
 
 fn lock(dir: &Path) -> Result<File> {
     let path = dir.join(LOCK);
     let file = OpenOptions::new().create(true).truncate(false).write(true).open(&path).map_err(Error::io(&path))?;
-    match file.try_lock() {
-        Ok(()) => Ok(file),
-        Err(TryLockError::WouldBlock) => {
-            let why = "another process is training into this folder; wait for it or stop it, or choose another --out";
-            Err(Error::checkpoint(dir, why))
+    let mut locked = file.try_lock();
+    // `is_busy` holds a shared lock for an instant: look again before believing that someone is at work.
+    for _ in 0..3 {
+        if !matches!(locked, Err(TryLockError::WouldBlock)) {
+            break;
         }
+        sleep(Duration::from_millis(10));
+        locked = file.try_lock();
+    }
+    match locked {
+        Ok(()) => Ok(file),
+        Err(TryLockError::WouldBlock) => Err(Error::Busy { path: dir.to_path_buf() }),
         // Some network file systems have no locks: one process per run is then the user's care, not a reason to refuse.
         Err(TryLockError::Error(error)) if error.kind() == ErrorKind::Unsupported => Ok(file),
         Err(TryLockError::Error(error)) => Err(Error::io(&path)(error)),

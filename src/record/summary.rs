@@ -65,6 +65,8 @@ pub struct Summary {
     pub status: Status,
     /// Where it left the finite numbers, if it did.
     pub diverged: Option<Diverged>,
+    /// The error that stopped it, if one did.
+    pub error: Option<String>,
     /// Epochs completed.
     pub epochs: usize,
     /// Updates made by the end of the last completed epoch.
@@ -114,6 +116,7 @@ impl Summary {
         Ok(Self {
             run: config.run_name()?,
             status: if diverged.is_some() { Status::Diverged } else { Status::Done },
+            error: None,
             diverged: diverged.map(|(step, tensor)| Diverged { step, tensor }),
             epochs,
             steps: rows.last().map_or(0, |row| row.step),
@@ -130,6 +133,11 @@ impl Summary {
             commit: option_env!("MBN_COMMIT").map(str::to_string),
             config: config.to_table()?,
         })
+    }
+
+    /// The same run, stopped by an error.
+    pub fn failed(self, reason: impl Into<String>) -> Self {
+        Self { status: Status::Failed, error: Some(reason.into()), ..self }
     }
 
     /// Writes the summary to `path`, atomically.
@@ -159,16 +167,24 @@ fn gap<'a>(rows: impl Iterator<Item = &'a MetricRow>) -> Option<f64> {
 /// The summary in the run folder `dir`, if that run is over and need not be run again: finished or diverged.
 ///
 /// # Errors
-/// There is a summary, but it cannot be read.
+/// As [`read_summary`].
 pub fn read_finished(dir: &Path) -> Result<Option<Summary>> {
+    Ok(read_summary(dir)?.filter(|summary| summary.status != Status::Failed))
+}
+
+/// The summary in the run folder `dir`, if there is one.
+///
+/// # Errors
+/// There is a summary, but it cannot be read.
+pub fn read_summary(dir: &Path) -> Result<Option<Summary>> {
     let path = dir.join("summary.json");
     let text = match fs::read_to_string(&path) {
         Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
         text => text.map_err(Error::io(&path))?,
     };
-    let summary: Summary = serde_json::from_str(&text)
-        .map_err(|e| Error::data(&path, format!("not a summary: {e}; --fresh discards the run and starts over")))?;
-    Ok(Some(summary).filter(|summary| summary.status != Status::Failed))
+    serde_json::from_str(&text)
+        .map(Some)
+        .map_err(|e| Error::data(&path, format!("not a summary: {e}; --fresh discards the run and starts over")))
 }
 
 /// The process's largest resident memory so far in MiB (Linux's `VmHWM`).

@@ -2,51 +2,22 @@
 
 use std::time::Instant;
 
-use super::session::check_task;
+use super::past::{Past, Start};
 use super::{Options, Outcome, Plan, Session, Watcher};
 use crate::config::Config;
-use crate::model::Store;
 use crate::record::{self, MetricRow, RunDir, Summary};
 use crate::train::{self, Before, Checkpoint, Part, Position, Score, ShiftRow, StepReport, Trainer};
 use crate::{Error, Result};
 
-/// Trains what a resolved `config` describes, or continues where an earlier call was broken off. A finished run is not
-/// repeated.
-///
-/// # Errors
-/// Data, device or folder that cannot be used; a damaged checkpoint (it is left as it is); nothing to resume where
-/// that was demanded. A run that leaves the finite numbers is no error but an outcome: its summary says `diverged`.
-pub fn run(config: &Config, options: &Options, watcher: &mut dyn Watcher) -> Result<Outcome> {
-    let path = options.out.join(config.run_name()?);
-    if !options.fresh {
-        if let Some(summary) = record::read_finished(&path)? {
-            return Ok(Outcome::Done { dir: path, summary: Box::new(summary), already: true });
-        }
-    }
-    let last = path.join(record::LAST);
-    if options.must_resume && !last.exists() {
-        return Err(Error::checkpoint(last, "nothing to resume: there is no checkpoint yet; leave out --resume"));
-    }
-    let session = Session::open(config, &options.source)?;
-    let dir = RunDir::create(&path)?;
-    if options.fresh {
-        dir.clear()?;
-    }
-    let mut run = Run::open(config, options, dir, session)?;
-    run.dir.log(&format!("start at epoch {} batch {}", run.position.epoch, run.position.batch))?;
-    watcher.start(&run.plan()?);
-    let ended = run.train(watcher);
-    run.close(ended)
-}
-
-struct Run<'a> {
+/// A run at work in its folder.
+pub(super) struct Run<'a> {
     config: &'a Config,
     options: &'a Options,
     name: String,
-    dir: RunDir,
+    dir: &'a RunDir,
     session: Session,
     trainer: Trainer,
-    position: Position,
+    pub(super) position: Position,
     rows: Vec<MetricRow>,
     shifts: Vec<ShiftRow>,
     /// Pictures whose pooled statistics stand for the training set's.
@@ -56,24 +27,17 @@ struct Run<'a> {
 }
 
 impl<'a> Run<'a> {
-    fn open(config: &'a Config, options: &'a Options, dir: RunDir, session: Session) -> Result<Self> {
+    pub(super) fn open(
+        config: &'a Config,
+        options: &'a Options,
+        dir: &'a RunDir,
+        session: Session,
+        past: Option<Past>,
+    ) -> Result<Self> {
         let steps = session.steps_per_epoch(config);
-        let (mut position, mut rows, mut shifts) = (Position::default(), vec![], vec![]);
-        let last = dir.last();
-        let trainer = if last.exists() {
-            let (trainer, found) = resume(config, &session, &last, steps)?;
-            rows = record::read_metrics(&dir.metrics(), found.epoch)?;
-            if rows.len() != found.rows {
-                let (read, epoch, written) = (rows.len(), found.epoch, found.rows);
-                let why =
-                    format!("{read} rows up to epoch {epoch}, the checkpoint counts {written}; --fresh starts over");
-                return Err(Error::data(dir.metrics(), why));
-            }
-            shifts = record::read_rows(&dir.diagnostics(), |row: &ShiftRow| row.step <= found.step)?;
-            position = found;
-            trainer
-        } else {
-            Trainer::new(config, session.task(), Store::fresh(config.seed), &session.device, steps)?
+        let Start { trainer, position, rows, shifts } = match past {
+            Some(past) => Start::resumed(past, config, &session, steps)?,
+            None => Start::fresh(config, &session, steps)?,
         };
         record::atomic::write(&dir.config(), config.to_toml()?.as_bytes())?;
         let population = session.sample(config.precise_examples);
@@ -82,7 +46,7 @@ impl<'a> Run<'a> {
         Ok(Self { config, options, name, dir, session, trainer, position, rows, shifts, population, started, saved })
     }
 
-    fn plan(&self) -> Result<Plan> {
+    pub(super) fn plan(&self) -> Result<Plan> {
         let count = |part: Part| part.indices.len();
         Ok(Plan {
             run: self.name.clone(),
@@ -98,7 +62,7 @@ impl<'a> Run<'a> {
     }
 
     /// Trains to the end; false if stopped before it.
-    fn train(&mut self, watcher: &mut dyn Watcher) -> Result<bool> {
+    pub(super) fn train(&mut self, watcher: &mut dyn Watcher) -> Result<bool> {
         while self.position.epoch < self.config.epochs {
             if !self.train_epoch(watcher)? {
                 return Ok(false);
@@ -267,7 +231,7 @@ impl<'a> Run<'a> {
     }
 
     /// The outcome, with the summary written where the run is over.
-    fn close(self, ended: Result<bool>) -> Result<Outcome> {
+    pub(super) fn close(self, ended: Result<bool>) -> Result<Outcome> {
         let diverged = match ended {
             Ok(false) => {
                 self.dir.log(&format!("interrupted after step {}", self.trainer.step))?;
@@ -275,10 +239,7 @@ impl<'a> Run<'a> {
             }
             Ok(true) => None,
             Err(Error::Diverged { step, tensor }) => Some((step, tensor)),
-            Err(error) => {
-                self.dir.log(&format!("failed: {error}"))?;
-                return Err(error);
-            }
+            Err(error) => return Err(error),
         };
         record::write_rows(&self.dir.metrics(), &self.rows)?;
         let shift = train::mean_shift(&self.shifts);
@@ -289,23 +250,4 @@ impl<'a> Run<'a> {
         let dir = self.dir.path().to_path_buf();
         Ok(Outcome::Done { dir, summary: Box::new(summary), already: false })
     }
-}
-
-/// The trainer as the checkpoint at `last` has it, and how far the run had come.
-fn resume(config: &Config, session: &Session, last: &std::path::Path, steps: usize) -> Result<(Trainer, Position)> {
-    let broken = |error: Error| match error {
-        Error::Tensor(error) => Error::checkpoint(last, Error::from(error).to_string()),
-        other => other,
-    };
-    let checkpoint = Checkpoint::load(last, &session.device)?;
-    let position = checkpoint.position(last)?;
-    check_task(last, checkpoint.task(last)?, session.task())?;
-    if position.epoch > config.epochs || position.batch > steps {
-        return Err(Error::checkpoint(last, "its position lies beyond the end of the run; --fresh starts over"));
-    }
-    let store = Store::from_tensors(checkpoint.tensors);
-    let mut trainer = Trainer::new(config, session.task(), store, &session.device, steps).map_err(broken)?;
-    trainer.sgd.restore(checkpoint.momentum).map_err(|error| broken(error.into()))?;
-    trainer.step = position.step;
-    Ok((trainer, position))
 }

@@ -3,18 +3,20 @@
 //! What is on disk is always consistent: the checkpoint is the truth about how far the run has come, and rows that a
 //! killed process wrote beyond it are dropped and written again, with the same bits.
 
+mod begin;
 mod device;
 mod eval;
 mod execute;
+mod past;
 mod session;
 
 use std::path::PathBuf;
 use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
+pub use begin::run;
 pub use device::open_device;
 pub use eval::{evaluate_checkpoint, EvalReport, EvalRequest, SplitName, Stats};
-pub use execute::run;
 pub use session::Session;
 
 use crate::data::Source;
@@ -32,6 +34,8 @@ pub struct Options {
     pub fresh: bool,
     /// Refuse to begin: there must be something to resume.
     pub must_resume: bool,
+    /// Set aside damaged files that an earlier attempt left (`NAME.damaged`) and start over, rather than refuse.
+    pub recover: bool,
     /// Time between checkpoints inside an epoch.
     pub checkpoint_every: Duration,
     /// Set from outside to end the run after the current step, saved.
@@ -45,6 +49,7 @@ impl Default for Options {
             source: Source::default(),
             fresh: false,
             must_resume: false,
+            recover: false,
             checkpoint_every: Duration::from_secs(60),
             stop: None,
         }
@@ -76,6 +81,8 @@ pub enum Outcome {
 pub trait Watcher {
     /// Training begins, or continues at `epoch` (completed ones) of `epochs`.
     fn start(&mut self, plan: &Plan);
+    /// Something worth knowing happened.
+    fn note(&mut self, text: &str);
     /// A step of `epoch` (from 1) is done, `batch` (from 1) of the epoch's.
     fn step(&mut self, epoch: usize, batch: usize, report: &StepReport);
     /// An epoch is done and recorded.

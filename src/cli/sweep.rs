@@ -1,0 +1,193 @@
+//! `mbn sweep`: the runs of a sweep file, in processes of their own, and their summary.
+
+use std::env;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::thread::available_parallelism;
+
+use clap::Args;
+use mbn::record::Status;
+use mbn::sweep::{self, look, Job, Options, Shard, State, SummaryTable, Sweep, Tally};
+use mbn::Error;
+
+use super::exit::End;
+use super::sweep_plan::{runs, Plan};
+use super::sweep_progress::SweepProgress;
+use super::{interrupt, output, DataDir};
+
+const EXAMPLES: &str = "\
+Examples:
+  mbn sweep experiments/smoke.toml                        into results/smoke
+  mbn sweep FILE.toml --dry-run                           what there is to do, and how long it takes
+  mbn sweep FILE.toml --jobs 2 --data-dir ./data
+  mbn sweep FILE.toml --shard 3/20                        one of 20 parts, in a queue's job
+
+The same command continues a sweep that was broken off. Sweeps that work in the same folder at the same time, on this
+machine or on others, share the runs.";
+
+/// Arguments of `mbn sweep`.
+#[derive(Args)]
+#[command(help_template = super::TEMPLATE, before_help = EXAMPLES)]
+pub struct SweepArgs {
+    /// Sweep file; see experiments/README.md
+    file: PathBuf,
+    #[command(flatten)]
+    data_dir: DataDir,
+    /// Runs at a time
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..), help_heading = "Machine")]
+    jobs: u16,
+    /// CPU threads per run [default: the cores divided by --jobs]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..), help_heading = "Machine")]
+    threads: Option<u16>,
+    /// Do only the I-th run, from 1
+    #[arg(long, value_name = "I", conflicts_with = "shard", help_heading = "Part of the sweep")]
+    index: Option<usize>,
+    /// Do only every N-th run, from the M-th
+    #[arg(long, value_name = "M/N", help_heading = "Part of the sweep")]
+    shard: Option<Shard>,
+    /// Repeat the runs that failed in an earlier call
+    #[arg(long, help_heading = "Part of the sweep")]
+    retry_failed: bool,
+    /// Sweep folder [default: results/<the file's name>]
+    #[arg(long, value_name = "DIR", help_heading = "Output")]
+    out: Option<PathBuf>,
+    /// Print the runs, how far they are and the time they will take, and stop
+    #[arg(long, help_heading = "Output")]
+    dry_run: bool,
+    /// Rebuild summary.csv from the run folders, and stop
+    #[arg(long, conflicts_with = "dry_run", help_heading = "Output")]
+    collect: bool,
+    /// Seconds between checkpoints inside an epoch; there is one after every epoch, too
+    #[arg(long, value_name = "SECONDS", default_value_t = 60.0, value_parser = super::seconds, allow_negative_numbers = true, help_heading = "Output")]
+    checkpoint_every: f64,
+    /// No progress on stderr
+    #[arg(long, short, help_heading = "Output")]
+    quiet: bool,
+}
+
+/// Runs `mbn sweep`.
+pub fn run(args: &SweepArgs) -> anyhow::Result<End> {
+    let sweep = Sweep::load(&args.file)?;
+    let selection = args.selection(sweep.jobs.len())?;
+    let out = args.out();
+    if args.collect {
+        return collect(&sweep, &out);
+    }
+    if args.dry_run {
+        sweep::check(&sweep.jobs.iter().collect::<Vec<_>>(), None)?;
+        let plan = Plan::new(&sweep, &selection, &out, args.retry_failed);
+        output::print(&plan.show(args.jobs.into()))?;
+        return Ok(End::Done);
+    }
+    let chosen: Vec<&Job> = selection.iter().map(|&index| &sweep.jobs[index]).collect();
+    let to_do = |job: &&&Job| match look(&out.join("runs").join(&job.name)) {
+        State::Over(summary) => args.retry_failed && summary.status == Status::Failed,
+        _ => true,
+    };
+    let open: Vec<&Job> = chosen.iter().filter(to_do).copied().collect();
+    sweep::check(&open, Some(&args.data_dir.source()))?;
+    let stop = interrupt::install()?;
+    let command = |job: &Job| args.command(job, &out);
+    let options = Options {
+        out: out.clone(),
+        selection,
+        jobs: args.jobs.into(),
+        retry_failed: args.retry_failed,
+        command: &command,
+        stop: Some(stop),
+    };
+    let mut progress = SweepProgress::new(args.quiet, chosen.len(), args.jobs.into());
+    let result = sweep::run(&sweep, &options, &mut progress);
+    progress.finish();
+    let tally = result?;
+    output::print(&format!("{}; {}\n", counts(&tally), out.join("summary.csv").display()))?;
+    Ok(end(&tally, args))
+}
+
+impl SweepArgs {
+    /// `results/` and the file's name without its ending.
+    fn out(&self) -> PathBuf {
+        let stem = self.file.file_stem().unwrap_or(self.file.as_os_str());
+        self.out.clone().unwrap_or_else(|| Path::new("results").join(stem))
+    }
+
+    /// The positions of the runs asked for.
+    fn selection(&self, count: usize) -> Result<Vec<usize>, Error> {
+        match (self.index, self.shard) {
+            (Some(index), _) if (1..=count).contains(&index) => Ok(vec![index - 1]),
+            (Some(index), _) => Err(Error::config(format!("--index {index}: the sweep has the runs 1 to {count}"))),
+            (None, Some(shard)) => Ok(shard.of(count).collect()),
+            (None, None) => Ok((0..count).collect()),
+        }
+    }
+
+    /// CPU threads of each run.
+    fn threads(&self) -> usize {
+        let cores = available_parallelism().map_or(1, usize::from);
+        self.threads.map_or((cores / usize::from(self.jobs)).max(1), usize::from)
+    }
+
+    /// This program, as the worker of one run.
+    fn command(&self, job: &Job, out: &Path) -> Command {
+        let mut command = this_program();
+        command.arg("worker").arg(&job.name).arg("--out").arg(out.join("runs"));
+        command.arg("--checkpoint-every").arg(self.checkpoint_every.to_string());
+        if let Some(dir) = &self.data_dir.data_dir {
+            command.arg("--data-dir").arg(dir);
+        }
+        command.env("RAYON_NUM_THREADS", self.threads().to_string());
+        command
+    }
+}
+
+/// This program. On Linux the very one that is running, even if a new one has been built in its place since.
+fn this_program() -> Command {
+    let running = Path::new("/proc/self/exe");
+    if cfg!(target_os = "linux") && running.exists() {
+        return Command::new(running);
+    }
+    Command::new(env::current_exe().unwrap_or_else(|_| "mbn".into()))
+}
+
+/// Runs that failed or died leave work to do; a divergence is a result.
+fn end(tally: &Tally, args: &SweepArgs) -> End {
+    if tally.stopped {
+        output::note("interrupted, all runs are saved; the same command continues");
+        return End::Interrupted;
+    }
+    if tally.died > 0 {
+        output::note(&format!("{} died; the same command goes on with what is not done", runs(tally.died)));
+    }
+    if tally.failed > 0 && !args.retry_failed {
+        output::note(&format!("{} failed; --retry-failed repeats what failed", runs(tally.failed)));
+    }
+    if tally.died + tally.failed > 0 {
+        return End::Incomplete;
+    }
+    End::Done
+}
+
+/// `60 runs: 57 done, 2 diverged, 1 failed`
+fn counts(tally: &Tally) -> String {
+    let open = tally.total - tally.over();
+    let parts = [
+        (tally.done, "done"),
+        (tally.diverged, "diverged"),
+        (tally.failed, "failed"),
+        (tally.died, "died"),
+        (open, "to do"),
+    ];
+    let parts: Vec<String> =
+        parts.iter().filter(|(n, what)| *n > 0 || *what == "done").map(|(n, what)| format!("{n} {what}")).collect();
+    format!("{}: {}", runs(tally.total), parts.join(", "))
+}
+
+fn collect(sweep: &Sweep, out: &Path) -> anyhow::Result<End> {
+    if !out.join("runs").is_dir() {
+        return Err(Error::config(format!("{}: there is no sweep in this folder yet", out.display())).into());
+    }
+    let mut table = SummaryTable::new(out, &sweep.jobs)?;
+    table.update(&sweep.jobs)?;
+    output::print(&format!("{} of {}; {}\n", table.len(), runs(sweep.jobs.len()), table.path().display()))?;
+    Ok(End::Done)
+}

@@ -1,0 +1,82 @@
+//! What an earlier attempt at a run left to go on from.
+
+use std::path::PathBuf;
+
+use candle_core::Device;
+
+use super::session::check_task;
+use super::Session;
+use crate::config::Config;
+use crate::model::Store;
+use crate::record::{self, MetricRow, RunDir};
+use crate::train::{Checkpoint, Position, ShiftRow, Trainer};
+use crate::{Error, Result};
+
+/// The checkpoint, and the records up to it.
+pub(super) struct Past {
+    path: PathBuf,
+    checkpoint: Checkpoint,
+    position: Position,
+    rows: Vec<MetricRow>,
+    shifts: Vec<ShiftRow>,
+}
+
+/// Where training begins: a trainer, how far it has come, and its records.
+pub(super) struct Start {
+    pub(super) trainer: Trainer,
+    pub(super) position: Position,
+    pub(super) rows: Vec<MetricRow>,
+    pub(super) shifts: Vec<ShiftRow>,
+}
+
+impl Past {
+    /// What is in the run's folder; none where there is no checkpoint.
+    ///
+    /// # Errors
+    /// A checkpoint or records that are damaged or do not belong together.
+    pub(super) fn read(dir: &RunDir, device: &Device) -> Result<Option<Self>> {
+        let path = dir.last();
+        if !path.exists() {
+            return Ok(None);
+        }
+        let checkpoint = Checkpoint::load(&path, device)?;
+        let position = checkpoint.position(&path)?;
+        let rows = record::read_metrics(&dir.metrics(), position.epoch)?;
+        if rows.len() != position.rows {
+            let (read, epoch, written) = (rows.len(), position.epoch, position.rows);
+            let why = format!("{read} rows up to epoch {epoch}, the checkpoint counts {written}; --fresh starts over");
+            return Err(Error::data(dir.metrics(), why));
+        }
+        let shifts = record::read_rows(&dir.diagnostics(), |row: &ShiftRow| row.step <= position.step)?;
+        Ok(Some(Self { path, checkpoint, position, rows, shifts }))
+    }
+}
+
+impl Start {
+    /// From the seed.
+    pub(super) fn fresh(config: &Config, session: &Session, steps: usize) -> Result<Self> {
+        let trainer = Trainer::new(config, session.task(), Store::fresh(config.seed), &session.device, steps)?;
+        Ok(Self { trainer, position: Position::default(), rows: vec![], shifts: vec![] })
+    }
+
+    /// From where an earlier attempt was broken off.
+    ///
+    /// # Errors
+    /// A checkpoint of another data set or network.
+    pub(super) fn resumed(past: Past, config: &Config, session: &Session, steps: usize) -> Result<Self> {
+        let Past { path, checkpoint, position, rows, shifts } = past;
+        let broken = |error: Error| match error {
+            Error::Tensor(error) => Error::checkpoint(&path, Error::from(error).to_string()),
+            other => other,
+        };
+        check_task(&path, checkpoint.task(&path)?, session.task())?;
+        if position.epoch > config.epochs || position.batch > steps {
+            return Err(Error::checkpoint(path, "its position lies beyond the end of the run; --fresh starts over"));
+        }
+        let store = Store::from_tensors(checkpoint.tensors);
+        let mut trainer = Trainer::new(config, session.task(), store, &session.device, steps).map_err(broken)?;
+        trainer.sgd.restore(checkpoint.momentum).map_err(|error| broken(error.into()))?;
+        trainer.step = position.step;
+        Ok(Self { trainer, position, rows, shifts })
+    }
+}

@@ -1,0 +1,76 @@
+//! Which runs are meant: the tables of `[[exclude]]` and of an override's `when`.
+
+use std::collections::BTreeMap;
+
+use toml::{Table, Value};
+
+use super::file::{flat_keys, table_of};
+use crate::config::{Layers, Places};
+use crate::norm;
+use crate::{Error, Result};
+
+/// All of its keys must have one of the values given for them.
+pub(super) struct Condition {
+    pub(super) place: String,
+    labels: Option<Vec<String>>,
+    settings: Vec<(String, Vec<Value>)>,
+}
+
+impl Condition {
+    /// Reads `key = value` and `key = [value, ...]`, where `label` is a key, too.
+    pub(super) fn read(mut table: Table, places: &Places, path: &str) -> Result<Self> {
+        let place = places.line(path);
+        let labels = match table.remove("label") {
+            None => None,
+            Some(value) => {
+                let text = |value: &Value| value.as_str().map(|label| label.trim().to_string());
+                let wrong =
+                    || Error::config(format!("{}: `label`: expected a name", places.line(&format!("{path}.label"))));
+                Some(one_or_more(&value).iter().map(text).collect::<Option<Vec<_>>>().ok_or_else(wrong)?)
+            }
+        };
+        let setting = |key: String| {
+            let here = places.line(&format!("{path}.{key}"));
+            let value = match key.split_once('.') {
+                Some((section, param)) => table.get(section).and_then(|inner| inner.get(param)),
+                None => table.get(&key),
+            };
+            let values = value.map(one_or_more).unwrap_or_default();
+            let values = values.iter().map(|value| comparable(&key, value, &here)).collect::<Result<Vec<_>>>()?;
+            Ok((key, values))
+        };
+        let settings = flat_keys(&table).into_iter().map(setting).collect::<Result<Vec<_>>>()?;
+        if labels.is_none() && settings.is_empty() {
+            return Err(Error::config(format!("{place}: without a condition this means every run of the sweep")));
+        }
+        Ok(Self { place, labels, settings })
+    }
+
+    /// Whether the run with this label and these settings ([`crate::config::Config`]'s, flat) is meant.
+    pub(super) fn holds(&self, label: &str, settings: &BTreeMap<String, Value>) -> bool {
+        let labelled = self.labels.as_ref().is_none_or(|labels| labels.iter().any(|wanted| wanted == label));
+        let has = |(key, values): &(String, Vec<Value>)| settings.get(key).is_some_and(|value| values.contains(value));
+        labelled && self.settings.iter().all(has)
+    }
+}
+
+fn one_or_more(value: &Value) -> Vec<Value> {
+    match value {
+        Value::Array(list) => list.clone(),
+        value => vec![value.clone()],
+    }
+}
+
+/// The value as a resolved configuration would have it (`1` as `1.0`, say), its key known and its type right.
+fn comparable(key: &str, value: &Value, place: &str) -> Result<Value> {
+    let table = table_of(key, value);
+    let config = Layers::new().table(table.clone(), |_| place.to_string()).build()?;
+    let found = match key.split_once('.') {
+        Some((section, param)) => {
+            let params = table.get(section).and_then(Value::as_table).cloned().unwrap_or_default();
+            norm::find(section)?.resolve(&params)?.remove(param)
+        }
+        None => config.to_table()?.remove(key),
+    };
+    Ok(found.unwrap_or_else(|| value.clone()))
+}

@@ -1,0 +1,46 @@
+//! How long a run will take, from those that are finished.
+
+use std::collections::HashMap;
+
+use super::Job;
+use crate::config::Config;
+use crate::data;
+
+/// Seconds per picture trained on, by how much the finished runs resemble the one in question.
+#[derive(Debug, Default)]
+pub struct Estimate {
+    /// Under each key the sum of seconds, and of pictures.
+    seen: HashMap<String, (f64, f64)>,
+}
+
+impl Estimate {
+    /// Learns that the run took `seconds`.
+    pub fn learn(&mut self, job: &Job, seconds: f64) {
+        for key in keys(&job.config) {
+            let (time, pictures) = self.seen.entry(key).or_default();
+            (*time, *pictures) = (*time + seconds, *pictures + work(&job.config));
+        }
+    }
+
+    /// The seconds the run will take: after its like with other seeds where there are some, else after runs of the same
+    /// network, normalizer and batch, of the same network, or any.
+    pub fn seconds(&self, job: &Job) -> Option<f64> {
+        let (time, pictures) = keys(&job.config).iter().find_map(|key| self.seen.get(key))?;
+        Some(time / pictures * work(&job.config))
+    }
+}
+
+/// From the most to the least alike.
+fn keys(c: &Config) -> [String; 4] {
+    let network = format!("{} {}", c.dataset, c.model);
+    let method = format!("{network} {} {} {} {}", c.norm, c.double_forward, c.batch_size, c.norm_batch_size);
+    let alike = format!("{method} {} {} {} {}", c.norm_params, c.val_fraction, c.precise, c.diagnostics);
+    [alike, method, network, String::new()]
+}
+
+/// Pictures to train on in all, at least one.
+fn work(config: &Config) -> f64 {
+    let complete = data::find(&config.dataset).map_or(1, |kind| kind.counts[0]) as f64 * (1.0 - config.val_fraction);
+    let limit = if config.train_limit == 0 { f64::INFINITY } else { config.train_limit as f64 };
+    (complete.min(limit) * config.epochs as f64).max(1.0)
+}

@@ -1,0 +1,52 @@
+//! What a run's process tells the sweep that started it: one JSON document per line on its stdout.
+
+use serde::{Deserialize, Serialize};
+
+/// One line of a run's process.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Event {
+    /// Training has come this far.
+    Step {
+        /// Updates made.
+        done: usize,
+        /// Updates in all.
+        total: usize,
+        /// Loss, accuracy and speed, for people.
+        text: String,
+    },
+    /// Something worth knowing happened.
+    Note(String),
+    /// The last line.
+    Over(Ending),
+}
+
+/// How a run's process ended.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Ending {
+    /// The run is finished.
+    Done,
+    /// The run left the finite numbers.
+    Diverged,
+    /// An error stopped it.
+    Failed(String),
+    /// Another process is at work on it.
+    Busy,
+    /// It was told to save and stop.
+    Stopped,
+    /// The process died: killed, out of memory, a crash.
+    Died(String),
+}
+
+impl Event {
+    /// The event as a line.
+    pub fn to_line(&self) -> String {
+        serde_json::to_string(self).map_or(String::new(), |json| format!("{json}\n"))
+    }
+
+    /// The event that a line is; none if it is something else, such as a message of the system's.
+    pub fn from_line(line: &str) -> Option<Self> {
+        serde_json::from_str(line).ok()
+    }
+}

@@ -1,0 +1,191 @@
+//! The sweep file as it is written: tables of settings, with the place of each.
+
+use std::collections::BTreeSet;
+
+use serde::Deserialize;
+use toml::{Table, Value};
+
+use super::condition::Condition;
+use crate::config::{in_plain_words, line_of, Layers, Places};
+use crate::{Error, Result};
+
+/// More runs than this are taken for a slip of the finger.
+pub(super) const MOST_RUNS: usize = 1 << 20;
+
+/// The file's own grammar; what is in the tables are settings of runs.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Document {
+    seeds: Option<Value>,
+    #[serde(default)]
+    fixed: Table,
+    #[serde(default)]
+    grid: Table,
+    #[serde(default)]
+    variant: Vec<Table>,
+    #[serde(default)]
+    include: Vec<Table>,
+    #[serde(default)]
+    exclude: Vec<Table>,
+    #[serde(default, rename = "override")]
+    overrides: Vec<Override>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Override {
+    when: Table,
+    set: Table,
+}
+
+/// Settings with a name: a `[[variant]]` or an `[[include]]`.
+pub(super) struct Named {
+    pub(super) label: Option<String>,
+    pub(super) layers: Layers,
+    /// Its settings, `mbn.size` for a parameter.
+    pub(super) keys: Vec<String>,
+    pub(super) place: String,
+}
+
+/// One key of the grid, with its values.
+pub(super) struct Axis {
+    pub(super) key: String,
+    pub(super) values: Vec<Layers>,
+    pub(super) place: String,
+}
+
+/// A sweep file, every key of it checked.
+pub(super) struct SweepFile {
+    pub(super) name: String,
+    pub(super) seeds: Vec<u64>,
+    pub(super) fixed: Layers,
+    pub(super) fixed_keys: Vec<String>,
+    pub(super) axes: Vec<Axis>,
+    pub(super) variants: Vec<Named>,
+    pub(super) includes: Vec<Named>,
+    pub(super) excludes: Vec<Condition>,
+    pub(super) overrides: Vec<(Condition, Layers)>,
+}
+
+/// Reads the text of the sweep file `name`.
+pub(super) fn read(name: &str, text: &str) -> Result<SweepFile> {
+    let document: Document = toml::from_str(text).map_err(|e| {
+        let line = e.span().map_or(1, |span| line_of(text, span.start));
+        Error::config(format!("{name}:{line}: {}", in_plain_words(e.message())))
+    })?;
+    let places = Places::of(name, text);
+    let named = |kind: &str, tables: Vec<Table>| {
+        let each = |(i, table)| Named::read(table, &places, &format!("{kind}.{i}"));
+        tables.into_iter().enumerate().map(each).collect::<Result<Vec<_>>>()
+    };
+    let excluded = |(i, table)| Condition::read(table, &places, &format!("exclude.{i}"));
+    let overridden = |(i, Override { when, set })| {
+        let path = format!("override.{i}");
+        let set = settings(set, |key| places.line(&format!("{path}.set.{key}")))?;
+        Ok((Condition::read(when, &places, &format!("{path}.when"))?, set))
+    };
+    Ok(SweepFile {
+        name: name.to_string(),
+        seeds: seeds(document.seeds, &places)?,
+        fixed_keys: flat_keys(&document.fixed),
+        fixed: settings(document.fixed, |key| places.line(&format!("fixed.{key}")))?,
+        axes: axes(document.grid, &places)?,
+        variants: named("variant", document.variant)?,
+        includes: named("include", document.include)?,
+        excludes: document.exclude.into_iter().enumerate().map(excluded).collect::<Result<_>>()?,
+        overrides: document.overrides.into_iter().enumerate().map(overridden).collect::<Result<_>>()?,
+    })
+}
+
+/// `seeds = 5` is 1 to 5, `seeds = [3, 7]` just these; without the line, 1.
+fn seeds(value: Option<Value>, places: &Places) -> Result<Vec<u64>> {
+    let wrong = || {
+        let what = "`seeds`: expected a number of seeds, 1 or more, or a list of different seeds, such as [1, 2, 3]";
+        Error::config(format!("{}: {what}", places.line("seeds")))
+    };
+    let seed = |value: &Value| value.as_integer().and_then(|seed| u64::try_from(seed).ok()).ok_or_else(wrong);
+    let found = match &value {
+        None => vec![1],
+        Some(Value::Array(list)) => list.iter().map(seed).collect::<Result<Vec<_>>>()?,
+        Some(count) => (1..=seed(count).ok().filter(|count| *count <= MOST_RUNS as u64).ok_or_else(wrong)?).collect(),
+    };
+    if found.is_empty() || found.iter().collect::<BTreeSet<_>>().len() < found.len() {
+        return Err(wrong());
+    }
+    Ok(found)
+}
+
+/// The settings of a table, each known and of its type; `origin` gives the place of each.
+fn settings(table: Table, origin: impl Fn(&str) -> String) -> Result<Layers> {
+    if table.contains_key("seed") {
+        let place = origin("seed");
+        return Err(Error::config(format!("{place}: `seed`: write seeds = 5, or seeds = [1, 2, 3], at the top")));
+    }
+    let layers = Layers::new().table(table, origin);
+    layers.build()?;
+    Ok(layers)
+}
+
+impl Named {
+    fn read(mut table: Table, places: &Places, path: &str) -> Result<Self> {
+        let label = match table.remove("label") {
+            None => None,
+            Some(Value::String(label)) if !label.trim().is_empty() => Some(label.trim().to_string()),
+            Some(_) => {
+                let place = places.line(&format!("{path}.label"));
+                return Err(Error::config(format!("{place}: `label`: expected a name in quotes")));
+            }
+        };
+        let keys = flat_keys(&table);
+        let layers = settings(table, |key| places.line(&format!("{path}.{key}")))?;
+        Ok(Self { label, keys, layers, place: places.line(path) })
+    }
+}
+
+/// The keys of the grid in the order of the file, `[grid.mbn]` or `mbn.size = [...]` for a normalizer's parameters.
+fn axes(grid: Table, places: &Places) -> Result<Vec<Axis>> {
+    let mut keys = flat_keys(&grid);
+    keys.sort_by_key(|key| places.offset(&format!("grid.{key}")));
+    keys.into_iter().map(|key| axis(&grid, key, places)).collect()
+}
+
+fn axis(grid: &Table, key: String, places: &Places) -> Result<Axis> {
+    let path = format!("grid.{key}");
+    let place = places.line(&path);
+    let found = match key.split_once('.') {
+        Some((section, param)) => grid.get(section).and_then(|table| table.get(param)),
+        None => grid.get(&key),
+    };
+    let Some(Value::Array(list)) = found else {
+        return Err(Error::config(format!(
+            "{place}: `{key}`: expected a list of values; one value belongs in [fixed]"
+        )));
+    };
+    if list.is_empty() {
+        return Err(Error::config(format!("{place}: `{key}`: the list is empty, so the sweep has no runs")));
+    }
+    let single = |(i, value): (usize, &Value)| {
+        let here = places.line(&format!("{path}.{i}"));
+        settings(table_of(&key, value), |_| here.clone())
+    };
+    Ok(Axis { values: list.iter().enumerate().map(single).collect::<Result<_>>()?, key, place })
+}
+
+/// The table that says `key = value`, the key dotted for a normalizer's parameter.
+pub(super) fn table_of(key: &str, value: &Value) -> Table {
+    match key.split_once('.') {
+        Some((section, param)) => {
+            Table::from_iter([(section.to_string(), Table::from_iter([(param.to_string(), value.clone())]).into())])
+        }
+        None => Table::from_iter([(key.to_string(), value.clone())]),
+    }
+}
+
+/// The keys of a table, `mbn.size` for a key one table down.
+pub(super) fn flat_keys(table: &Table) -> Vec<String> {
+    let below = |(key, value): (&String, &Value)| match value {
+        Value::Table(inner) => inner.keys().map(|param| format!("{key}.{param}")).collect(),
+        _ => vec![key.clone()],
+    };
+    table.iter().flat_map(below).collect()
+}

@@ -1,0 +1,152 @@
+//! From the sweep file to the list of runs.
+
+use std::collections::{BTreeSet, HashMap};
+
+use super::file::{Axis, Named, SweepFile, MOST_RUNS};
+use super::Job;
+use crate::config::{Config, Layers};
+use crate::{Error, Result};
+
+/// A run without its seed.
+struct Cell {
+    label: String,
+    layers: Layers,
+    /// The settings before any override: what conditions are about.
+    config: Config,
+}
+
+/// The runs, seed by seed; within a seed in the order of the grid, whose last key varies fastest, variants faster still.
+pub(super) fn expand(file: &SweepFile) -> Result<Vec<Job>> {
+    check_clashes(file)?;
+    let mut cells = exclude(file, grid(file)?)?;
+    let included = file.includes.iter().map(|named| Cell::new(file, &file.fixed, Some(named)));
+    cells.extend(included.collect::<Result<Vec<_>>>()?);
+    let resolved = apply_overrides(file, cells)?;
+    let mut jobs = vec![];
+    let mut known = HashMap::new();
+    for &seed in &file.seeds {
+        for (label, config) in &resolved {
+            let config = Config { seed, ..config.clone() };
+            let job = Job { label: label.clone(), name: config.run_name()?, config };
+            match known.insert(job.name.clone(), job.label.clone()) {
+                None => jobs.push(job),
+                // A parameter of another normalizer, say, makes no other run.
+                Some(same) if same == job.label => {}
+                Some(other) => return Err(two_labels(file, &job, &other)),
+            }
+        }
+    }
+    if jobs.is_empty() {
+        return Err(Error::config(format!("{}: every run is excluded", file.name)));
+    }
+    Ok(jobs)
+}
+
+/// Where a key is given twice, one of the two would be ignored; where labels are, their results would be mixed.
+fn check_clashes(file: &SweepFile) -> Result<()> {
+    for Axis { key, place, .. } in &file.axes {
+        let elsewhere = file.variants.iter().find(|variant| variant.keys.contains(key));
+        let other = match elsewhere {
+            Some(variant) => format!("in a variant ({})", variant.place),
+            None if file.fixed_keys.contains(key) => "in [fixed]".into(),
+            None => continue,
+        };
+        return Err(Error::config(format!("{place}: `{key}` is in the grid and {other}; keep one of the two")));
+    }
+    let mut labels = BTreeSet::new();
+    for variant in &file.variants {
+        let label = Cell::new(file, &file.fixed, Some(variant))?.label;
+        if !labels.insert(label.clone()) {
+            let place = &variant.place;
+            return Err(Error::config(format!("{place}: there is another variant `{label}`; give this one a label")));
+        }
+    }
+    Ok(())
+}
+
+/// Every combination of the grid's values and the variants.
+fn grid(file: &SweepFile) -> Result<Vec<Cell>> {
+    if file.axes.is_empty() && file.variants.is_empty() && !file.includes.is_empty() {
+        return Ok(vec![]);
+    }
+    let sizes = file.axes.iter().map(|axis| axis.values.len()).chain([file.variants.len().max(1), file.seeds.len()]);
+    let count = sizes.fold(1usize, usize::saturating_mul);
+    if count > MOST_RUNS {
+        return Err(Error::config(format!("{}: the grid has {count} runs; {MOST_RUNS} are the most", file.name)));
+    }
+    let mut combinations = vec![file.fixed.clone()];
+    for axis in &file.axes {
+        let with = |layers: &Layers| axis.values.iter().map(|value| layers.clone().and(value)).collect::<Vec<_>>();
+        combinations = combinations.iter().flat_map(with).collect();
+    }
+    let variants: Vec<_> = if file.variants.is_empty() { vec![None] } else { file.variants.iter().map(Some).collect() };
+    let cells = combinations.iter().flat_map(|layers| variants.iter().map(|variant| Cell::new(file, layers, *variant)));
+    cells.collect()
+}
+
+impl Cell {
+    fn new(file: &SweepFile, layers: &Layers, named: Option<&Named>) -> Result<Self> {
+        let layers = named.map_or(layers.clone(), |named| layers.clone().and(&named.layers));
+        let place = named.map_or(&file.name, |named| &named.place);
+        let config = layers.build()?.complete().map_err(|error| Error::config(format!("{place}: {error}")))?;
+        let default = || format!("{}{}", config.norm, if config.double_forward { "-df" } else { "" });
+        let label = named.and_then(|named| named.label.clone()).unwrap_or_else(default);
+        Ok(Self { label, layers, config })
+    }
+}
+
+fn exclude(file: &SweepFile, cells: Vec<Cell>) -> Result<Vec<Cell>> {
+    let mut used = vec![false; file.excludes.len()];
+    let mut kept = vec![];
+    for cell in cells {
+        let flat = cell.config.flat()?;
+        let mut keep = true;
+        for (condition, used) in file.excludes.iter().zip(&mut used) {
+            if condition.holds(&cell.label, &flat) {
+                (keep, *used) = (false, true);
+            }
+        }
+        if keep {
+            kept.push(cell);
+        }
+    }
+    match file.excludes.iter().zip(used).find(|(_, used)| !used) {
+        Some((condition, _)) => Err(matches_nothing(&condition.place, "[[exclude]]")),
+        None => Ok(kept),
+    }
+}
+
+/// The resolved configurations, under their labels.
+fn apply_overrides(file: &SweepFile, cells: Vec<Cell>) -> Result<Vec<(String, Config)>> {
+    let mut used = vec![false; file.overrides.len()];
+    let mut resolved = vec![];
+    for Cell { label, mut layers, config } in cells {
+        let flat = config.flat()?;
+        for ((condition, set), used) in file.overrides.iter().zip(&mut used) {
+            if condition.holds(&label, &flat) {
+                (layers, *used) = (layers.and(set), true);
+            }
+        }
+        let (batch, micro) = (config.batch_size, config.norm_batch_size);
+        let named = |error: Error| {
+            let run = format!("the run {label}, batch_size {batch}, norm_batch_size {micro}");
+            Error::config(format!("{}: {run}: {error}\nhint: leave such runs out with [[exclude]]", file.name))
+        };
+        let config = layers.build()?.resolve().map_err(named)?;
+        resolved.push((label, config));
+    }
+    match file.overrides.iter().zip(used).find(|(_, used)| !used) {
+        Some(((condition, _), _)) => Err(matches_nothing(&condition.place, "[[override]]")),
+        None => Ok(resolved),
+    }
+}
+
+fn matches_nothing(place: &str, what: &str) -> Error {
+    Error::config(format!("{place}: this {what} matches no run of the sweep; correct it, or take it out"))
+}
+
+fn two_labels(file: &SweepFile, job: &Job, other: &str) -> Error {
+    let Job { label, name, .. } = job;
+    let why = "the same settings have two labels, so the same run would count twice";
+    Error::config(format!("{}: `{other}` and `{label}`: {why} ({name})", file.name))
+}

@@ -1,0 +1,89 @@
+//! Sweeps: a file that describes a grid of runs, the list of runs it means, and their execution in processes of their
+//! own, shared by every sweep that works in the same folder.
+//!
+//! What is on disk is the state: a run is finished when its folder holds a summary, being done when its folder is
+//! locked, broken off otherwise. A sweep keeps no books beside that, so it can be killed and repeated at any time.
+
+mod check;
+mod condition;
+mod estimate;
+mod event;
+mod file;
+mod grid;
+mod observe;
+mod select;
+mod state;
+mod table;
+mod work;
+mod worker;
+
+use std::path::Path;
+
+pub use check::check;
+pub use estimate::Estimate;
+pub use event::{Ending, Event};
+pub use observe::{Observer, Options, Tally};
+pub use select::Shard;
+pub use state::{look, State};
+pub use table::SummaryTable;
+pub use work::run;
+
+use crate::config::Config;
+use crate::{Error, Result};
+
+/// One run of a sweep.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Job {
+    /// What the results are grouped by: the variant's name, which is no part of the run's hash.
+    pub label: String,
+    /// The run's name.
+    pub name: String,
+    /// The resolved configuration.
+    pub config: Config,
+}
+
+impl Job {
+    /// `mbn-df, mnist lenet, batch_size 2, lr 0.1, seed 1`: what people call the run.
+    pub fn describe(&self) -> String {
+        let c = &self.config;
+        let micro = match c.norm_batch_size {
+            same if same == c.batch_size => String::new(),
+            size => format!(", norm_batch_size {size}"),
+        };
+        let (label, lr, seed) = (&self.label, c.lr, c.seed);
+        format!("{label}, {} {}, batch_size {}{micro}, lr {lr}, seed {seed}", c.dataset, c.model, c.batch_size)
+    }
+}
+
+/// A sweep: its runs, in the order in which they are done.
+#[derive(Debug, Clone)]
+pub struct Sweep {
+    /// The runs: every cell of the grid with the first seed, then with the second, so that a sweep that is half done is
+    /// balanced.
+    pub jobs: Vec<Job>,
+    /// The text of the sweep file.
+    pub text: String,
+}
+
+impl Sweep {
+    /// Reads a sweep file and lists its runs; the format is described in `experiments/README.md`.
+    ///
+    /// # Errors
+    /// The file cannot be read, says something unknown or contradictory, or means no run at all: the message gives file
+    /// and line, and the closest spelling.
+    pub fn load(path: impl AsRef<Path>) -> Result<Self> {
+        let path = path.as_ref();
+        let text = std::fs::read_to_string(path)
+            .map_err(|e| Error::config(format!("{}: cannot read the sweep file: {e}", path.display())))?;
+        Self::parse(&path.display().to_string(), &text)
+    }
+
+    /// As [`Self::load`], from the file's text; errors call it `name`.
+    ///
+    /// # Errors
+    /// As [`Self::load`].
+    pub fn parse(name: &str, text: &str) -> Result<Self> {
+        let jobs = grid::expand(&file::read(name, text)?)?;
+        Ok(Self { jobs, text: text.to_string() })
+    }
+}

@@ -1,0 +1,260 @@
+//! Doing the runs of a sweep, several at a time.
+
+use std::collections::VecDeque;
+use std::fs;
+use std::path::PathBuf;
+use std::sync::atomic::Ordering;
+use std::sync::mpsc::{channel, Receiver, RecvTimeoutError, Sender};
+use std::time::{Duration, Instant};
+
+use super::worker::{Message, Worker};
+use super::{look, Ending, Estimate, Event, Job, Observer, Options, State, SummaryTable, Sweep, Tally};
+use crate::record::{Status, Summary};
+use crate::{Error, Result};
+
+/// How often the flag to stop is looked at.
+const TICK: Duration = Duration::from_millis(100);
+
+/// How often runs that another process is at work on are looked at.
+const PATIENCE: Duration = Duration::from_secs(1);
+
+/// The summary is written again after this many times as long as writing it last took: a twentieth of all time.
+const WRITING: u32 = 20;
+
+/// Does the runs of a sweep that are not finished, each in a process of its own, and writes `summary.csv`. Runs that
+/// another sweep is at work on are waited for, and taken over if it gives up on them.
+///
+/// # Errors
+/// The sweep folder cannot be written to, or a process not be started. What happens to a run is no error.
+pub fn run(sweep: &Sweep, options: &Options, observer: &mut dyn Observer) -> Result<Tally> {
+    let runs = options.out.join("runs");
+    fs::create_dir_all(&runs).map_err(Error::io(&runs))?;
+    let mut table = SummaryTable::new(&options.out, &sweep.jobs)?;
+    table.keep(&sweep.text)?;
+    table.update(&sweep.jobs)?; // before the first run: what cannot be written should be known now
+    let (to, from) = channel();
+    let slots = (0..options.jobs.max(1)).map(|_| None).collect();
+    let mut work = Work {
+        jobs: &sweep.jobs,
+        options,
+        observer,
+        runs,
+        table,
+        estimate: Estimate::default(),
+        queue: VecDeque::new(),
+        elsewhere: vec![],
+        slots,
+        tally: Tally { total: options.selection.len(), ..Tally::default() },
+        to,
+        from,
+        looked: Instant::now(),
+        reported: Instant::now(),
+        written: (Instant::now(), Duration::ZERO),
+    };
+    work.plan();
+    work.all()?;
+    work.table.update(&sweep.jobs)?;
+    Ok(work.tally)
+}
+
+/// A run to do; a failed one is repeated only if its failure is still the one we know of.
+struct Task {
+    index: usize,
+    failure: Option<Box<Summary>>,
+}
+
+/// A run being done.
+struct Slot {
+    task: Task,
+    worker: Option<Worker>,
+    begun: Instant,
+    /// Which part of it was done when it began, as soon as that is known, and is done now.
+    parts: Option<(f64, f64)>,
+}
+
+struct Work<'a> {
+    jobs: &'a [Job],
+    options: &'a Options<'a>,
+    observer: &'a mut dyn Observer,
+    runs: PathBuf,
+    table: SummaryTable,
+    estimate: Estimate,
+    queue: VecDeque<Task>,
+    /// Runs that other processes are at work on.
+    elsewhere: Vec<Task>,
+    slots: Vec<Option<Slot>>,
+    tally: Tally,
+    to: Sender<(usize, Message)>,
+    from: Receiver<(usize, Message)>,
+    /// When those elsewhere were last looked at.
+    looked: Instant,
+    /// When it was last said where the sweep stands.
+    reported: Instant,
+    /// When the summary was last written, and how long that took.
+    written: (Instant, Duration),
+}
+
+impl Work<'_> {
+    /// Counts what is finished and lists what is not.
+    fn plan(&mut self) {
+        for &index in &self.options.selection {
+            match look(&self.folder(index)) {
+                State::Over(summary) if summary.status == Status::Failed && self.options.retry_failed => {
+                    self.queue.push_back(Task { index, failure: Some(summary) });
+                }
+                State::Over(summary) => self.count(index, &summary),
+                _ => self.queue.push_back(Task { index, failure: None }),
+            }
+        }
+        self.report();
+    }
+
+    /// Does what is listed.
+    fn all(&mut self) -> Result<()> {
+        loop {
+            if self.is_told_to_stop() {
+                self.tally.stopped |= !(self.queue.is_empty() && self.elsewhere.is_empty());
+                self.queue.clear();
+                self.elsewhere.clear();
+                self.slots.iter_mut().flatten().for_each(|slot| slot.worker = None);
+            } else {
+                self.fill()?;
+            }
+            let idle = self.slots.iter().all(Option::is_none);
+            if idle && self.queue.is_empty() && self.elsewhere.is_empty() {
+                return Ok(());
+            }
+            match self.from.recv_timeout(TICK) {
+                Ok((slot, message)) => self.hear(slot, message),
+                Err(RecvTimeoutError::Timeout | RecvTimeoutError::Disconnected) => {}
+            }
+        }
+    }
+
+    /// Gives every free slot a run, if there is one that no one else is at work on.
+    fn fill(&mut self) -> Result<()> {
+        while let Some(slot) = self.slots.iter().position(Option::is_none) {
+            if self.queue.is_empty() && self.looked.elapsed() >= PATIENCE {
+                self.queue.extend(self.elsewhere.drain(..));
+                self.looked = Instant::now();
+            }
+            let Some(task) = self.queue.pop_front() else { return Ok(()) };
+            match look(&self.folder(task.index)) {
+                State::Over(summary) if task.failure.as_ref() != Some(&summary) => {
+                    self.count(task.index, &summary);
+                    self.report();
+                }
+                State::Busy => self.elsewhere.push(task),
+                _ => self.start(slot, task)?,
+            }
+        }
+        Ok(())
+    }
+
+    fn start(&mut self, slot: usize, task: Task) -> Result<()> {
+        let job = &self.jobs[task.index];
+        let worker = Worker::start((self.options.command)(job), job, slot, self.to.clone())?;
+        self.observer.begin(slot, job);
+        self.slots[slot] = Some(Slot { task, worker: Some(worker), begun: Instant::now(), parts: None });
+        Ok(())
+    }
+
+    fn hear(&mut self, number: usize, message: Message) {
+        let Some(slot) = &mut self.slots[number] else { return };
+        let job = &self.jobs[slot.task.index];
+        match message {
+            Message::Event(event) => {
+                if let Event::Step { done, total, .. } = &event {
+                    let part = *done as f64 / (*total).max(1) as f64;
+                    slot.parts = Some((slot.parts.map_or(part, |(first, _)| first), part));
+                }
+                self.observer.event(number, job, &event);
+                if self.reported.elapsed() >= PATIENCE {
+                    self.report();
+                }
+            }
+            Message::Gone(ending) => {
+                if let Some(slot) = self.slots[number].take() {
+                    self.close(number, slot.task, ending);
+                }
+            }
+        }
+    }
+
+    /// Counts a run whose process is gone.
+    fn close(&mut self, slot: usize, task: Task, ending: Ending) {
+        let index = task.index;
+        match (&ending, look(&self.folder(index))) {
+            (Ending::Busy, _) => self.elsewhere.push(task),
+            (Ending::Stopped, _) if self.is_told_to_stop() => self.tally.stopped = true,
+            (_, State::Over(summary)) => {
+                self.count(index, &summary);
+                self.observer.end(slot, &self.jobs[index], &ending, Some(&summary));
+                self.write();
+                return self.report();
+            }
+            (Ending::Failed(_), _) => self.tally.failed += 1,
+            _ => self.tally.died += 1,
+        }
+        self.observer.end(slot, &self.jobs[index], &ending, None);
+        self.report();
+    }
+
+    /// Counts a run that is over.
+    fn count(&mut self, index: usize, summary: &Summary) {
+        match summary.status {
+            Status::Done => self.tally.done += 1,
+            Status::Diverged => self.tally.diverged += 1,
+            Status::Failed => self.tally.failed += 1,
+        }
+        if summary.status == Status::Done {
+            self.estimate.learn(&self.jobs[index], summary.seconds);
+        }
+    }
+
+    /// Writes the summary, unless that would take too much of the time; in the end it is written in any case.
+    fn write(&mut self) {
+        let (at, took) = self.written;
+        if at.elapsed() < took * WRITING {
+            return;
+        }
+        let begun = Instant::now();
+        if let Err(error) = self.table.update(self.jobs) {
+            self.observer.note(&format!("the summary cannot be written: {error}; the runs go on"));
+        }
+        self.written = (Instant::now(), begun.elapsed());
+    }
+
+    fn is_told_to_stop(&self) -> bool {
+        self.options.stop.is_some_and(|stop| stop.load(Ordering::Relaxed))
+    }
+
+    fn report(&mut self) {
+        self.tally.left = self.left();
+        self.observer.tally(&self.tally);
+        self.reported = Instant::now();
+    }
+
+    /// Seconds until the end, at the pace of the runs that are finished; before there are any, at that of those running.
+    fn left(&self) -> Option<f64> {
+        let mut guess = Estimate::default();
+        for slot in self.slots.iter().flatten() {
+            if let Some((first, now)) = slot.parts.filter(|(first, now)| now > first) {
+                guess.learn(&self.jobs[slot.task.index], slot.begun.elapsed().as_secs_f64() / (now - first));
+            }
+        }
+        let seconds = |task: &Task| {
+            let job = &self.jobs[task.index];
+            self.estimate.seconds(job).or_else(|| guess.seconds(job))
+        };
+        let waiting: f64 = self.queue.iter().map(seconds).sum::<Option<f64>>()?;
+        let rest = |slot: &Slot| Some(seconds(&slot.task)? * slot.parts.map_or(1.0, |(_, now)| 1.0 - now));
+        let running = self.slots.iter().flatten().map(rest).collect::<Option<Vec<f64>>>()?;
+        let longest = running.iter().copied().fold(0.0, f64::max);
+        Some(((waiting + running.iter().sum::<f64>()) / self.slots.len() as f64).max(longest))
+    }
+
+    fn folder(&self, index: usize) -> PathBuf {
+        self.runs.join(&self.jobs[index].name)
+    }
+}

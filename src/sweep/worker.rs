@@ -1,0 +1,85 @@
+//! A run in a process of its own: whatever happens to it happens to no other.
+
+use std::collections::VecDeque;
+use std::io::{self, BufRead, BufReader, PipeReader, Write};
+use std::process::{Child, ChildStdin, Command, ExitStatus, Stdio};
+use std::sync::mpsc::Sender;
+use std::thread;
+
+use super::{Ending, Event, Job};
+use crate::{Error, Result};
+
+/// Lines of a process's last words that are kept for the case that it dies.
+const LAST_WORDS: usize = 4;
+
+/// What arrives from the process in a slot.
+pub(super) enum Message {
+    /// It says something.
+    Event(Event),
+    /// It is gone.
+    Gone(Ending),
+}
+
+/// A process at work; dropping this tells it to save and stop.
+pub(super) struct Worker {
+    _stdin: Option<ChildStdin>,
+}
+
+impl Worker {
+    /// Starts `command` on `job`: the configuration is its stdin's first line, and the end of stdin tells it to stop, so
+    /// that it also does when this process dies. What it says arrives at `to` with the number of its `slot`.
+    ///
+    /// # Errors
+    /// The process cannot be started.
+    pub(super) fn start(mut command: Command, job: &Job, slot: usize, to: Sender<(usize, Message)>) -> Result<Self> {
+        let program = command.get_program().to_os_string();
+        let refused = |error| Error::io(program)(error);
+        let text = serde_json::to_string(&job.config.to_toml()?).map_err(|e| Error::config(e.to_string()))?;
+        let (mut child, reader) = spawn(&mut command).map_err(refused)?;
+        drop(command); // and with it our ends of its pipes
+        let mut stdin = child.stdin.take();
+        if let Some(stdin) = &mut stdin {
+            // A process that died before it read this is noticed when its own pipe ends.
+            let _ = stdin.write_all(format!("{text}\n").as_bytes());
+        }
+        thread::spawn(move || listen(child, reader, slot, &to));
+        Ok(Self { _stdin: stdin })
+    }
+}
+
+fn spawn(command: &mut Command) -> io::Result<(Child, PipeReader)> {
+    let (reader, writer) = io::pipe()?;
+    command.stdin(Stdio::piped()).stdout(writer.try_clone()?).stderr(writer);
+    Ok((command.spawn()?, reader))
+}
+
+/// Passes on what the process says, and how it ended.
+fn listen(mut child: Child, reader: PipeReader, slot: usize, to: &Sender<(usize, Message)>) {
+    let mut over = None;
+    let mut words = VecDeque::new();
+    for line in BufReader::new(reader).split(b'\n').map_while(io::Result::ok) {
+        let line = String::from_utf8_lossy(&line).into_owned();
+        match Event::from_line(&line) {
+            Some(Event::Over(ending)) => over = Some(ending),
+            // Nobody listens any more where the sweep has ended with an error.
+            Some(event) => drop(to.send((slot, Message::Event(event)))),
+            None if line.trim().is_empty() => {}
+            None => {
+                words.push_back(line.trim().to_string());
+                words.drain(..words.len().saturating_sub(LAST_WORDS));
+            }
+        }
+    }
+    let status = child.wait();
+    let ending = over.unwrap_or_else(|| Ending::Died(death(status, words)));
+    let _ = to.send((slot, Message::Gone(ending)));
+}
+
+/// `killed by signal 9; out of memory ...`
+fn death(status: io::Result<ExitStatus>, words: VecDeque<String>) -> String {
+    let how = match status {
+        Ok(status) => format!("its process died ({status})"),
+        Err(error) => format!("its process is lost ({error})"),
+    };
+    [vec![how], words.into()].concat().join("; ")
+}

@@ -1,0 +1,8 @@
+//! Sweeps: what their files mean, how their runs are done, and what they survive.
+
+mod damage;
+mod figures;
+mod file;
+mod kills;
+mod running;
+mod support;
