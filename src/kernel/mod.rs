@@ -8,6 +8,8 @@
 #![allow(unsafe_op_in_unsafe_fn)]
 // What makes the calls safe is said once, at the trait.
 #![allow(clippy::missing_safety_doc, clippy::too_many_arguments)]
+// Loops over the positions of a tile, and updates, are written as the formulas are.
+#![allow(clippy::needless_range_loop, clippy::assign_op_pattern)]
 
 pub mod contract;
 pub mod dot;

@@ -126,6 +126,8 @@ impl<T: Float> Tape<'_, T> {
 }
 
 /// What a unit's backward pass needs of its forward pass.
+// One per unit and step: boxes would cost more than they save.
+#[allow(clippy::large_enum_variant)]
 enum Saved<T: Float> {
     Conv(Convolved<T>),
     /// The convolutions, and the shortcut where it is not the input itself.
