@@ -1,4 +1,4 @@
-//! The kernel of convolutions and their input gradients: y[p] += Σ_k x[p,k] w[k], pixels times weights to channels.
+//! The kernel of convolutions and their input gradients: `y[p] += Σ_k x[p,k] w[k]`, pixels times weights to channels.
 //!
 //! A tile of pixels times channels stays in registers while k runs. What k runs over is a list of runs that lie
 //! contiguous in the picture: with channels last, one run per kernel row covers its columns and the channels.

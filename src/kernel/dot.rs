@@ -1,4 +1,4 @@
-//! The kernel of linear maps: out[i,j] = Σ_k a[i,k] b[j,k], rows times rows, nothing rearranged.
+//! The kernel of linear maps: `out[i,j] = Σ_k a[i,k] b[j,k]`, rows times rows, nothing rearranged.
 
 use super::{Float, Kernel, Simd};
 

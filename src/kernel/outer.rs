@@ -1,4 +1,4 @@
-//! The kernel of weight gradients: w[i,j] += Σ_p g[p,i] x[p,j], channels times what they saw, summed over pixels.
+//! The kernel of weight gradients: `w[i,j] += Σ_p g[p,i] x[p,j]`, channels times what they saw, summed over pixels.
 //!
 //! A tile of i times j stays in registers while all pixels of some pictures pass.
 
