@@ -13,6 +13,7 @@ impl Simd for Avx512 {
     type V = __m512;
     const LANES: usize = 16;
     const TILE: usize = 16;
+    type Short = Avx2;
 
     #[inline(always)]
     unsafe fn splat(v: f32) -> __m512 {
@@ -74,6 +75,7 @@ impl Simd for Avx2 {
     type V = __m256;
     const LANES: usize = 8;
     const TILE: usize = 8;
+    type Short = Self;
 
     #[inline(always)]
     unsafe fn splat(v: f32) -> __m256 {

@@ -7,21 +7,36 @@ use crate::kernel::dot::Dot;
 use crate::kernel::outer::{Outer, Pixels};
 use crate::kernel::Float;
 
-use super::map::{Map, Sizes, Workspace};
+use super::map::{Buffer, Map, Sizes, Workspace};
 use super::parallel;
 
 /// Outputs that are worked on together.
 const OUTPUTS: usize = 64;
 
+/// Rows from which on a matrix product pays for having `x` turned around first.
+const ROWS_TO_TURN: usize = 4;
+
 /// x Wᵀ + b, weight (out, in).
 pub fn forward<T: Float>(x: &Map<T>, weight: &[T], bias: Option<&[T]>, workspace: &Arc<Workspace<T>>) -> Map<T> {
     let (n, inputs) = (x.sizes.n, x.sizes.c);
     let outputs = weight.len() / inputs;
-    // Transposed, so that threads can work on outputs side by side.
-    let mut columns = vec![T::ZERO; outputs * n];
-    parallel(columns.chunks_mut(OUTPUTS * n).collect(), |i, out| {
-        let rows = i * OUTPUTS * inputs..(i * OUTPUTS + out.len() / n) * inputs;
-        Dot { a: &weight[rows], b: x.values(), len: inputs, out }.compute();
+    let turned = (n >= ROWS_TO_TURN).then(|| columns_of(x, workspace));
+    // W xᵀ, so that threads can work on outputs side by side.
+    let mut columns = workspace.take(outputs * n);
+    parallel(columns.chunks_mut(OUTPUTS * n).collect(), |i, out: &mut [T]| {
+        let count = out.len() / n;
+        let rows = &weight[i * OUTPUTS * inputs..][..count * inputs];
+        let Some(w) = &turned else { return Dot { a: rows, b: x.values(), len: inputs, out }.compute() };
+        let grid = Grid {
+            len: inputs,
+            runs: vec![Run { x: 0, w: 0 }],
+            size: [1, count],
+            x: [0, 0, inputs],
+            y: [0, 0, n],
+            channels: n,
+            pitch: padded(n),
+        };
+        Contract { grid: &grid, x: rows, w, y: out, rows: 0..1, origin: 0, add: false }.compute();
     });
     let mut y = Map::new(Sizes::new([n, 1, 1, outputs]), workspace);
     for (row, y) in y.values_mut().chunks_exact_mut(outputs).enumerate() {
@@ -29,6 +44,21 @@ pub fn forward<T: Float>(x: &Map<T>, weight: &[T], bias: Option<&[T]>, workspace
         y.iter_mut().zip(bias.unwrap_or_default()).for_each(|(y, b)| *y += *b);
     }
     y
+}
+
+/// xᵀ, rows of [`padded`] length, zeros behind the values.
+fn columns_of<T: Float>(x: &Map<T>, workspace: &Arc<Workspace<T>>) -> Buffer<T> {
+    let (n, inputs, pitch) = (x.sizes.n, x.sizes.c, padded(x.sizes.n));
+    let mut turned = workspace.take(inputs * pitch);
+    // Sixteen inputs of every row at a time: what is read and written then stays in the cache.
+    for first in (0..inputs).step_by(16) {
+        let end = inputs.min(first + 16);
+        for (row, x) in x.values().chunks_exact(inputs).enumerate() {
+            (first..end).for_each(|i| turned[i * pitch + row] = x[i]);
+        }
+        (first..end).for_each(|i| turned[i * pitch + n..(i + 1) * pitch].fill(T::ZERO));
+    }
+    turned
 }
 
 /// g W.

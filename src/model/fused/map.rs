@@ -162,6 +162,13 @@ impl<T: Float> Map<T> {
         self.buffer.workspace()
     }
 
+    /// The same values, without border before and after, as pictures of other sizes.
+    pub fn reshaped(mut self, sizes: Sizes) -> Self {
+        assert_eq!((self.sizes.len(), self.sizes.before + self.sizes.after), (sizes.len(), 0), "the same values");
+        self.sizes = sizes;
+        self
+    }
+
     /// The values of one picture.
     pub fn picture(&self, n: usize) -> &[T] {
         &self.values()[n * self.sizes.image()..][..self.sizes.image()]

@@ -389,33 +389,49 @@ impl Block {
     }
 }
 
+/// How rows of features, pictures of one pixel, are best normalized: where the batch's statistics count, as the pixels of
+/// one picture, whose sums need no putting together.
+fn as_pictures(form: &Form, rows: Sizes) -> Sizes {
+    match form.source {
+        Source::Batch(_) => Sizes::new([1, 1, rows.n, rows.c]),
+        Source::Sample(_) => rows,
+    }
+}
+
 impl LinearNorm {
     fn fused<T: Float>(&self, x: Map<T>, pass: Pass, workspace: &Arc<Workspace<T>>) -> Result<(Map<T>, Saved<T>)> {
         let form = form(&self.norm)?;
         fits(&self.weight, &x.sizes)?;
         let z = with_values(&self.weight, |w| timed("linear", || linear::forward(&x, w, None, workspace)))?;
+        let rows = z.sizes;
+        let z = z.reshaped(as_pictures(&form, rows));
         let mut moments = PieceMoments::new(z.sizes);
-        if observes(&form, pass) {
-            for (n, out) in moments.places().into_iter().enumerate() {
-                norm::observe(z.picture(n), z.sizes.c, out);
+        let applied = timed("statistics", || {
+            if observes(&form, pass) {
+                for (n, out) in moments.places().into_iter().enumerate() {
+                    norm::observe(z.picture(n), z.sizes.c, out);
+                }
             }
-        }
-        let applied = timed("statistics", || apply(&form, &moments, &Shape::from((z.sizes.n, z.sizes.c)), pass))?;
+            apply(&form, &moments, &Shape::from((rows.n, rows.c)), pass)
+        })?;
         let y = timed("normalization", || applied.forward(&z, None, [0, 0], workspace));
-        Ok((y, Saved::Linear { x, z, applied }))
+        Ok((y.reshaped(rows), Saved::Linear { x, z, applied }))
     }
 
     fn fused_backward<T: Float>(
         &self,
         (x, z, applied): (Map<T>, Map<T>, Applied<T>),
-        mut g: Map<T>,
+        g: Map<T>,
         wanted: bool,
         gradients: &mut Gradients,
         workspace: &Arc<Workspace<T>>,
     ) -> Result<Option<Map<T>>> {
         let form = form(&self.norm)?;
+        let rows = g.sizes;
+        let mut g = g.reshaped(z.sizes);
         let (dz, gamma, beta) =
             timed("normalization, gradient", || applied.backward(&z, None, &mut g, [0, 0], workspace));
+        let dz = dz.reshaped(rows);
         add(gradients, form.gamma, gamma)?;
         add(gradients, form.beta, beta)?;
         gradients.write(&self.weight, |w, add| {
