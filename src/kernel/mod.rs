@@ -17,6 +17,7 @@ pub mod norm;
 pub mod outer;
 pub mod simd;
 mod tensor;
+pub mod transpose;
 pub mod update;
 pub mod winograd;
 #[cfg(target_arch = "x86_64")]
@@ -27,7 +28,7 @@ use std::sync::atomic::{AtomicU8, Ordering};
 
 use candle_core::{bail, CpuStorage, Result, WithDType};
 
-pub use simd::{Portable, Simd};
+pub use simd::{Portable, Simd, Square};
 pub use tensor::{with_values, with_values_mut};
 
 /// A kernel with its arguments. `run` must be `#[inline(always)]`, so that it is compiled for the instruction set of `S`.

@@ -17,7 +17,7 @@ pub trait Simd: Copy + 'static {
     /// Vectors that a kernel's innermost loop may accumulate into and stay in registers.
     const TILE: usize;
     /// Shorter vectors that cost less, for what is left over behind whole ones; the same where there are none.
-    type Short: Simd<T = Self::T>;
+    type Short: Square<T = Self::T>;
 
     /// All elements `v`.
     unsafe fn splat(v: Self::T) -> Self::V;
@@ -103,6 +103,15 @@ pub trait Simd: Copy + 'static {
     }
 }
 
+/// Vectors of eight elements that can be turned as a square.
+pub trait Square: Simd {
+    /// Element i of vector j becomes element j of vector i.
+    ///
+    /// # Safety
+    /// As for [`Simd`].
+    unsafe fn transpose(rows: [Self::V; 8]) -> [Self::V; 8];
+}
+
 /// Arrays that the compiler turns into whatever vectors it knows to exist.
 #[derive(Clone, Copy)]
 pub struct Portable<T>(std::marker::PhantomData<T>);
@@ -164,5 +173,12 @@ impl<T: Float> Simd for Portable<T> {
     #[inline(always)]
     unsafe fn gate(x: Self::V, v: Self::V) -> Self::V {
         zip(x, v, |x, v| if x <= T::ZERO { T::ZERO } else { v })
+    }
+}
+
+impl<T: Float> Square for Portable<T> {
+    #[inline(always)]
+    unsafe fn transpose(rows: [Self::V; 8]) -> [Self::V; 8] {
+        std::array::from_fn(|i| std::array::from_fn(|j| rows[j][i]))
     }
 }

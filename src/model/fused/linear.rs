@@ -5,6 +5,7 @@ use std::sync::Arc;
 use crate::kernel::contract::{padded, Contract, Grid, Run};
 use crate::kernel::dot::Dot;
 use crate::kernel::outer::{Outer, Pixels};
+use crate::kernel::transpose::Transpose;
 use crate::kernel::Float;
 
 use super::map::{Buffer, Map, Sizes, Workspace};
@@ -39,9 +40,11 @@ pub fn forward<T: Float>(x: &Map<T>, weight: &[T], bias: Option<&[T]>, workspace
         Contract { grid: &grid, x: rows, w, y: out, rows: 0..1, origin: 0, add: false }.compute();
     });
     let mut y = Map::new(Sizes::new([n, 1, 1, outputs]), workspace);
-    for (row, y) in y.values_mut().chunks_exact_mut(outputs).enumerate() {
-        y.iter_mut().zip(columns[row..].iter().step_by(n)).for_each(|(y, v)| *y = *v);
-        y.iter_mut().zip(bias.unwrap_or_default()).for_each(|(y, b)| *y += *b);
+    let to = y.values_mut();
+    Transpose { from: &columns, from_step: n, size: [outputs, n], to, to_step: outputs }.compute();
+    if let Some(bias) = bias {
+        let rows = y.values_mut().chunks_exact_mut(outputs);
+        rows.for_each(|row| row.iter_mut().zip(bias).for_each(|(y, b)| *y += *b));
     }
     y
 }
@@ -50,14 +53,10 @@ pub fn forward<T: Float>(x: &Map<T>, weight: &[T], bias: Option<&[T]>, workspace
 fn columns_of<T: Float>(x: &Map<T>, workspace: &Arc<Workspace<T>>) -> Buffer<T> {
     let (n, inputs, pitch) = (x.sizes.n, x.sizes.c, padded(x.sizes.n));
     let mut turned = workspace.take(inputs * pitch);
-    // Sixteen inputs of every row at a time: what is read and written then stays in the cache.
-    for first in (0..inputs).step_by(16) {
-        let end = inputs.min(first + 16);
-        for (row, x) in x.values().chunks_exact(inputs).enumerate() {
-            (first..end).for_each(|i| turned[i * pitch + row] = x[i]);
-        }
-        (first..end).for_each(|i| turned[i * pitch + n..(i + 1) * pitch].fill(T::ZERO));
+    if pitch > n {
+        turned.fill(T::ZERO);
     }
+    Transpose { from: x.values(), from_step: inputs, size: [n, inputs], to: &mut turned, to_step: pitch }.compute();
     turned
 }
 

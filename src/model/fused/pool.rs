@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use crate::kernel::transpose::Transpose;
 use crate::kernel::{Float, Kernel, Simd};
 
 use super::map::{Map, Sizes, Workspace};
@@ -170,10 +171,9 @@ pub fn flatten<T: Float>(x: &Map<T>, workspace: &Arc<Workspace<T>>) -> Map<T> {
     let from = x.sizes;
     let mut y = Map::new(Sizes::new([from.n, 1, 1, from.c * from.pixels()]), workspace);
     for piece in y.pieces(1) {
-        for (row, column) in (0..from.h).flat_map(|y| (0..from.w).map(move |x| (y, x))) {
-            let pixel = &x.values()[from.at(piece.n, row) + column * from.c..][..from.c];
-            let to = piece.values[row * from.w + column..].iter_mut().step_by(from.pixels());
-            to.zip(pixel).for_each(|(to, v)| *to = *v);
+        for row in 0..from.h {
+            let (x, to) = (&x.values()[from.at(piece.n, row)..], &mut piece.values[row * from.w..]);
+            Transpose { from: x, from_step: from.c, size: [from.w, from.c], to, to_step: from.pixels() }.compute();
         }
     }
     y
@@ -183,10 +183,8 @@ pub fn flatten<T: Float>(x: &Map<T>, workspace: &Arc<Workspace<T>>) -> Map<T> {
 pub fn flatten_gradient<T: Float>(from: Sizes, g: &Map<T>, workspace: &Arc<Workspace<T>>) -> Map<T> {
     let mut dx = Map::new(from.bordered([0, 0]), workspace);
     for piece in dx.pieces(from.h) {
-        for (i, pixel) in piece.values.chunks_exact_mut(from.c).enumerate() {
-            let seen = g.picture(piece.n)[i..].iter().step_by(from.pixels());
-            pixel.iter_mut().zip(seen).for_each(|(to, v)| *to = *v);
-        }
+        let (g, size) = (g.picture(piece.n), [from.c, from.pixels()]);
+        Transpose { from: g, from_step: from.pixels(), size, to: piece.values, to_step: from.c }.compute();
     }
     dx
 }
