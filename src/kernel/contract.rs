@@ -87,36 +87,48 @@ impl<T: Float> Kernel<T> for Contract<'_, T> {
     type Output = ();
 
     #[inline(always)]
-    unsafe fn run<S: Simd<T = T>>(self) {
-        let g = self.grid;
-        let pair = 2 * S::LANES;
+    unsafe fn run<S: Simd<T = T>>(mut self) {
+        let channels = self.grid.channels;
         let mut c = 0;
-        while c < g.channels {
-            let wide = g.channels - c > S::LANES;
-            let tile = Tile::<S> {
-                runs: &g.runs,
-                len: g.len,
-                w: self.w.as_ptr().add(c),
-                pitch: g.pitch,
-                step: g.x[2],
-                y_step: g.y[2],
-                rest: (g.channels - c).min(if wide { pair } else { S::LANES }),
-                add: self.add,
+        while c < channels {
+            let rest = channels - c;
+            c += match S::vectors(rest, 2) {
+                0 => self.columns::<S::Short>(c, rest),
+                1 => self.columns::<S>(c, rest.min(S::LANES)),
+                _ => self.columns::<S>(c, rest.min(2 * S::LANES)),
             };
-            for row in self.rows.clone() {
-                let x = self.x.as_ptr().add(g.x[0] + row * g.x[1]);
-                let y = self.y.as_mut_ptr().add(g.y[0] + row * g.y[1] + c - self.origin);
-                match (wide, S::TILE) {
-                    (true, 16) => tile.row::<8, 2>(x, y, g.size[1]),
-                    (true, 8) => tile.row::<4, 2>(x, y, g.size[1]),
-                    (true, _) => tile.row::<2, 2>(x, y, g.size[1]),
-                    (false, 16) if g.x[2] == 16 && g.size[1].is_multiple_of(16) => tile.row_of_16(x, y, g.size[1]),
-                    (false, 16 | 8) => tile.row::<8, 1>(x, y, g.size[1]),
-                    (false, _) => tile.row::<4, 1>(x, y, g.size[1]),
-                }
-            }
-            c += if wide { pair } else { S::LANES };
         }
+    }
+}
+
+impl<T: Float> Contract<'_, T> {
+    /// The `count` channels from `c` on, up to two vectors of them; how many that were.
+    #[inline(always)]
+    unsafe fn columns<S: Simd<T = T>>(&mut self, c: usize, count: usize) -> usize {
+        let g = self.grid;
+        let tile = Tile::<S> {
+            runs: &g.runs,
+            len: g.len,
+            w: self.w.as_ptr().add(c),
+            pitch: g.pitch,
+            step: g.x[2],
+            y_step: g.y[2],
+            rest: count,
+            add: self.add,
+        };
+        for row in self.rows.clone() {
+            let x = self.x.as_ptr().add(g.x[0] + row * g.x[1]);
+            let y = self.y.as_mut_ptr().add(g.y[0] + row * g.y[1] + c - self.origin);
+            match (count > S::LANES, S::TILE) {
+                (true, 16) => tile.row::<8, 2>(x, y, g.size[1]),
+                (true, 8) => tile.row::<4, 2>(x, y, g.size[1]),
+                (true, _) => tile.row::<2, 2>(x, y, g.size[1]),
+                (false, 16) if g.x[2] == 16 && g.size[1].is_multiple_of(16) => tile.row_of_16(x, y, g.size[1]),
+                (false, 16 | 8) => tile.row::<8, 1>(x, y, g.size[1]),
+                (false, _) => tile.row::<4, 1>(x, y, g.size[1]),
+            }
+        }
+        count
     }
 }
 

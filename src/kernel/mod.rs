@@ -17,6 +17,7 @@ pub mod norm;
 pub mod outer;
 pub mod simd;
 mod tensor;
+pub mod transpose;
 pub mod update;
 pub mod winograd;
 #[cfg(target_arch = "x86_64")]
@@ -27,7 +28,7 @@ use std::sync::atomic::{AtomicU8, Ordering};
 
 use candle_core::{bail, CpuStorage, Result, WithDType};
 
-pub use simd::{Portable, Simd};
+pub use simd::{Portable, Simd, Square};
 pub use tensor::{with_values, with_values_mut};
 
 /// A kernel with its arguments. `run` must be `#[inline(always)]`, so that it is compiled for the instruction set of `S`.
@@ -75,7 +76,11 @@ impl Isa {
     pub fn exists(self) -> bool {
         match self {
             #[cfg(target_arch = "x86_64")]
-            Isa::Avx512 => std::is_x86_feature_detected!("avx512f") && Isa::Avx2.exists(),
+            Isa::Avx512 => {
+                std::is_x86_feature_detected!("avx512f")
+                    && std::is_x86_feature_detected!("avx512vl")
+                    && Isa::Avx2.exists()
+            }
             #[cfg(target_arch = "x86_64")]
             Isa::Avx2 => std::is_x86_feature_detected!("avx2") && std::is_x86_feature_detected!("fma"),
             #[cfg(not(target_arch = "x86_64"))]
@@ -141,7 +146,7 @@ impl Float for f32 {
 }
 
 #[cfg(target_arch = "x86_64")]
-#[target_feature(enable = "avx512f,avx2,fma")]
+#[target_feature(enable = "avx512f,avx512vl,avx2,fma")]
 unsafe fn on_avx512<K: Kernel<f32>>(kernel: K) -> K::Output {
     kernel.run::<x86::Avx512>()
 }

@@ -1,7 +1,8 @@
 //! The kernels of normalization: moments, normalization with what follows it, and the two passes of its gradient.
 //!
 //! All of them work on rows of pixels of C channels, the rows of each operand some steps apart, so that pictures with
-//! and without a border are read and written in place.
+//! and without a border are read and written in place. A row is finished, all its channels, before the next one is begun:
+//! it is in the cache then.
 
 use super::{Float, Kernel, Simd};
 
@@ -230,10 +231,10 @@ impl<T: Float> Kernel<T> for Normalize<'_, T> {
     #[inline(always)]
     unsafe fn run<S: Simd<T = T>>(self) {
         let Rows { rows, pixels, channels } = self.rows;
-        for c in (0..channels).step_by(S::LANES) {
-            let n = S::LANES.min(channels - c);
-            let by = Loaded::<S>::new(&self.by, c, n);
-            for row in 0..rows {
+        for row in 0..rows {
+            for c in (0..channels).step_by(S::LANES) {
+                let n = S::LANES.min(channels - c);
+                let by = Loaded::<S>::new(&self.by, c, n);
                 let z = self.z.0.as_ptr().add(row * self.z.1 + c);
                 let y = self.y.0.as_mut_ptr().add(row * self.y.1 + c);
                 let residual = self.residual.map(|(r, step)| r.as_ptr().add(row * step + c));
@@ -311,22 +312,21 @@ impl<T: Float> Kernel<T> for Reduce<'_, T> {
     #[inline(always)]
     unsafe fn run<S: Simd<T = T>>(self) {
         let Rows { rows, pixels, channels } = self.rows;
-        for c in (0..channels).step_by(S::LANES) {
-            let n = S::LANES.min(channels - c);
-            let by = Loaded::<S>::new(&self.by, c, n);
-            let (mut total, mut along) = ([0.0; 16], [0.0; 16]);
-            for row in 0..rows {
+        self.out.fill(0.0);
+        let (total, along) = self.out.split_at_mut(channels);
+        for row in 0..rows {
+            for c in (0..channels).step_by(S::LANES) {
+                let n = S::LANES.min(channels - c);
+                let by = Loaded::<S>::new(&self.by, c, n);
                 let start = row * pixels * channels + c;
                 let (g, z) = (self.g.as_mut_ptr().add(start), self.z.as_ptr().add(start));
                 let residual = self.residual.map(|(r, step)| r.as_ptr().add(row * step + c));
                 let sums = sums::<S, 2>(pixels, Gated { g, z, residual, channels, n, by, relu: self.relu });
                 for i in 0..n {
-                    total[i] += sums[0][i].to_f64();
-                    along[i] += sums[1][i].to_f64();
+                    total[c + i] += sums[0][i].to_f64();
+                    along[c + i] += sums[1][i].to_f64();
                 }
             }
-            self.out[c..c + n].copy_from_slice(&total[..n]);
-            self.out[channels + c..channels + c + n].copy_from_slice(&along[..n]);
         }
     }
 }
@@ -362,10 +362,10 @@ impl<T: Float> Kernel<T> for Gradient<'_, T> {
     #[inline(always)]
     unsafe fn run<S: Simd<T = T>>(self) {
         let Rows { rows, pixels, channels } = self.rows;
-        for c in (0..channels).step_by(S::LANES) {
-            let n = S::LANES.min(channels - c);
-            let [a, b, d, center] = self.by.map(|v| S::load_n(v[c..c + n].as_ptr(), n));
-            for row in 0..rows {
+        for row in 0..rows {
+            for c in (0..channels).step_by(S::LANES) {
+                let n = S::LANES.min(channels - c);
+                let [a, b, d, center] = self.by.map(|v| S::load_n(v[c..c + n].as_ptr(), n));
                 let start = row * pixels * channels + c;
                 let (g, z) = (self.g.as_ptr().add(start), self.z.as_ptr().add(start));
                 let dz = self.dz.0.as_mut_ptr().add(row * self.dz.1 + c);

@@ -72,45 +72,55 @@ impl<T: Float> Kernel<T> for Outer<'_, T> {
         let columns = self.size[1];
         let mut j = 0;
         while j < columns {
-            let vectors = (columns - j).div_ceil(S::LANES);
-            let mut i = 0;
-            // The tile: as many rows as leave the accumulators in registers.
-            match (vectors, S::TILE) {
-                (3.., 16) => {
-                    i = self.rows_of::<S, 8, 3>(i, j);
-                    i = self.rows_of::<S, 4, 3>(i, j);
-                    i = self.rows_of::<S, 2, 3>(i, j);
-                    self.rows_of::<S, 1, 3>(i, j);
-                    j += 3 * S::LANES;
-                }
-                (2.., 16) => {
-                    i = self.rows_of::<S, 8, 2>(i, j);
-                    i = self.rows_of::<S, 4, 2>(i, j);
-                    self.rows_of::<S, 1, 2>(i, j);
-                    j += 2 * S::LANES;
-                }
-                (2.., 8) => {
-                    i = self.rows_of::<S, 4, 2>(i, j);
-                    self.rows_of::<S, 1, 2>(i, j);
-                    j += 2 * S::LANES;
-                }
-                (_, tile) => {
-                    if tile == 16 {
-                        i = self.rows_of::<S, 16, 1>(i, j);
-                    }
-                    if tile >= 8 {
-                        i = self.rows_of::<S, 8, 1>(i, j);
-                    }
-                    i = self.rows_of::<S, 4, 1>(i, j);
-                    self.rows_of::<S, 1, 1>(i, j);
-                    j += S::LANES;
-                }
-            }
+            let rest = columns - j;
+            j += match S::vectors(rest, 3) {
+                0 => self.columns::<S::Short>(j, rest, 1),
+                vectors => self.columns::<S>(j, rest, vectors),
+            };
         }
     }
 }
 
 impl<T: Float> Outer<'_, T> {
+    /// All rows of up to `vectors` vectors of columns from `j` on, `rest` if those are fewer; how many that were.
+    #[inline(always)]
+    unsafe fn columns<S: Simd<T = T>>(&mut self, j: usize, rest: usize, vectors: usize) -> usize {
+        let mut i = 0;
+        // The tile: as many rows as leave the accumulators in registers.
+        let vectors = match (vectors, S::TILE) {
+            (3.., 16) => {
+                i = self.rows_of::<S, 8, 3>(i, j);
+                i = self.rows_of::<S, 4, 3>(i, j);
+                i = self.rows_of::<S, 2, 3>(i, j);
+                self.rows_of::<S, 1, 3>(i, j);
+                3
+            }
+            (2.., 16) => {
+                i = self.rows_of::<S, 8, 2>(i, j);
+                i = self.rows_of::<S, 4, 2>(i, j);
+                self.rows_of::<S, 1, 2>(i, j);
+                2
+            }
+            (2.., 8) => {
+                i = self.rows_of::<S, 4, 2>(i, j);
+                self.rows_of::<S, 1, 2>(i, j);
+                2
+            }
+            (_, tile) => {
+                if tile == 16 {
+                    i = self.rows_of::<S, 16, 1>(i, j);
+                }
+                if tile >= 8 {
+                    i = self.rows_of::<S, 8, 1>(i, j);
+                }
+                i = self.rows_of::<S, 4, 1>(i, j);
+                self.rows_of::<S, 1, 1>(i, j);
+                1
+            }
+        };
+        rest.min(vectors * S::LANES)
+    }
+
     /// As many blocks of I rows as there are from row `i` on; the row behind them.
     #[inline(always)]
     unsafe fn rows_of<S: Simd<T = T>, const I: usize, const V: usize>(&mut self, mut i: usize, j: usize) -> usize {

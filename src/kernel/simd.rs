@@ -16,6 +16,8 @@ pub trait Simd: Copy + 'static {
     const LANES: usize;
     /// Vectors that a kernel's innermost loop may accumulate into and stay in registers.
     const TILE: usize;
+    /// Shorter vectors that cost less, for what is left over behind whole ones; the same where there are none.
+    type Short: Square<T = Self::T>;
 
     /// All elements `v`.
     unsafe fn splat(v: Self::T) -> Self::V;
@@ -78,6 +80,20 @@ pub trait Simd: Copy + 'static {
         }
     }
 
+    /// Whether the last `n` elements of something are better left to [`Self::Short`].
+    #[inline(always)]
+    fn is_short(n: usize) -> bool {
+        n <= Self::Short::LANES && Self::Short::LANES < Self::LANES
+    }
+
+    /// Whole vectors, up to `most`, to take next of `n` elements: one more than fit if the remainder needs it, none if the
+    /// remainder is [short](Self::is_short).
+    #[inline(always)]
+    fn vectors(n: usize, most: usize) -> usize {
+        let whole = n / Self::LANES + usize::from(!Self::is_short(n % Self::LANES) && n % Self::LANES > 0);
+        whole.min(most)
+    }
+
     /// Sum of the elements.
     #[inline(always)]
     unsafe fn sum(v: Self::V) -> Self::T {
@@ -85,6 +101,15 @@ pub trait Simd: Copy + 'static {
         Self::store(lanes.as_mut_ptr(), v);
         lanes[..Self::LANES].iter().fold(Self::T::ZERO, |sum, &v| sum + v)
     }
+}
+
+/// Vectors of eight elements that can be turned as a square.
+pub trait Square: Simd {
+    /// Element i of vector j becomes element j of vector i.
+    ///
+    /// # Safety
+    /// As for [`Simd`].
+    unsafe fn transpose(rows: [Self::V; 8]) -> [Self::V; 8];
 }
 
 /// Arrays that the compiler turns into whatever vectors it knows to exist.
@@ -104,6 +129,7 @@ impl<T: Float> Simd for Portable<T> {
     type V = [T; PORTABLE];
     const LANES: usize = PORTABLE;
     const TILE: usize = 4;
+    type Short = Self;
 
     #[inline(always)]
     unsafe fn splat(v: T) -> Self::V {
@@ -147,5 +173,12 @@ impl<T: Float> Simd for Portable<T> {
     #[inline(always)]
     unsafe fn gate(x: Self::V, v: Self::V) -> Self::V {
         zip(x, v, |x, v| if x <= T::ZERO { T::ZERO } else { v })
+    }
+}
+
+impl<T: Float> Square for Portable<T> {
+    #[inline(always)]
+    unsafe fn transpose(rows: [Self::V; 8]) -> [Self::V; 8] {
+        std::array::from_fn(|i| std::array::from_fn(|j| rows[j][i]))
     }
 }

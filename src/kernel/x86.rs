@@ -2,7 +2,7 @@
 
 use std::arch::x86_64::*;
 
-use super::simd::Simd;
+use super::simd::{Simd, Square};
 
 /// 512-bit vectors.
 #[derive(Clone, Copy)]
@@ -13,6 +13,7 @@ impl Simd for Avx512 {
     type V = __m512;
     const LANES: usize = 16;
     const TILE: usize = 16;
+    type Short = Avx2;
 
     #[inline(always)]
     unsafe fn splat(v: f32) -> __m512 {
@@ -74,6 +75,7 @@ impl Simd for Avx2 {
     type V = __m256;
     const LANES: usize = 8;
     const TILE: usize = 8;
+    type Short = Self;
 
     #[inline(always)]
     unsafe fn splat(v: f32) -> __m256 {
@@ -115,4 +117,35 @@ impl Simd for Avx2 {
     unsafe fn gate(x: __m256, v: __m256) -> __m256 {
         _mm256_and_ps(_mm256_cmp_ps::<_CMP_NLE_UQ>(x, _mm256_setzero_ps()), v)
     }
+}
+
+impl Square for Avx2 {
+    #[inline(always)]
+    unsafe fn transpose(r: [__m256; 8]) -> [__m256; 8] {
+        let above = four(pair(r[0], r[1]), pair(r[2], r[3]));
+        let below = four(pair(r[4], r[5]), pair(r[6], r[7]));
+        let mut columns = [_mm256_setzero_ps(); 8];
+        for i in 0..4 {
+            columns[i] = _mm256_permute2f128_ps::<0x20>(above[i], below[i]);
+            columns[i + 4] = _mm256_permute2f128_ps::<0x31>(above[i], below[i]);
+        }
+        columns
+    }
+}
+
+/// Columns 0 and 1, then 2 and 3, of two rows, in each half of the vectors.
+#[inline(always)]
+unsafe fn pair(a: __m256, b: __m256) -> [__m256; 2] {
+    [_mm256_unpacklo_ps(a, b), _mm256_unpackhi_ps(a, b)]
+}
+
+/// Columns 0 to 3 of four rows, in each half of the vectors.
+#[inline(always)]
+unsafe fn four(a: [__m256; 2], b: [__m256; 2]) -> [__m256; 4] {
+    [
+        _mm256_shuffle_ps::<0x44>(a[0], b[0]),
+        _mm256_shuffle_ps::<0xee>(a[0], b[0]),
+        _mm256_shuffle_ps::<0x44>(a[1], b[1]),
+        _mm256_shuffle_ps::<0xee>(a[1], b[1]),
+    ]
 }

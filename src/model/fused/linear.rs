@@ -5,30 +5,59 @@ use std::sync::Arc;
 use crate::kernel::contract::{padded, Contract, Grid, Run};
 use crate::kernel::dot::Dot;
 use crate::kernel::outer::{Outer, Pixels};
+use crate::kernel::transpose::Transpose;
 use crate::kernel::Float;
 
-use super::map::{Map, Sizes, Workspace};
+use super::map::{Buffer, Map, Sizes, Workspace};
 use super::parallel;
 
 /// Outputs that are worked on together.
 const OUTPUTS: usize = 64;
 
+/// Rows from which on a matrix product pays for having `x` turned around first.
+const ROWS_TO_TURN: usize = 4;
+
 /// x Wᵀ + b, weight (out, in).
 pub fn forward<T: Float>(x: &Map<T>, weight: &[T], bias: Option<&[T]>, workspace: &Arc<Workspace<T>>) -> Map<T> {
     let (n, inputs) = (x.sizes.n, x.sizes.c);
     let outputs = weight.len() / inputs;
-    // Transposed, so that threads can work on outputs side by side.
-    let mut columns = vec![T::ZERO; outputs * n];
-    parallel(columns.chunks_mut(OUTPUTS * n).collect(), |i, out| {
-        let rows = i * OUTPUTS * inputs..(i * OUTPUTS + out.len() / n) * inputs;
-        Dot { a: &weight[rows], b: x.values(), len: inputs, out }.compute();
+    let turned = (n >= ROWS_TO_TURN).then(|| columns_of(x, workspace));
+    // W xᵀ, so that threads can work on outputs side by side.
+    let mut columns = workspace.take(outputs * n);
+    parallel(columns.chunks_mut(OUTPUTS * n).collect(), |i, out: &mut [T]| {
+        let count = out.len() / n;
+        let rows = &weight[i * OUTPUTS * inputs..][..count * inputs];
+        let Some(w) = &turned else { return Dot { a: rows, b: x.values(), len: inputs, out }.compute() };
+        let grid = Grid {
+            len: inputs,
+            runs: vec![Run { x: 0, w: 0 }],
+            size: [1, count],
+            x: [0, 0, inputs],
+            y: [0, 0, n],
+            channels: n,
+            pitch: padded(n),
+        };
+        Contract { grid: &grid, x: rows, w, y: out, rows: 0..1, origin: 0, add: false }.compute();
     });
     let mut y = Map::new(Sizes::new([n, 1, 1, outputs]), workspace);
-    for (row, y) in y.values_mut().chunks_exact_mut(outputs).enumerate() {
-        y.iter_mut().zip(columns[row..].iter().step_by(n)).for_each(|(y, v)| *y = *v);
-        y.iter_mut().zip(bias.unwrap_or_default()).for_each(|(y, b)| *y += *b);
+    let to = y.values_mut();
+    Transpose { from: &columns, from_step: n, size: [outputs, n], to, to_step: outputs }.compute();
+    if let Some(bias) = bias {
+        let rows = y.values_mut().chunks_exact_mut(outputs);
+        rows.for_each(|row| row.iter_mut().zip(bias).for_each(|(y, b)| *y += *b));
     }
     y
+}
+
+/// xᵀ, rows of [`padded`] length, zeros behind the values.
+fn columns_of<T: Float>(x: &Map<T>, workspace: &Arc<Workspace<T>>) -> Buffer<T> {
+    let (n, inputs, pitch) = (x.sizes.n, x.sizes.c, padded(x.sizes.n));
+    let mut turned = workspace.take(inputs * pitch);
+    if pitch > n {
+        turned.fill(T::ZERO);
+    }
+    Transpose { from: x.values(), from_step: inputs, size: [n, inputs], to: &mut turned, to_step: pitch }.compute();
+    turned
 }
 
 /// g W.

@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex};
 
 use candle_core::{bail, Device, Result, Tensor};
 
+use crate::kernel::transpose::Transpose;
 use crate::kernel::{with_values, Float};
 
 /// What the passes of a network share: buffers waiting for their next use (a step takes and frees the same ones over and
@@ -162,6 +163,13 @@ impl<T: Float> Map<T> {
         self.buffer.workspace()
     }
 
+    /// The same values, without border before and after, as pictures of other sizes.
+    pub fn reshaped(mut self, sizes: Sizes) -> Self {
+        assert_eq!((self.sizes.len(), self.sizes.before + self.sizes.after), (sizes.len(), 0), "the same values");
+        self.sizes = sizes;
+        self
+    }
+
     /// The values of one picture.
     pub fn picture(&self, n: usize) -> &[T] {
         &self.values()[n * self.sizes.image()..][..self.sizes.image()]
@@ -218,11 +226,8 @@ impl<T: Float> Map<T> {
                     piece.values.fill(T::ZERO);
                 }
                 for y in 0..h {
-                    let row = &mut piece.values[sizes.at(0, y)..][..w * c];
-                    for (ch, plane) in x.chunks_exact(h * w).enumerate() {
-                        let to = row.iter_mut().skip(ch).step_by(c);
-                        plane[y * w..][..w].iter().zip(to).for_each(|(v, to)| *to = *v);
-                    }
+                    let (from, to) = (&x[y * w..], &mut piece.values[sizes.at(0, y)..]);
+                    Transpose { from, from_step: h * w, size: [c, w], to, to_step: c }.compute();
                 }
             }
         })?;

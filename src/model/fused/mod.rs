@@ -4,21 +4,24 @@
 //! The same function as [`Unit::forward`], up to the order of additions. Work is cut into pieces that depend on shapes
 //! alone, so results are the same bits for any number of threads.
 
+mod block;
 mod conv;
+mod conv_norm;
 mod linear;
+mod linear_norm;
 mod map;
 mod norm;
 mod pool;
 
 use std::sync::Arc;
 
-use candle_core::{bail, Result, Shape, Tensor};
+use candle_core::{bail, Result, Tensor};
 use rayon::prelude::*;
 
-use self::conv::Geometry;
+use self::conv_norm::Convolved;
 use self::map::{Map, Sizes};
-use self::norm::{apply, Applied, PieceMoments};
-use super::unit::{Block, ConvNorm, Linear, LinearNorm, Unit};
+use self::norm::Applied;
+use super::unit::Unit;
 use super::Gradients;
 use crate::kernel::{with_values, Float};
 use crate::norm::{Form, Norm, Pass, Source};
@@ -142,14 +145,6 @@ enum Saved<T: Float> {
     Last(Map<T>),
 }
 
-/// Input, convolution and normalization of a [`ConvNorm`].
-struct Convolved<T: Float> {
-    geometry: Geometry,
-    x: Map<T>,
-    z: Map<T>,
-    applied: Applied<T>,
-}
-
 /// Outputs of several batches, each with what its backward pass needs.
 type Outputs<T, S> = Vec<(Map<T>, S)>;
 
@@ -246,199 +241,5 @@ fn observes(form: &Form, pass: Pass) -> bool {
     match form.source {
         Source::Batch(rule) => rule.observes(pass),
         Source::Sample(_) => true,
-    }
-}
-
-impl ConvNorm {
-    fn geometry(&self, x: &Sizes, winograd: bool) -> Result<Geometry> {
-        let (cout, cin, _, size) = self.weight.dims4()?;
-        let (stride, padding) = (self.shape.stride, self.shape.padding);
-        if cin != x.c || (x.h.min(x.w) + 2 * padding) < size {
-            bail!(
-                "conv2d: weight {:?} with padding {padding} does not fit {} channels of {}x{}",
-                self.weight.dims(),
-                x.c,
-                x.h,
-                x.w
-            );
-        }
-        let windows = |pixels: usize| (pixels + 2 * padding - size) / stride + 1;
-        let z = Sizes::new([x.n, windows(x.h), windows(x.w), cout]);
-        Ok(Geometry { x: x.bordered([0, 0]), z, size, stride, padding, winograd })
-    }
-
-    /// relu(norm(conv(x)) + residual) of each batch, in order; without residuals, none is added.
-    fn fused<T: Float>(
-        &self,
-        batches: Vec<Passing<Map<T>>>,
-        residuals: &[&Map<T>],
-        border: [usize; 2],
-        workspace: &Arc<Workspace<T>>,
-    ) -> Result<Outputs<T, Convolved<T>>> {
-        let form = form(&self.norm)?;
-        let mut convolved = vec![];
-        for Passing { x, pass } in batches {
-            let geometry = self.geometry(&x.sizes, workspace.winograd)?;
-            let x = timed("border", || x.with_border(geometry.x_border()));
-            let (z, moments) = (Map::new(geometry.z, workspace), PieceMoments::new(geometry.z));
-            convolved.push((geometry, x, z, moments, pass));
-        }
-        let mut jobs = vec![];
-        for (geometry, x, z, moments, pass) in &mut convolved {
-            jobs.push(conv::Job { geometry, x, z, moments: observes(&form, *pass).then_some(moments) });
-        }
-        with_values(&self.weight, |w| timed("convolution", || conv::forward(jobs, w)))?;
-        let mut outputs = vec![];
-        for (i, (geometry, x, z, moments, pass)) in convolved.into_iter().enumerate() {
-            let Sizes { n, h, w, c, .. } = geometry.z;
-            let applied = timed("statistics", || apply(&form, &moments, &Shape::from((n, c, h, w)), pass))?;
-            let residual = residuals.get(i).copied();
-            let y = timed("normalization", || applied.forward(&z, residual, border, workspace));
-            outputs.push((y, Convolved { geometry, x, z, applied }));
-        }
-        Ok(outputs)
-    }
-
-    /// The gradient with respect to the convolution's result, and to what was added before the rectifier; those of the
-    /// parameters go to `gradients`.
-    fn normalized_backward<T: Float>(
-        &self,
-        saved: &Convolved<T>,
-        residual: Option<&Map<T>>,
-        mut g: Map<T>,
-        gradients: &mut Gradients,
-        workspace: &Arc<Workspace<T>>,
-    ) -> Result<(Map<T>, Map<T>)> {
-        let form = form(&self.norm)?;
-        let border = saved.geometry.z_border();
-        let (dz, gamma, beta) =
-            timed("normalization, gradient", || saved.applied.backward(&saved.z, residual, &mut g, border, workspace));
-        add(gradients, form.gamma, gamma)?;
-        add(gradients, form.beta, beta)?;
-        gradients.write(&self.weight, |w, add| {
-            timed("convolution, weight gradient", || conv::weight_gradient(&saved.geometry, &saved.x, &dz, w, add));
-        })?;
-        Ok((dz, g))
-    }
-
-    /// The gradient with respect to the input, added to `onto` if given.
-    fn input_gradient<T: Float>(
-        &self,
-        saved: &Convolved<T>,
-        dz: &Map<T>,
-        onto: Option<Map<T>>,
-        workspace: &Arc<Workspace<T>>,
-    ) -> Result<Map<T>> {
-        let add = onto.is_some();
-        let mut dx = onto.unwrap_or_else(|| Map::new(saved.geometry.x, workspace));
-        with_values(&self.weight, |w| {
-            timed("convolution, input gradient", || conv::input_gradient(&saved.geometry, dz, w, &mut dx, add))
-        })?;
-        Ok(dx)
-    }
-}
-
-impl Block {
-    /// Whether the shortcut is the input itself.
-    fn is_identity(&self, x: &Sizes) -> bool {
-        self.stride == 1 && self.channels == x.c
-    }
-
-    fn fused<T: Float>(
-        &self,
-        batches: Vec<Passing<Map<T>>>,
-        border: [usize; 2],
-        workspace: &Arc<Workspace<T>>,
-    ) -> Result<Outputs<T, Saved<T>>> {
-        let passes: Vec<Pass> = batches.iter().map(|batch| batch.pass).collect();
-        let mut shortcuts = vec![];
-        for Passing { x, .. } in &batches {
-            let other = !self.is_identity(&x.sizes);
-            shortcuts.push(other.then(|| pool::shortcut(x, self.stride, self.channels, workspace)));
-        }
-        let inside = [self.conv2.shape.padding; 2];
-        let (inner, firsts): (Vec<_>, Vec<_>) = self.conv1.fused(batches, &[], inside, workspace)?.into_iter().unzip();
-        let inner = inner.into_iter().zip(passes).map(|(x, pass)| Passing { x, pass }).collect();
-        let residuals: Vec<_> =
-            shortcuts.iter().zip(&firsts).map(|(s, first)| s.as_ref().unwrap_or(&first.x)).collect();
-        let outputs = self.conv2.fused(inner, &residuals, border, workspace)?;
-        let saved = outputs.into_iter().zip(firsts).zip(shortcuts);
-        Ok(saved.map(|(((y, second), first), shortcut)| (y, Saved::Block(first, second, shortcut))).collect())
-    }
-
-    fn fused_backward<T: Float>(
-        &self,
-        first: Convolved<T>,
-        second: Convolved<T>,
-        shortcut: Option<Map<T>>,
-        g: Map<T>,
-        gradients: &mut Gradients,
-        workspace: &Arc<Workspace<T>>,
-    ) -> Result<Map<T>> {
-        let residual = shortcut.as_ref().unwrap_or(&first.x);
-        let (dz, through) = self.conv2.normalized_backward(&second, Some(residual), g, gradients, workspace)?;
-        let inner = self.conv2.input_gradient(&second, &dz, None, workspace)?;
-        drop((second, dz));
-        let (dz, _) = self.conv1.normalized_backward(&first, None, inner, gradients, workspace)?;
-        if shortcut.is_none() {
-            return self.conv1.input_gradient(&first, &dz, Some(through), workspace);
-        }
-        let mut dx = self.conv1.input_gradient(&first, &dz, None, workspace)?;
-        pool::add_shortcut_gradient(&mut dx, self.stride, &through);
-        Ok(dx)
-    }
-}
-
-impl LinearNorm {
-    fn fused<T: Float>(&self, x: Map<T>, pass: Pass, workspace: &Arc<Workspace<T>>) -> Result<(Map<T>, Saved<T>)> {
-        let form = form(&self.norm)?;
-        fits(&self.weight, &x.sizes)?;
-        let z = with_values(&self.weight, |w| timed("linear", || linear::forward(&x, w, None, workspace)))?;
-        let mut moments = PieceMoments::new(z.sizes);
-        if observes(&form, pass) {
-            for (n, out) in moments.places().into_iter().enumerate() {
-                norm::observe(z.picture(n), z.sizes.c, out);
-            }
-        }
-        let applied = timed("statistics", || apply(&form, &moments, &Shape::from((z.sizes.n, z.sizes.c)), pass))?;
-        let y = timed("normalization", || applied.forward(&z, None, [0, 0], workspace));
-        Ok((y, Saved::Linear { x, z, applied }))
-    }
-
-    fn fused_backward<T: Float>(
-        &self,
-        (x, z, applied): (Map<T>, Map<T>, Applied<T>),
-        mut g: Map<T>,
-        wanted: bool,
-        gradients: &mut Gradients,
-        workspace: &Arc<Workspace<T>>,
-    ) -> Result<Option<Map<T>>> {
-        let form = form(&self.norm)?;
-        let (dz, gamma, beta) =
-            timed("normalization, gradient", || applied.backward(&z, None, &mut g, [0, 0], workspace));
-        add(gradients, form.gamma, gamma)?;
-        add(gradients, form.beta, beta)?;
-        gradients.write(&self.weight, |w, add| {
-            timed("linear, weight gradient", || linear::weight_gradient(&dz, &x, w, add));
-        })?;
-        let dx = || {
-            with_values(&self.weight, |w| timed("linear, input gradient", || linear::input_gradient(&dz, w, workspace)))
-        };
-        wanted.then(dx).transpose()
-    }
-}
-
-impl Linear {
-    fn fused<T: Float>(&self, x: &Map<T>, workspace: &Arc<Workspace<T>>) -> Result<Map<T>> {
-        fits(&self.weight, &x.sizes)?;
-        with_values(&self.weight, |w| with_values(&self.bias, |b| linear::forward(x, w, Some(b), workspace)))?
-    }
-}
-
-/// Refuses features that a weight (out, in) does not take.
-fn fits(weight: &Tensor, x: &Sizes) -> Result<()> {
-    match weight.dim(1)? == x.image() {
-        true => Ok(()),
-        false => bail!("linear: weight {:?} does not take {} features", weight.dims(), x.image()),
     }
 }

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use crate::kernel::transpose::Transpose;
 use crate::kernel::{Float, Kernel, Simd};
 
 use super::map::{Map, Sizes, Workspace};
@@ -15,11 +16,10 @@ pub fn max_pool<T: Float>(x: &Map<T>, size: usize, workspace: &Arc<Workspace<T>>
     let mut taps = vec![0; y.values().len()];
     let tasks: Vec<_> = y.pieces(to.h).into_iter().zip(taps.chunks_exact_mut(to.image())).collect();
     parallel(tasks, |_, (piece, taps)| {
-        let outputs = piece.values.chunks_exact_mut(to.c).zip(taps.chunks_exact_mut(to.c));
-        for (i, (y, best)) in outputs.enumerate() {
-            let corner = from.at(piece.n, i / to.w * size) + i % to.w * size * from.c;
-            let window = &x.values()[corner..];
-            T::dispatch(MaxPool { window, row: from.row(), size, y, best });
+        let rows = piece.values.chunks_exact_mut(to.row()).zip(taps.chunks_exact_mut(to.row()));
+        for (i, (y, best)) in rows.enumerate() {
+            let x = &x.values()[from.at(piece.n, i * size)..];
+            T::dispatch(MaxPool { x, row: from.row(), channels: from.c, size, y, best });
         }
     });
     (y, taps)
@@ -35,51 +35,86 @@ pub fn max_pool_gradient<T: Float>(
 ) -> Map<T> {
     let (from, to) = (from.bordered([0, 0]), g.sizes);
     let mut dx = Map::new(from, workspace);
+    let covered = (to.h * size, to.w * size) == (from.h, from.w);
     parallel(dx.pieces(from.h), |_, piece| {
-        piece.values.fill(T::ZERO);
-        let windows = g.picture(piece.n).chunks_exact(to.c).zip(taps[piece.n * to.image()..].chunks_exact(to.c));
-        for (i, (g, taps)) in windows.enumerate() {
-            let corner = from.at(0, i / to.w * size) + i % to.w * size * from.c;
-            T::dispatch(MaxPoolGradient { window: &mut piece.values[corner..], row: from.row(), size, g, best: taps });
+        if !covered {
+            piece.values.fill(T::ZERO);
+        }
+        let taps = &taps[piece.n * to.image()..][..to.image()];
+        let rows = g.picture(piece.n).chunks_exact(to.row()).zip(taps.chunks_exact(to.row()));
+        for (i, (g, best)) in rows.enumerate() {
+            let dx = &mut piece.values[from.at(0, i * size)..];
+            T::dispatch(MaxPoolGradient { dx, row: from.row(), channels: from.c, size, g, best });
         }
     });
     dx
 }
 
-/// One window of all channels.
+/// One row of windows.
 struct MaxPool<'a, T> {
-    /// The picture from the window's corner on.
-    window: &'a [T],
+    /// The picture from the first window's corner on.
+    x: &'a [T],
     /// From one row of the picture to the next.
     row: usize,
+    channels: usize,
     size: usize,
     y: &'a mut [T],
     best: &'a mut [u32],
 }
+
+/// Channels that are worked on together, their number known to the compiler.
+const TOGETHER: usize = 16;
 
 impl<T: Float> Kernel<T> for MaxPool<'_, T> {
     type Output = ();
 
     #[inline(always)]
     unsafe fn run<S: Simd<T = T>>(self) {
-        let channels = self.y.len();
-        self.y.copy_from_slice(&self.window[..channels]);
-        for tap in 1..self.size * self.size {
-            let seen = &self.window[tap / self.size * self.row + tap % self.size * channels..][..channels];
-            for ((y, best), &v) in self.y.iter_mut().zip(self.best.iter_mut()).zip(seen) {
-                // NaN is greater than nothing and has to be asked for.
-                let better = (v > *y) | (v.is_nan() & !y.is_nan());
-                *y = if better { v } else { *y };
-                *best = if better { tap as u32 } else { *best };
+        let windows = self.y.chunks_exact_mut(self.channels).zip(self.best.chunks_exact_mut(self.channels));
+        for (i, (y, best)) in windows.enumerate() {
+            let corner = &self.x[i * self.size * self.channels..];
+            let seen = |tap: usize, c: usize| tap / self.size * self.row + tap % self.size * self.channels + c;
+            let mut c = 0;
+            while c + TOGETHER <= self.channels {
+                maximum::<T, TOGETHER>(self.size, corner, |tap| seen(tap, c), &mut y[c..], &mut best[c..]);
+                c += TOGETHER;
+            }
+            while c + 4 <= self.channels {
+                maximum::<T, 4>(self.size, corner, |tap| seen(tap, c), &mut y[c..], &mut best[c..]);
+                c += 4;
+            }
+            while c < self.channels {
+                maximum::<T, 1>(self.size, corner, |tap| seen(tap, c), &mut y[c..], &mut best[c..]);
+                c += 1;
             }
         }
     }
 }
 
-/// The gradient of one window.
+/// The maxima of N channels of a window, whose taps lie at `at` in `x`.
+#[inline(always)]
+fn maximum<T: Float, const N: usize>(size: usize, x: &[T], at: impl Fn(usize) -> usize, y: &mut [T], best: &mut [u32]) {
+    let (mut max, mut from) = ([T::ZERO; N], [0; N]);
+    max.copy_from_slice(&x[at(0)..][..N]);
+    for tap in 1..size * size {
+        let seen = &x[at(tap)..][..N];
+        for c in 0..N {
+            // NaN is greater than nothing and has to be asked for.
+            let better = (seen[c] > max[c]) | (seen[c].is_nan() & !max[c].is_nan());
+            max[c] = if better { seen[c] } else { max[c] };
+            from[c] = if better { tap as u32 } else { from[c] };
+        }
+    }
+    y[..N].copy_from_slice(&max);
+    best[..N].copy_from_slice(&from);
+}
+
+/// The gradient of one row of windows.
 struct MaxPoolGradient<'a, T> {
-    window: &'a mut [T],
+    /// The picture's gradient from the first window's corner on.
+    dx: &'a mut [T],
     row: usize,
+    channels: usize,
     size: usize,
     g: &'a [T],
     best: &'a [u32],
@@ -90,11 +125,14 @@ impl<T: Float> Kernel<T> for MaxPoolGradient<'_, T> {
 
     #[inline(always)]
     unsafe fn run<S: Simd<T = T>>(self) {
-        let channels = self.g.len();
-        for tap in 0..self.size * self.size {
-            let seen = &mut self.window[tap / self.size * self.row + tap % self.size * channels..][..channels];
-            for ((dx, &g), &best) in seen.iter_mut().zip(self.g).zip(self.best) {
-                *dx = if best == tap as u32 { g } else { T::ZERO };
+        let windows = self.g.chunks_exact(self.channels).zip(self.best.chunks_exact(self.channels));
+        for (i, (g, best)) in windows.enumerate() {
+            for tap in 0..self.size * self.size {
+                let at = tap / self.size * self.row + (i * self.size + tap % self.size) * self.channels;
+                let seen = &mut self.dx[at..][..self.channels];
+                for ((dx, &g), &best) in seen.iter_mut().zip(g).zip(best) {
+                    *dx = if best == tap as u32 { g } else { T::ZERO };
+                }
             }
         }
     }
@@ -133,10 +171,9 @@ pub fn flatten<T: Float>(x: &Map<T>, workspace: &Arc<Workspace<T>>) -> Map<T> {
     let from = x.sizes;
     let mut y = Map::new(Sizes::new([from.n, 1, 1, from.c * from.pixels()]), workspace);
     for piece in y.pieces(1) {
-        for (row, column) in (0..from.h).flat_map(|y| (0..from.w).map(move |x| (y, x))) {
-            let pixel = &x.values()[from.at(piece.n, row) + column * from.c..][..from.c];
-            let to = piece.values[row * from.w + column..].iter_mut().step_by(from.pixels());
-            to.zip(pixel).for_each(|(to, v)| *to = *v);
+        for row in 0..from.h {
+            let (x, to) = (&x.values()[from.at(piece.n, row)..], &mut piece.values[row * from.w..]);
+            Transpose { from: x, from_step: from.c, size: [from.w, from.c], to, to_step: from.pixels() }.compute();
         }
     }
     y
@@ -146,10 +183,8 @@ pub fn flatten<T: Float>(x: &Map<T>, workspace: &Arc<Workspace<T>>) -> Map<T> {
 pub fn flatten_gradient<T: Float>(from: Sizes, g: &Map<T>, workspace: &Arc<Workspace<T>>) -> Map<T> {
     let mut dx = Map::new(from.bordered([0, 0]), workspace);
     for piece in dx.pieces(from.h) {
-        for (i, pixel) in piece.values.chunks_exact_mut(from.c).enumerate() {
-            let seen = g.picture(piece.n)[i..].iter().step_by(from.pixels());
-            pixel.iter_mut().zip(seen).for_each(|(to, v)| *to = *v);
-        }
+        let (g, size) = (g.picture(piece.n), [from.c, from.pixels()]);
+        Transpose { from: g, from_step: from.pixels(), size, to: piece.values, to_step: from.c }.compute();
     }
     dx
 }

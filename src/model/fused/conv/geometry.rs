@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use crate::kernel::contract::{padded, Grid, Run};
+use crate::kernel::transpose::Transpose;
 use crate::kernel::Float;
 use crate::model::fused::map::{Buffer, Sizes, Workspace};
 
@@ -99,18 +100,21 @@ impl Geometry {
     pub(super) fn pack_forward<T: Float>(&self, weight: &[T], workspace: &Arc<Workspace<T>>) -> Buffer<T> {
         let (cin, cout, taps, pitch) = (self.x.c, self.z.c, self.size * self.size, padded(self.z.c));
         let mut packed = rows_of_weights(taps * cin, cout, workspace);
-        // Sixteen outputs at a time: what is written then is a whole line of the cache.
-        for first in (0..cout).step_by(16) {
-            let end = cout.min(first + 16);
-            for i in 0..cin {
-                for tap in 0..taps {
-                    let to = &mut packed[(tap * cin + i) * pitch + first..][..end - first];
-                    let from = &weight[(first * cin + i) * taps + tap..];
-                    to.iter_mut().zip(from.iter().step_by(cin * taps)).for_each(|(to, from)| *to = *from);
-                }
-            }
+        for i in 0..cin {
+            let (from, to) = (&weight[i * taps..], &mut packed[i * pitch..]);
+            Transpose { from, from_step: cin * taps, size: [cout, taps], to, to_step: cin * pitch }.compute();
         }
         packed
+    }
+
+    /// Calls `f` with each output channel's number and its weights in rows (tap) of in.
+    fn taps_of_outputs<T: Float>(&self, weight: &[T], workspace: &Arc<Workspace<T>>, mut f: impl FnMut(usize, &[T])) {
+        let (cin, taps) = (self.x.c, self.size * self.size);
+        let mut rows = workspace.take(cin * taps);
+        for (o, from) in weight.chunks_exact(cin * taps).enumerate() {
+            Transpose { from, from_step: taps, size: [cin, taps], to: &mut rows, to_step: cin }.compute();
+            f(o, &rows);
+        }
     }
 
     /// The input gradient scattered: one grid per kernel row, from an output pixel to the columns and channels of its
@@ -124,13 +128,11 @@ impl Geometry {
         let (cin, cout, k) = (self.x.c, self.z.c, self.size);
         let (run, pitch) = (k * cin, padded(k * cin));
         let mut packed = rows_of_weights(k * cout, run, workspace);
-        for (ky, o) in (0..k).flat_map(|ky| (0..cout).map(move |o| (ky, o))) {
-            let to = &mut packed[(ky * cout + o) * pitch..][..run];
-            for (kx, to) in to.chunks_exact_mut(cin).enumerate() {
-                let from = weight[o * cin * k * k + ky * k + kx..].iter().step_by(k * k);
-                to.iter_mut().zip(from).for_each(|(to, from)| *to = *from);
+        self.taps_of_outputs(weight, workspace, |o, taps| {
+            for (ky, row) in taps.chunks_exact(run).enumerate() {
+                packed[(ky * cout + o) * pitch..][..run].copy_from_slice(row);
             }
-        }
+        });
         let grid = |ky: usize| Grid {
             len: cout,
             runs: vec![Run { x: 0, w: ky * cout }],
@@ -153,22 +155,16 @@ impl Geometry {
     ) -> (Vec<Grid>, Buffer<T>) {
         let (cin, cout, k, pitch) = (self.x.c, self.z.c, self.size, padded(self.x.c));
         let mut packed = rows_of_weights(k * k * cout, cin, workspace);
-        let mut grids = vec![];
-        let mut row = 0;
+        let (mut grids, mut order) = (vec![], vec![]);
         for (py, px) in (0..self.stride).flat_map(|py| (0..self.stride).map(move |px| (py, px))) {
             let (y, x) = (self.phase(py, self.x.h), self.phase(px, self.x.w));
             let len = x.taps * cout;
             // Where the oldest tap of the first pixel lies in the gradient.
             let start = |axis: &Phase| dz.before + axis.newest + 1 - axis.taps;
-            let runs = (0..y.taps).map(|t| Run { x: t * dz.row(), w: row + t * len }).collect::<Vec<_>>();
+            let runs =
+                (0..y.taps).map(|t| Run { x: t * dz.row(), w: order.len() * cout + t * len }).collect::<Vec<_>>();
             for (ty, tx) in (0..y.taps).flat_map(|ty| (0..x.taps).map(move |tx| (ty, tx))) {
-                let tap = (py + (y.taps - 1 - ty) * self.stride) * k + px + (x.taps - 1 - tx) * self.stride;
-                for o in 0..cout {
-                    let to = &mut packed[row * pitch..][..cin];
-                    let from = &weight[o * cin * k * k + tap..];
-                    to.iter_mut().zip(from.iter().step_by(k * k)).for_each(|(to, from)| *to = *from);
-                    row += 1;
-                }
+                order.push((py + (y.taps - 1 - ty) * self.stride) * k + px + (x.taps - 1 - tx) * self.stride);
             }
             let none = y.taps == 0 || x.taps == 0;
             grids.push(Grid {
@@ -181,6 +177,11 @@ impl Geometry {
                 pitch,
             });
         }
+        self.taps_of_outputs(weight, workspace, |o, taps| {
+            for (i, tap) in order.iter().enumerate() {
+                packed[(i * cout + o) * pitch..][..cin].copy_from_slice(&taps[tap * cin..][..cin]);
+            }
+        });
         (grids, packed)
     }
 }

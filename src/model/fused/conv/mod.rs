@@ -7,6 +7,7 @@ use std::ops::Range;
 
 use crate::kernel::contract::Contract;
 use crate::kernel::outer::{Outer, Pixels};
+use crate::kernel::transpose::Transpose;
 use crate::kernel::Float;
 
 use super::map::{Map, Piece, Sizes};
@@ -121,16 +122,12 @@ pub fn weight_gradient<T: Float>(g: &Geometry, x: &Map<T>, dz: &Map<T>, gradient
     for part in others.chunks_exact(first.len()) {
         first.iter_mut().zip(part).for_each(|(sum, v)| *sum += *v);
     }
-    let rows = gradient.chunks_exact_mut(cin * k * k).zip(first.chunks_exact(cin * k * k));
-    for (gradient, row) in rows {
-        for (tap, row) in row.chunks_exact(cin).enumerate() {
-            let to = gradient[tap..].iter_mut().step_by(k * k).zip(row);
-            if add {
-                to.for_each(|(to, v)| *to += *v);
-            } else {
-                to.for_each(|(to, v)| *to = *v);
-            }
-        }
+    let (taps, mut own) = (k * k, vec![]);
+    for (gradient, from) in gradient.chunks_exact_mut(cin * taps).zip(first.chunks_exact(cin * taps)) {
+        own.resize(if add { gradient.len() } else { 0 }, T::ZERO);
+        let to = if add { &mut own[..] } else { &mut *gradient };
+        Transpose { from, from_step: cin, size: [taps, cin], to, to_step: taps }.compute();
+        gradient.iter_mut().zip(&own).for_each(|(sum, v)| *sum += *v);
     }
 }
 

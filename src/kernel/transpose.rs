@@ -1,0 +1,85 @@
+//! The kernel that turns rows into columns: `to[j,i] = from[i,j]`, in squares of eight.
+
+use super::simd::Square;
+use super::{Float, Kernel, Simd};
+
+/// Rows and columns of a square.
+const SIDE: usize = 8;
+
+/// Columns below which a strip is better moved one by one.
+const LEAST: usize = 3;
+
+/// A matrix and the place for its transpose.
+pub struct Transpose<'a, T> {
+    /// Rows of values.
+    pub from: &'a [T],
+    /// From one row to the next.
+    pub from_step: usize,
+    /// Rows and columns of `from`.
+    pub size: [usize; 2],
+    /// The columns, as rows.
+    pub to: &'a mut [T],
+    /// From one of them to the next.
+    pub to_step: usize,
+}
+
+impl<T: Float> Transpose<'_, T> {
+    /// Computes.
+    ///
+    /// # Panics
+    /// If the matrix or its transpose reaches beyond the slices.
+    pub fn compute(self) {
+        let [rows, columns] = self.size;
+        if rows == 0 || columns == 0 {
+            return;
+        }
+        assert!((rows - 1) * self.from_step + columns <= self.from.len(), "the matrix");
+        assert!((columns - 1) * self.to_step + rows <= self.to.len(), "its transpose");
+        T::dispatch(self)
+    }
+}
+
+impl<T: Float> Kernel<T> for Transpose<'_, T> {
+    type Output = ();
+
+    #[inline(always)]
+    unsafe fn run<S: Simd<T = T>>(mut self) {
+        let [rows, columns] = self.size;
+        let whole = rows - rows % SIDE;
+        for i in (0..whole).step_by(SIDE) {
+            for j in (0..columns).step_by(SIDE) {
+                match SIDE.min(columns - j) {
+                    n if n < LEAST => self.one_by_one(i..i + SIDE, j..j + n),
+                    n => self.square::<S::Short>(i, j, n),
+                }
+            }
+        }
+        self.one_by_one(whole..rows, 0..columns);
+    }
+}
+
+impl<T: Float> Transpose<'_, T> {
+    /// Eight rows of `n` columns.
+    #[inline(always)]
+    unsafe fn square<S: Square<T = T>>(&mut self, i: usize, j: usize, n: usize) {
+        let from = self.from.as_ptr().add(i * self.from_step + j);
+        let to = self.to.as_mut_ptr().add(j * self.to_step + i);
+        let mut rows = [S::splat(T::ZERO); SIDE];
+        for (i, row) in rows.iter_mut().enumerate() {
+            *row = S::load_n(from.add(i * self.from_step), n);
+        }
+        let columns = S::transpose(rows);
+        for (j, &column) in columns.iter().enumerate().take(n) {
+            S::store(to.add(j * self.to_step), column);
+        }
+    }
+
+    #[inline(always)]
+    fn one_by_one(&mut self, rows: std::ops::Range<usize>, columns: std::ops::Range<usize>) {
+        for j in columns {
+            for i in rows.clone() {
+                self.to[j * self.to_step + i] = self.from[i * self.from_step + j];
+            }
+        }
+    }
+}
