@@ -79,8 +79,7 @@ def main():
             log = bench_measure.processes_log(a.out / "processes.csv")
             bench_measure.measure_processes(log, bench_plan.MEMORY, a.mbn, Progress(bench_measure.REPEATS))
         if "profile" in a.parts:
-            text = bench_measure.profiles(a.mbn, bench_plan.PROFILES, a.profile_seconds)
-            (a.out / "profile.txt").write_text(text)
+            bench_measure.measure_profiles(a.out / "profile.txt", a.mbn, bench_plan.PROFILES, a.profile_seconds)
     except KeyboardInterrupt:
         sys.exit("interrupted; the same command continues")
     finally:

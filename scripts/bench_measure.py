@@ -101,10 +101,9 @@ def measure_processes(log, cells, mbn, progress):
         progress.show(f"{log.path.name} repeat {repeat + 1}/{REPEATS}")
 
 
-def profiles(mbn, flags, seconds):
+def measure_profiles(path, mbn, flags, seconds):
     """Where a step's time goes, by operation: rows and shares as `mbn bench --profile` prints them."""
-    text = ""
-    for line in flags:
-        call = f"bench --profile {line} --seconds {seconds:g}".split()
-        text += f"$ mbn {shlex.join(call)}\n{output([mbn, *call], stderr=subprocess.STDOUT)}\n"
-    return text
+    with path.open("w") as f:
+        for line in flags:
+            call = f"bench --profile {line} --seconds {seconds:g}".split()
+            print(f"$ mbn {shlex.join(call)}\n{output([mbn, *call], stderr=subprocess.STDOUT)}", file=f, flush=True)
