@@ -1,58 +1,90 @@
 #!/usr/bin/env python3
-"""mbn against PyTorch, training throughput, in turn.
+"""mbn against PyTorch and against itself: rates, memory, start; one folder with every measurement and the tables.
 
-Runs `mbn bench` and `torch_baseline.py` cell by cell, A B A B ..., several rounds, so that a noisy machine hits both
-alike; writes every measurement to a CSV file and prints the median of the ratios per cell as a Markdown table.
+What is compared is measured in turn, A B, then B A, round by round, each a process of its own, and judged by the median
+of the ratios within a round: noise and drift of a machine hit both alike.  Run it on a machine that does nothing else
+(some 20 minutes).  Stopped at any point it has lost nothing; the same command continues it.
 
+    cargo build --release
     python3 -m venv .venv && .venv/bin/pip install torch numpy
-    .venv/bin/python scripts/bench.py --out results/bench.csv --rounds 5
+    .venv/bin/python scripts/bench.py --out results/bench
 """
-import argparse, csv, pathlib, statistics, subprocess, sys
+import argparse, importlib.util, pathlib, sys, time
+
+import bench_machine, bench_measure, bench_plan, bench_table
 
 HERE = pathlib.Path(__file__).resolve().parent
+PARTS = ["pytorch", "self", "processes", "profile"]
 
 
 def arguments():
     p = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    p.add_argument("--out", type=pathlib.Path, required=True, metavar="DIR", help="folder for everything measured")
+    p.add_argument("--parts", nargs="+", choices=PARTS, default=PARTS, help="what to do [default: all]")
     p.add_argument("--mbn", default=str(HERE.parent / "target/release/mbn"), help="the program")
-    p.add_argument("--models", nargs="+", default=["resnet20", "lenet"])
-    p.add_argument("--norms", nargs="+", default=["bn", "mbn", "mbn-df"])
-    p.add_argument("--batch-sizes", nargs="+", default=["1", "2", "8", "32", "128"])
-    p.add_argument("--threads", default="1")
-    p.add_argument("--seconds", default="2", help="per measurement")
-    p.add_argument("--rounds", type=int, default=5)
-    p.add_argument("--out", type=pathlib.Path, required=True, help="CSV of every measurement")
-    return p.parse_args()
+    p.add_argument("--models", nargs="+", help="[default: resnet20 lenet]")
+    p.add_argument("--norms", nargs="+", help="against PyTorch [default: bn mbn mbn-df, where there is a target]")
+    p.add_argument("--batch-sizes", nargs="+", type=int, help="[default: 1 2 8 32 128, where there is a target]")
+    p.add_argument("--rounds", type=int, default=5, help="against PyTorch [default: %(default)s]")
+    p.add_argument("--seconds", type=float, default=1.0, help="per measurement there [default: %(default)s]")
+    p.add_argument("--self-rounds", type=int, default=10, help="against itself [default: %(default)s]")
+    p.add_argument("--self-seconds", type=float, default=0.5, help="per measurement there [default: %(default)s]")
+    p.add_argument("--profile-seconds", type=float, default=2.0, help="per profile [default: %(default)s]")
+    a = p.parse_args()
+    if not pathlib.Path(a.mbn).is_file():
+        p.error(f"no program {a.mbn}: build it with `cargo build --release`, or say where it is with --mbn")
+    if importlib.util.find_spec("torch") is None:
+        p.error(f"{sys.executable} has no PyTorch: pip install torch numpy")
+    return a
 
 
-def measure(command, model, norm, batch_size, a):
-    """The row of one cell, its rate empty where the program refuses it; both programs print the same columns."""
-    cell = ["--models", model, "--norms", norm, "--batch-sizes", batch_size, "--threads", a.threads, "--seconds", a.seconds]
-    out = subprocess.run([*command, *cell], check=True, capture_output=True, text=True).stdout
-    (row,) = csv.DictReader(out.splitlines())  # the one cell asked for
-    return row
+class Progress:
+    """One line per step on stderr, with the time left at the speed so far."""
+
+    def __init__(self, steps):
+        self.left, self.done, self.begun = steps, 0, time.monotonic()
+
+    def skip(self):
+        self.left -= 1
+
+    def show(self, text):
+        self.left, self.done = self.left - 1, self.done + 1
+        minutes = (time.monotonic() - self.begun) / self.done * self.left / 60
+        print(f"{text}  ({minutes:.0f} min left in this part)", file=sys.stderr)
+
+
+def write_tables(a, parts):
+    """All that was measured so far, in this call or before."""
+    machine = (a.out / "machine.txt").read_text()
+    text = f"# mbn measured\n\n```\n{machine}```\n\n"
+    for part in parts:
+        log = bench_measure.rates_log(a.out / part.file)
+        text += bench_table.rates(log, part.comparisons)
+    text += bench_table.processes(bench_measure.processes_log(a.out / "processes.csv"))
+    (a.out / "table.md").write_text(text)
 
 
 def main():
     a = arguments()
-    programs = [[a.mbn, "bench"], [sys.executable, str(HERE / "torch_baseline.py")]]
-    cells = [(m, n, b) for m in a.models for n in a.norms for b in a.batch_sizes]
-    rows, ratios = [], {cell: [] for cell in cells}
-    for turn in range(a.rounds):
-        for cell in cells:
-            pair = [measure(program, *cell, a) for program in programs]
-            rows += [{"round": turn, **row} for row in pair]
-            if all(row["images_per_s"] for row in pair):
-                ours, theirs = (float(row["images_per_s"]) for row in pair)
-                ratios[cell].append(ours / theirs)
-            with a.out.open("w", newline="") as f:
-                writer = csv.DictWriter(f, rows[0], lineterminator="\n")
-                writer.writeheader()
-                writer.writerows(rows)
-    print(f"| model | norm | batch | mbn / PyTorch, median of {a.rounds} | lowest | highest |\n|---|---|---|---|---|---|")
-    for (model, norm, batch_size), values in ratios.items():
-        cells = (f"{f(values):.2f}" if values else "" for f in (statistics.median, min, max))
-        print(f"| {model} | {norm} | {batch_size} | {' | '.join(cells)} |")
+    a.out.mkdir(parents=True, exist_ok=True)
+    bench_machine.start_record(a.out / "machine.txt", a.mbn)
+    pytorch = bench_plan.against_pytorch(a.models, a.norms, a.batch_sizes, a.rounds, a.seconds)
+    within = bench_plan.within(a.models, a.batch_sizes, a.self_rounds, a.self_seconds)
+    try:
+        for name, part in (("pytorch", pytorch), ("self", within)):
+            if name in a.parts:
+                log = bench_measure.rates_log(a.out / part.file)
+                bench_measure.measure_rates(log, part, a.mbn, Progress(part.rounds * len(part.chains)))
+        if "processes" in a.parts:
+            log = bench_measure.processes_log(a.out / "processes.csv")
+            bench_measure.measure_processes(log, bench_plan.MEMORY, a.mbn, Progress(bench_measure.REPEATS))
+        if "profile" in a.parts:
+            bench_measure.measure_profiles(a.out / "profile.txt", a.mbn, bench_plan.PROFILES, a.profile_seconds)
+    except KeyboardInterrupt:
+        sys.exit("interrupted; the same command continues")
+    finally:
+        write_tables(a, [pytorch, within])
+    print((a.out / "table.md").read_text())
 
 
 if __name__ == "__main__":

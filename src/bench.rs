@@ -1,4 +1,5 @@
-//! Training throughput: whole steps on a fixed random batch, as the PyTorch script `scripts/torch_baseline.py` takes them.
+//! Throughput: whole training steps on a fixed random batch, as the PyTorch script `scripts/torch_baseline.py` takes them,
+//! or evaluations of such a batch, as `mbn eval` makes them once its pictures are loaded.
 
 use std::time::{Duration, Instant};
 
@@ -10,8 +11,11 @@ use crate::model::{Kernels, Store, Task};
 use crate::norm::is_undefined;
 use crate::profile;
 use crate::rng;
-use crate::train::Trainer;
+use crate::train::{evaluate_batch, Trainer};
 use crate::{Error, Result};
+
+/// Steps before those that count: the first ones fill pools of memory and the optimizer's buffers.
+const WARM_UP: usize = 3;
 
 /// What is measured: one network, one normalizer, one batch size.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -26,6 +30,8 @@ pub struct Cell {
     pub kernels: Kernels,
     /// Whether Double-Forward's second pass is one of its own.
     pub refresh_at_once: bool,
+    /// Whether a step is an evaluation of the batch (forward pass, loss, accuracy) instead of training on it.
+    pub evaluation: bool,
 }
 
 /// A step's time.
@@ -70,8 +76,16 @@ impl Cell {
         }
     }
 
-    /// The mean step over at least `time`, after three that do not count, operation by operation with `profile`; none
-    /// where the normalizer refuses the batch (one value per channel).
+    /// Whether there is such a network and such a normalizer, before anything is measured.
+    ///
+    /// # Errors
+    /// There is not: the message names the closest.
+    pub fn check(&self) -> Result<()> {
+        self.config().map(|_| ())
+    }
+
+    /// The mean step over at least `time` and one step, after three that do not count, operation by operation with
+    /// `profile`; none where the normalizer refuses the batch (one value per channel).
     ///
     /// # Errors
     /// An unknown network or normalizer, or a device that cannot be used.
@@ -82,19 +96,19 @@ impl Cell {
         let mut trainer = Trainer::new(&config, task, Store::fresh(0), device, 1)?;
         trainer.refresh_at_once = self.refresh_at_once;
         let batch = random_batch(task, self.batch_size, device)?;
-        for _ in 0..3 {
-            match trainer.step(&batch, &mut |_| {}) {
+        for _ in 0..WARM_UP {
+            match self.step(&mut trainer, &batch) {
                 Err(Error::Tensor(error)) if is_undefined(&error) => return Ok(None),
-                report => report?,
-            };
+                done => done?,
+            }
         }
         device.synchronize()?;
         if profile {
             profile::start();
         }
         let (begun, mut steps) = (Instant::now(), 0);
-        while begun.elapsed() < time {
-            trainer.step(&batch, &mut |_| {})?;
+        while steps == 0 || begun.elapsed() < time {
+            self.step(&mut trainer, &batch)?;
             steps += 1;
         }
         device.synchronize()?;
@@ -102,6 +116,14 @@ impl Cell {
         let per_step = |time: Duration| time / steps;
         let operations = profile::stop().into_iter().map(|(name, time)| (name, per_step(time))).collect();
         Ok(Some(Measured { step: per_step(elapsed), operations }))
+    }
+
+    /// What is repeated: both kinds read loss and correct answers back, as training and evaluation do.
+    fn step(&self, trainer: &mut Trainer, batch: &Batch) -> Result<()> {
+        match self.evaluation {
+            true => evaluate_batch(&trainer.network, batch).map(|_| ()),
+            false => trainer.step(batch, &mut |_| {}).map(|_| ()),
+        }
     }
 }
 

@@ -273,19 +273,46 @@ proptest! {
     }
 }
 
+/// The rows of `mbn bench` for lenet with `bn` and `mbn-df` on 1 and 2 pictures, which have the contract's columns.
+#[track_caller]
+fn bench(more: &[&str]) -> Vec<Vec<String>> {
+    let cells = ["bench", "--models", "lenet", "--norms", "bn", "mbn-df", "--batch-sizes", "1", "2"];
+    let out = mbn(&[&cells[..], more].concat());
+    assert_eq!(out.status.code(), Some(0), "{more:?}: {}", stderr(&out));
+    let text = stdout(&out);
+    let mut rows = text.lines().map(|line| line.split(',').map(String::from).collect::<Vec<_>>());
+    assert_eq!(rows.next().unwrap().join(","), "impl,model,norm,batch_size,threads,images_per_s,ms_per_step");
+    let rows: Vec<Vec<String>> = rows.collect();
+    let named: Vec<String> = rows.iter().map(|row| row[1..4].join(",")).collect();
+    assert_eq!(named, ["lenet,bn,1", "lenet,bn,2", "lenet,mbn-df,1", "lenet,mbn-df,2"], "{more:?}");
+    rows
+}
+
 #[test]
 fn bench_prints_the_columns_of_the_pytorch_script_and_leaves_refused_cells_empty() {
-    let args =
-        ["bench", "--models", "lenet", "--norms", "bn", "mbn-df", "--batch-sizes", "1", "2", "--seconds", "0.01"];
-    let out = mbn(&args);
-    assert_eq!(out.status.code(), Some(0), "{}", stderr(&out));
-    let stdout = stdout(&out);
-    let rows: Vec<Vec<&str>> = stdout.lines().map(|line| line.split(',').collect()).collect();
-    assert_eq!(rows[0].join(","), "impl,model,norm,batch_size,threads,images_per_s,ms_per_step");
-    assert_eq!(rows.len(), 1 + 4, "{stdout}");
-    for row in &rows[1..] {
+    for row in bench(&["--seconds", "0.01"]) {
         let refused = row[2] == "bn" && row[3] == "1";
         assert_eq!(row[5].parse::<f64>().is_ok_and(|rate| rate > 0.0), !refused, "{row:?}");
         assert_eq!(row[6].is_empty(), refused, "{row:?}");
     }
+}
+
+#[test]
+fn bench_of_evaluation_has_the_same_columns_and_refuses_no_batch() {
+    for row in bench(&["--eval", "--threads", "2", "--seconds", "0"]) {
+        assert!(row[5].parse::<f64>().is_ok_and(|rate| rate > 0.0), "one value per channel is no hindrance: {row:?}");
+        assert!(row[0].starts_with("mbn-") && row[4] == "2" && !row[6].is_empty(), "{row:?}");
+    }
+}
+
+#[test]
+fn bench_refuses_what_it_cannot_measure_before_it_measures() {
+    refused(&["bench", "--eval=yes"], &["--eval", "'yes'"]);
+    refused(&["bench", "--eval", "--separate-refresh"], &["--eval", "--separate-refresh"]);
+    refused(&["bench", "--eval", "--models", "lenet", "lenett"], &["did you mean `lenet`?"]);
+    refused(&["bench", "--models", "lenet", "--norms", "bn", "mnb"], &["did you mean `mbn`?"]);
+    refused(&["bench", "--models", "lenet", "--norms", "gn-df"], &["double_forward", "gn"]);
+    refused(&["bench", "--models", "lenet", "--batch-sizes", "2", "0"], &["batch_size"]);
+    refused(&["bench", "--seconds=-1"], &["--seconds", "number of seconds"]);
+    refused(&["bench", "--threads", "0"], &["--threads"]);
 }

@@ -1,4 +1,4 @@
-//! `mbn bench`: training throughput, one CSV row per network, normalizer and batch size.
+//! `mbn bench`: throughput of training or evaluation, one CSV row per network, normalizer and batch size.
 
 use std::time::Duration;
 
@@ -13,7 +13,8 @@ use super::output;
 const EXAMPLES: &str = "\
 Examples:
   mbn bench                                              resnet20 and lenet, one thread
-  mbn bench --models resnet20 --norms bn mbn-df --batch-sizes 2 8 --threads 2";
+  mbn bench --models resnet20 --norms bn mbn-df --batch-sizes 2 8 --threads 2
+  mbn bench --models resnet20 --norms bn --eval           evaluation instead of training";
 
 /// The config key `kernels`, as a flag.
 #[derive(Debug, Clone, Copy, clap::ValueEnum)]
@@ -59,8 +60,11 @@ pub struct BenchArgs {
     #[arg(long, value_name = "KIND", value_enum, default_value_t = KernelsArg::Fused)]
     kernels: KernelsArg,
     /// Make Double-Forward's second pass at the end of each step, not beside the next step's first
-    #[arg(long)]
+    #[arg(long, conflicts_with = "eval")]
     separate_refresh: bool,
+    /// Measure evaluation (forward pass, loss, accuracy), not training; the columns are the same
+    #[arg(long)]
+    eval: bool,
     /// Also show where a step's time goes, by operation, on stderr
     #[arg(long)]
     profile: bool,
@@ -69,28 +73,44 @@ pub struct BenchArgs {
     device: String,
 }
 
+impl BenchArgs {
+    fn cells(&self) -> Vec<Cell> {
+        let mut cells = vec![];
+        for model in &self.models {
+            for norm in &self.norms {
+                cells.extend(self.batch_sizes.iter().map(|&batch_size| Cell {
+                    model: model.clone(),
+                    norm: norm.clone(),
+                    batch_size,
+                    kernels: self.kernels.into(),
+                    refresh_at_once: self.separate_refresh,
+                    evaluation: self.eval,
+                }));
+            }
+        }
+        cells
+    }
+}
+
 /// Runs `mbn bench`. A row's rate is empty where the normalizer refuses the batch size.
 pub fn run(args: &BenchArgs) -> anyhow::Result<End> {
     let device = open_device(&args.device)?;
+    let cells = args.cells();
+    cells.iter().try_for_each(Cell::check)?;
     output::print("impl,model,norm,batch_size,threads,images_per_s,ms_per_step\n")?;
-    for model in &args.models {
-        for norm in &args.norms {
-            for &batch_size in &args.batch_sizes {
-                let (kernels, refresh_at_once) = (args.kernels.into(), args.separate_refresh);
-                let cell = Cell { model: model.clone(), norm: norm.clone(), batch_size, kernels, refresh_at_once };
-                let measured = cell.measure(&device, Duration::from_secs_f64(args.seconds), args.profile)?;
-                let numbers = match &measured {
-                    Some(Measured { step, .. }) => {
-                        let seconds = step.as_secs_f64();
-                        format!("{:.1},{:.3}", batch_size as f64 / seconds, 1e3 * seconds)
-                    }
-                    None => ",".into(),
-                };
-                let (version, threads) = (env!("CARGO_PKG_VERSION"), args.threads);
-                output::print(&format!("mbn-{version},{model},{norm},{batch_size},{threads},{numbers}\n"))?;
-                measured.iter().for_each(show_operations);
+    for cell in &cells {
+        let measured = cell.measure(&device, Duration::from_secs_f64(args.seconds), args.profile)?;
+        let Cell { model, norm, batch_size, .. } = cell;
+        let numbers = match &measured {
+            Some(Measured { step, .. }) => {
+                let seconds = step.as_secs_f64();
+                format!("{:.1},{:.3}", *batch_size as f64 / seconds, 1e3 * seconds)
             }
-        }
+            None => ",".into(),
+        };
+        let (version, threads) = (env!("CARGO_PKG_VERSION"), args.threads);
+        output::print(&format!("mbn-{version},{model},{norm},{batch_size},{threads},{numbers}\n"))?;
+        measured.iter().for_each(show_operations);
     }
     Ok(End::Done)
 }

@@ -61,7 +61,7 @@ enum Command {
     /// List, download and check data sets
     #[command(arg_required_else_help = true)]
     Data(data::DataArgs),
-    /// Measure training throughput
+    /// Measure throughput of training or evaluation
     Bench(bench::BenchArgs),
 }
 

@@ -48,9 +48,15 @@ pub fn evaluate(network: &Network, part: Part) -> Result<Score> {
     let mut sum = Sum::default();
     for from in (0..part.indices.len()).step_by(EVAL_BATCH) {
         let to = (from + EVAL_BATCH).min(part.indices.len());
-        let batch = part.batch(from, to)?;
-        sum.add(&network.forward(&batch.x, Pass::Eval)?, &batch.y)?;
+        sum.infer(network, &part.batch(from, to)?)?;
     }
+    Ok(sum.score())
+}
+
+/// Scores the network on one batch under its inference rule: what [`evaluate`] does over and over.
+pub fn evaluate_batch(network: &Network, batch: &Batch) -> Result<Score> {
+    let mut sum = Sum::default();
+    sum.infer(network, batch)?;
     Ok(sum.score())
 }
 
@@ -83,6 +89,10 @@ struct Sum {
 }
 
 impl Sum {
+    fn infer(&mut self, network: &Network, batch: &Batch) -> Result<()> {
+        self.add(&network.forward(&batch.x, Pass::Eval)?, &batch.y)
+    }
+
     fn add(&mut self, logits: &Tensor, labels: &Tensor) -> Result<()> {
         let images = logits.dim(0)?;
         self.loss += scalar(&ops::cross_entropy(logits, labels, 0.0)?)? * images as f64;

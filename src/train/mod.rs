@@ -11,7 +11,7 @@ mod trainer;
 
 pub use checkpoint::{Checkpoint, Position};
 pub use diagnostics::{divergence, mean_shift, Before, ShiftRow};
-pub use evaluate::{evaluate, evaluate_batch_statistics, Part, Score, EVAL_BATCH};
+pub use evaluate::{evaluate, evaluate_batch, evaluate_batch_statistics, Part, Score, EVAL_BATCH};
 pub use guard::is_finite;
 pub use schedule::{full_rate, Schedule};
 pub use sgd::Sgd;

@@ -1,0 +1,48 @@
+"""What a measurement depends on besides the programs' code: for the record."""
+import hashlib, importlib.metadata, os, pathlib, platform, shlex, subprocess, sys, time
+
+
+def cpu():
+    info = pathlib.Path("/proc/cpuinfo")
+    fields = (line.partition(":") for line in info.read_text().splitlines()) if info.exists() else ()
+    return next((value.strip() for name, _, value in fields if name.strip() == "model name"), platform.processor())
+
+
+def first_line(*command):
+    try:
+        return subprocess.run(command, capture_output=True, text=True, check=True).stdout.splitlines()[0]
+    except (OSError, subprocess.CalledProcessError, IndexError):
+        return "unknown"
+
+
+def digest(path):
+    return hashlib.sha256(pathlib.Path(path).read_bytes()).hexdigest()[:16]
+
+
+def facts(mbn):
+    return {
+        "cpu": cpu(),
+        "cores": f"{len(os.sched_getaffinity(0))} of {os.cpu_count()}",
+        "system": platform.platform(),
+        "mbn": f"{first_line(mbn, '--version')}, program {digest(mbn)}",
+        "rustc": first_line("rustc", "-V"),
+        "torch": importlib.metadata.version("torch"),
+        "python": platform.python_version(),
+    }
+
+
+def commit():
+    here = str(pathlib.Path(__file__).resolve().parent)
+    return first_line("git", "-C", here, "describe", "--always", "--dirty", "--abbrev=12", "--exclude=*")
+
+
+def start_record(path, mbn):
+    """Writes the facts, or checks that they are those of what was measured before; then when, at which commit, under
+    which load and by which command."""
+    known = "".join(f"{name}: {value}\n" for name, value in facts(mbn).items())
+    old = path.read_text() if path.exists() else ""
+    if old and not old.startswith(known):
+        sys.exit(f"error: {path.parent} holds measurements of another program or machine (see {path}); choose another folder")
+    load = " ".join(f"{x:.2f}" for x in os.getloadavg())
+    begun = time.strftime("%Y-%m-%d %H:%M:%S %z")
+    path.write_text(f"{old or known}begun: {begun}, commit {commit()}, load average {load}: {shlex.join(sys.argv)}\n")
