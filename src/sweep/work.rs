@@ -231,6 +231,7 @@ impl Work<'_> {
 
     fn report(&mut self) {
         self.tally.left = self.left();
+        self.tally.under_way = self.slots.iter().flatten().filter_map(|slot| Some(slot.parts?.1)).sum();
         self.observer.tally(&self.tally);
         self.reported = Instant::now();
     }
