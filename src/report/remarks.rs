@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::compare::Options;
-use super::document::Section;
+use super::document::{Cell, Section};
 use super::metric::Metric;
 use super::notes::Notes;
 use super::run::{Run, State};
@@ -20,6 +20,13 @@ pub(super) fn on(section: &Section, runs: &[Run], options: &Options, notes: &mut
     let name = section.name();
     if let Some(wanted) = options.baseline.as_ref().filter(|_| section.baseline.is_none() && section.groups.len() > 1) {
         notes.say(format!("{name}: no runs of the baseline `{wanted}`, so no paired differences"));
+    }
+    if let (Some(baseline), Some(table)) = (&section.baseline, section.table(options.metric)) {
+        let is_other = |cell: &Cell| cell.label != *baseline && cell.sample.is_some();
+        if table.pairs.is_empty() && table.cells.iter().any(is_other) {
+            let what = "no method shares a seed and a batch size with the baseline";
+            notes.say(format!("{name}: {what} `{baseline}`, so no paired differences"));
+        }
     }
     if options.diverged_as_chance && data::find(&section.dataset).is_err() {
         notes.say(format!("{name}: the number of classes is not known, so diverged runs cannot count as guessing"));

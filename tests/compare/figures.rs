@@ -80,6 +80,19 @@ fn a_cell_is_the_last_epoch_s_mean_over_seeds() {
 }
 
 #[test]
+fn without_a_seed_in_common_there_are_no_pairs_and_that_is_said() {
+    let dir = tempfile::tempdir().unwrap();
+    for seed in 0..3 {
+        Fake::new("bn", 2, seed, 0.5).write(dir.path());
+        Fake::new("gn", 2, seed + 3, 0.7).write(dir.path());
+    }
+    let said = compare(&[dir.path()], &[]);
+    said.warns(&["no method shares a seed and a batch size with the baseline `bn`, so no paired differences"]);
+    assert!(!said.out.contains("difference from"), "{}", said.out);
+    assert_eq!(said.row("2", "gn")[2], "70.00");
+}
+
+#[test]
 fn the_best_is_marked_only_where_intervals_say_so() {
     let dir = tempfile::tempdir().unwrap();
     for seed in 0..4u64 {
