@@ -92,7 +92,7 @@ pub fn run(args: &SweepArgs) -> anyhow::Result<End> {
     };
     let open: Vec<&Job> = chosen.iter().filter(to_do).copied().collect();
     sweep::check(&open, Some(&args.data_dir.source()))?;
-    let stop = interrupt::install()?;
+    let stop = interrupt::install_silently()?;
     let command = |job: &Job| args.command(job, &out);
     let options = Options {
         out: out.clone(),

@@ -106,8 +106,11 @@ impl Observer for SweepProgress {
             (_, None) => "its summary is gone".into(),
         };
         if !self.quiet || matches!(ending, Ending::Failed(_) | Ending::Died(_)) {
-            let over = self.tally.over() + 1;
-            self.line(&format!("[{over}/{}] {}: {what}", self.tally.total, job.describe()));
+            let place = match ending {
+                Ending::Busy | Ending::Stopped => String::new(),
+                _ => format!("[{}/{}] ", self.tally.over() + 1, self.tally.total),
+            };
+            self.line(&format!("{place}{}: {what}", job.describe()));
         }
     }
 

@@ -113,6 +113,9 @@ impl Work<'_> {
     fn all(&mut self) -> Result<()> {
         loop {
             if self.is_told_to_stop() {
+                if self.slots.iter().flatten().any(|slot| slot.worker.is_some()) {
+                    self.observer.note("interrupted: the runs at work finish their step and save it");
+                }
                 self.tally.stopped |= !(self.queue.is_empty() && self.elsewhere.is_empty());
                 self.queue.clear();
                 self.elsewhere.clear();
