@@ -24,7 +24,8 @@ export PATH=$PATH:/usr/sbin:/sbin
 have() { command -v slurmctld && command -v slurmd && command -v munged && command -v sbatch; } >/dev/null
 if ! have && [ "$install" = 1 ]; then
     command -v apt-get >/dev/null || skip "there is no apt-get to install slurm-wlm and munge with"
-    { apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -qq -y --no-install-recommends slurm-wlm munge; } \
+    { timeout 120 apt-get update -qq \
+        && DEBIAN_FRONTEND=noninteractive timeout 300 apt-get install -qq -y --no-install-recommends slurm-wlm munge; } \
         >/dev/null 2>&1 || skip "slurm-wlm and munge cannot be installed here"
 fi
 have || skip "Slurm is not installed (slurm-wlm, munge); --install installs it on Debian"

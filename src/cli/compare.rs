@@ -103,15 +103,18 @@ pub fn run(args: &CompareArgs) -> anyhow::Result<End> {
 
 fn tables(comparison: &Comparison) -> String {
     let mut text = String::new();
-    let mut add = |grid: Grid| text.push_str(&format!("{}\n{}\n", grid.title, output::table(&grid.header, &grid.rows)));
+    let mut add = |grid: Grid| {
+        let header: Vec<&str> = grid.header.iter().map(String::as_str).collect();
+        text.push_str(&format!("{}\n{}\n", grid.title, output::table(&header, &grid.rows)));
+    };
     for section in &comparison.sections {
         if let Some(table) = section.table(comparison.metric) {
+            report::overview(section, table).into_iter().for_each(&mut add);
             add(report::scores(section, table));
             report::differences(section, table).into_iter().for_each(&mut add);
         }
         report::apart(section).into_iter().for_each(&mut add);
     }
-    text.push_str(&report::legend(comparison).join("\n"));
-    text.push('\n');
+    report::legend(comparison).into_iter().for_each(|line| text.push_str(&format!("{line}\n")));
     text
 }

@@ -22,7 +22,7 @@ Examples:
   mbn sweep FILE.toml --jobs 2 --data-dir ./data
   mbn sweep FILE.toml --shard 3/20                        one of 20 parts, in a queue's job
 
-The same command continues a sweep that was broken off. Sweeps that work in the same folder at the same time, on this
+The same command continues a sweep that was broken off. Sweeps that work in the same folder at the same time, on this \
 machine or on others, share the runs.";
 
 /// Arguments of `mbn sweep`.
@@ -40,7 +40,13 @@ pub struct SweepArgs {
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..), help_heading = "Machine")]
     threads: Option<u16>,
     /// Do only the I-th run, from 1
-    #[arg(long, value_name = "I", conflicts_with = "shard", help_heading = "Part of the sweep")]
+    #[arg(
+        long,
+        value_name = "I",
+        allow_negative_numbers = true,
+        conflicts_with = "shard",
+        help_heading = "Part of the sweep"
+    )]
     index: Option<usize>,
     /// Do only every N-th run, from the M-th
     #[arg(long, value_name = "M/N", help_heading = "Part of the sweep")]
@@ -86,7 +92,7 @@ pub fn run(args: &SweepArgs) -> anyhow::Result<End> {
     };
     let open: Vec<&Job> = chosen.iter().filter(to_do).copied().collect();
     sweep::check(&open, Some(&args.data_dir.source()))?;
-    let stop = interrupt::install()?;
+    let stop = interrupt::install_silently()?;
     let command = |job: &Job| args.command(job, &out);
     let options = Options {
         out: out.clone(),

@@ -15,6 +15,9 @@ pub struct SweepProgress {
     tally: Tally,
 }
 
+/// Steps of the bar for each run, which may take hours.
+const PARTS: u64 = 1000;
+
 struct Bars {
     all: MultiProgress,
     sweep: ProgressBar,
@@ -50,9 +53,9 @@ impl Bars {
         let bar = if colours() { "{wide_bar:.cyan/dim}" } else { "{wide_bar}" };
         let style =
             |template: String| ProgressStyle::with_template(&template).unwrap_or_else(|_| ProgressStyle::default_bar());
-        let sweep = all.add(ProgressBar::new(total as u64));
-        sweep.set_style(style(format!("{{pos}}/{{len}} runs {bar} {{msg}}")));
-        let line = style("  {prefix}  {percent:>3} %  {msg}".into());
+        let sweep = all.add(ProgressBar::new(total as u64 * PARTS));
+        sweep.set_style(style(format!("{{prefix}} {bar} {{msg}}")));
+        let line = style("  {prefix}  {percent:>3} %  {wide_msg}".into()); // cut where the terminal ends
         let jobs = (0..jobs.min(total)).map(|_| all.add(ProgressBar::new(1).with_style(line.clone()))).collect();
         Self { all, sweep, jobs }
     }
@@ -103,8 +106,11 @@ impl Observer for SweepProgress {
             (_, None) => "its summary is gone".into(),
         };
         if !self.quiet || matches!(ending, Ending::Failed(_) | Ending::Died(_)) {
-            let over = self.tally.over() + 1;
-            self.line(&format!("[{over}/{}] {}: {what}", self.tally.total, job.describe()));
+            let place = match ending {
+                Ending::Busy | Ending::Stopped => String::new(),
+                _ => format!("[{}/{}] ", self.tally.over() + 1, self.tally.total),
+            };
+            self.line(&format!("{place}{}: {what}", job.describe()));
         }
     }
 
@@ -113,7 +119,8 @@ impl Observer for SweepProgress {
             let bad = |n: usize, what: &str| if n > 0 { format!("{n} {what}, ") } else { String::new() };
             let left = tally.left.map_or("?".into(), duration);
             let (diverged, failed) = (bad(tally.diverged, "diverged"), bad(tally.failed + tally.died, "failed"));
-            bars.sweep.set_position(tally.over() as u64);
+            bars.sweep.set_position(((tally.over() as f64 + tally.under_way) * PARTS as f64) as u64);
+            bars.sweep.set_prefix(format!("{}/{} runs", tally.over(), tally.total));
             bars.sweep.set_message(format!("{diverged}{failed}{left} left"));
         }
         self.tally = tally.clone();

@@ -40,7 +40,7 @@ pub struct WorkerArgs {
 
 /// Runs `mbn worker`.
 pub fn run(args: &WorkerArgs) -> anyhow::Result<End> {
-    let stop = interrupt::install()?;
+    let stop = interrupt::install_silently()?;
     let config = configuration(args)?;
     thread::spawn(move || {
         // Nothing more is ever written to it: this returns when the sweep closes it.

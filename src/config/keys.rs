@@ -12,8 +12,7 @@ use crate::norm::NORMS;
 /// # Errors
 /// What is wrong, what is accepted, and the closest spelling.
 pub(super) fn check(key: &str, value: &Value) -> Result<(), String> {
-    let keys = known_keys();
-    if keys.iter().any(|known| known == key) {
+    if is_known(key) {
         let alone = Table::from_iter([(key.to_string(), value.clone())]);
         return match alone.try_into::<Config>() {
             Ok(_) => Ok(()),
@@ -28,12 +27,18 @@ pub(super) fn check(key: &str, value: &Value) -> Result<(), String> {
         let near = closest(key, &norms);
         return Err(format!("unknown section `{key}`{near}\nhint: sections are {}", norms.join(", ")));
     }
+    let keys = known_keys();
     let owner = NORMS.iter().find(|kind| kind.resolve(&Table::new()).is_ok_and(|params| params.contains_key(key)));
     let near = match owner {
         Some(kind) => format!("; a normalizer's parameter is written `{}.{key}`", kind.name),
         None => closest(key, &keys.iter().map(String::as_str).collect::<Vec<_>>()),
     };
     Err(format!("unknown key `{key}`{near}\nhint: keys are {}", keys.join(", ")))
+}
+
+/// Whether `key` is one of the run's own settings.
+pub(crate) fn is_known(key: &str) -> bool {
+    known_keys().iter().any(|known| known == key)
 }
 
 /// The keys of [`Config`], as its own serialisation spells them.

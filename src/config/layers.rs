@@ -149,7 +149,17 @@ impl Layers {
     /// # Errors
     /// Anything unknown, of the wrong type, out of range or contradictory.
     pub fn resolve(&self) -> Result<Config> {
-        self.build()?.resolve()
+        self.build()?.resolve().map_err(|error| match self.place_of(&error) {
+            Some(place) => Error::config(format!("{place}: {error}")),
+            None => error,
+        })
+    }
+
+    /// The place of the setting that is wrong in this way by itself; none where only several together are.
+    pub(crate) fn place_of(&self, error: &Error) -> Option<&str> {
+        let alone = |entry: &&Entry| Self(vec![(*entry).clone()]).build().and_then(Config::resolve).err();
+        let same = |entry: &&Entry| alone(entry).is_some_and(|found| found.to_string() == error.to_string());
+        self.0.iter().rev().find(same).map(|entry| entry.origin.as_str())
     }
 
     /// The parameters given for one normalizer, checked whether or not it is the chosen one.

@@ -9,6 +9,7 @@ pub(crate) fn in_plain_words(message: &str) -> String {
         "f64" | "f32" => "a number",
         "a boolean" => "true or false",
         "a sequence" => "a list, such as [1, 2]",
+        "a map" => "a table",
         other => other,
     };
     let what = what.replace("invalid type: map", "invalid type: table").replace("floating point", "number");

@@ -10,6 +10,7 @@ mod text;
 mod validate;
 
 pub use device::DeviceName;
+pub(crate) use keys::is_known;
 pub use layers::Layers;
 pub(crate) use messages::in_plain_words;
 pub use schema::{Config, LrScaling, ScheduleKind};

@@ -1,6 +1,6 @@
 //! From paths to runs: which files there are, and of what kind.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -11,10 +11,14 @@ use super::notes::Notes;
 use super::run::Run;
 use super::sheet::Sheet;
 use super::{folder, rows, summaries};
+use crate::sweep::Sweep;
 use crate::{Error, Result};
 
 /// How deep run folders are looked for; what lies deeper belongs to something else, or to a link in a circle.
 const DEPTH: usize = 8;
+
+/// Endings of files that belong to runs, but are not read by themselves.
+const NO_TABLES: [&str; 3] = ["toml", "json", "safetensors"];
 
 /// Runs, and what was odd about their files.
 #[derive(Debug, Default)]
@@ -30,6 +34,8 @@ pub struct Collection {
 struct Found {
     folders: BTreeMap<PathBuf, PathBuf>,
     tables: BTreeMap<PathBuf, PathBuf>,
+    /// Sweep files that stand beside the runs.
+    sweeps: Vec<PathBuf>,
 }
 
 /// Reads the runs in `paths`: run folders, folders that hold such, CSV files.
@@ -51,13 +57,27 @@ pub fn collect(paths: &[PathBuf]) -> Result<Collection> {
         notes.extend(remarks);
         runs.into_iter().for_each(|run| merger.add(run, &mut notes));
     }
-    let runs = merger.finish(&mut notes);
+    let mut runs = merger.finish(&mut notes);
+    found.sweeps.iter().for_each(|path| label(&mut runs, path));
     if runs.is_empty() {
         let reasons: Vec<String> = notes.finish().iter().map(ToString::to_string).collect();
         let path = paths.first().map_or(Path::new("."), PathBuf::as_path);
+        if reasons.is_empty() {
+            let why = "no run found: neither folders of runs (config.toml, metrics.csv, summary.json) nor rows of runs";
+            return Err(Error::data(path, why));
+        }
         return Err(Error::data(path, format!("no run found\n{}", reasons.join("\n")).trim_end()));
     }
     Ok(Collection { runs, notes })
+}
+
+/// Labels the runs that are not over, and so in no summary yet, as the sweep file at `path` does.
+fn label(runs: &mut [Run], path: &Path) {
+    let mut unlabelled = runs.iter_mut().filter(|run| run.label.is_none()).peekable();
+    // The file is there for this alone: an odd one takes nothing from the runs.
+    let Some(Ok(sweep)) = unlabelled.peek().map(|_| Sweep::load(path)) else { return };
+    let labels: HashMap<String, String> = sweep.jobs.into_iter().map(|job| (job.name, job.label)).collect();
+    unlabelled.for_each(|run| run.label = labels.get(&run.name).cloned());
 }
 
 fn quietly(read: impl FnOnce(&mut Notes) -> Vec<Run>) -> (Vec<Run>, Notes) {
@@ -97,6 +117,8 @@ fn walk(dir: &Path, entries_of_dir: Vec<PathBuf>, depth: usize, found: &mut Foun
                 Ok(entries) => any |= walk(&path, entries, depth - 1, found, notes),
                 Err(error) => notes.say(error.to_string()),
             }
+        } else if path.ends_with("sweep.toml") {
+            found.sweeps.push(path);
         } else if path.ends_with("summary.csv") {
             found.tables.insert(real_path(&path), path);
             any = true;
@@ -119,6 +141,10 @@ fn entries(dir: &Path) -> Result<Vec<PathBuf>> {
 
 /// Reads a CSV file of either kind.
 fn read_table(path: &Path, notes: &mut Notes) -> Vec<Run> {
+    if path.extension().is_some_and(|ending| NO_TABLES.iter().any(|other| ending == *other)) {
+        notes.file(path, "is no CSV file; give the folder of the run or the sweep instead");
+        return vec![];
+    }
     let Some(text) = folder::text(path, notes) else { return vec![] };
     let mut sheet = Sheet::new(path, &text, &rows::COLUMNS);
     if sheet.next(&mut Notes::default()).is_none() {

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::collect::Collection;
 use super::document::{Apart, Cell, Comparison, Section, Table};
-use super::group::{tasks, Group, Task, X};
+use super::group::{tasks, Group, Length, Task, X};
 use super::judge;
 use super::metric::Metric;
 use super::notes::Notes;
@@ -42,9 +42,13 @@ impl Comparison {
     /// Compares the runs of `collection`.
     ///
     /// # Errors
-    /// A baseline or a key to group by that no run has.
+    /// A baseline, a split, statistics or a key to group by that no run has.
     pub fn new(collection: Collection, options: &Options) -> Result<Self> {
         let Collection { runs, mut notes } = collection;
+        let kinds = || runs.iter().flat_map(Run::kinds);
+        check_name("--split", options.split.as_deref(), &["train", "val", "test"], kinds().map(|kind| kind.0))?;
+        let rules = ["ema", "memory", "sample", "batch", "precise"];
+        check_name("--stats", options.stats.as_deref(), &rules, kinds().map(|kind| kind.1))?;
         let tasks = tasks(&runs, &options.by)?;
         check_baseline(&tasks, options.baseline.as_deref())?;
         let sections: Vec<Section> = tasks.into_iter().map(|task| section(task, &runs, options, &mut notes)).collect();
@@ -59,6 +63,19 @@ impl Comparison {
     }
 }
 
+/// Refuses a name that neither this program nor any of the files knows.
+fn check_name<'a>(
+    flag: &str,
+    wanted: Option<&str>,
+    known: &[&'a str],
+    found: impl Iterator<Item = &'a str>,
+) -> Result<()> {
+    let names: BTreeSet<&str> = known.iter().copied().chain(found).collect();
+    let Some(wanted) = wanted.filter(|wanted| !names.contains(wanted)) else { return Ok(()) };
+    let names: Vec<&str> = names.into_iter().collect();
+    Err(Error::config(format!("{flag} {wanted}: unknown{}; known: {}", closest(wanted, &names), names.join(", "))))
+}
+
 fn check_baseline(tasks: &[Task], wanted: Option<&str>) -> Result<()> {
     let Some(wanted) = wanted else { return Ok(()) };
     let labels: BTreeSet<&str> = tasks.iter().flat_map(|task| task.groups.iter().map(|g| g.label.as_str())).collect();
@@ -71,7 +88,7 @@ fn check_baseline(tasks: &[Task], wanted: Option<&str>) -> Result<()> {
 }
 
 fn section(task: Task, runs: &[Run], options: &Options, notes: &mut Notes) -> Section {
-    let Task { dataset, model, epochs, x, groups } = task;
+    let Task { dataset, model, length, x, groups } = task;
     let members: Vec<&Run> = groups.iter().flat_map(|group| group.runs.iter().map(|i| &runs[*i])).collect();
     let split = options.split.clone().unwrap_or_else(|| {
         let has = |split: &str| members.iter().any(|run| run.score(split, options.stats.as_deref()).is_some());
@@ -86,7 +103,8 @@ fn section(task: Task, runs: &[Run], options: &Options, notes: &mut Notes) -> Se
         tables: vec![],
         dataset,
         model,
-        epochs,
+        epochs: if let Length::Epochs(epochs) = length { epochs } else { None },
+        epochs_by_size: length == Length::BySize,
         x,
         groups,
     };

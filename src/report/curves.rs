@@ -31,6 +31,13 @@ impl CurveX {
         }
     }
 
+    fn scale(self) -> Scale {
+        match self {
+            Self::Seconds => Scale::Linear,
+            Self::Epoch | Self::Examples => Scale::Count,
+        }
+    }
+
     fn of(self, run: &Run, point: &Point) -> Option<f64> {
         match self {
             Self::Epoch => Some(point.epoch as f64),
@@ -80,7 +87,7 @@ fn curve(comparison: &Comparison, section: &Section, metric: Metric, size: usize
         id: String::new(),
         title: format!("{title} during training, {} {size}", section.x.title()),
         subtitle: section.name(),
-        x: Axis { title: x.title().into(), scale: Scale::Linear, min, max: last.max(min + 1e-9), factor: 1.0 },
+        x: Axis { title: x.title().into(), scale: x.scale(), min, max: last.max(min + 1e-9), factor: 1.0 },
         y: range::axis(metric, y_title(section, metric), &lines),
         zero: false,
         footnote: lost(comparison, section, cells, metric).replace(", counted as guessing", ", not in the curves"),

@@ -75,6 +75,8 @@ pub struct Section {
     pub model: String,
     /// Epochs trained, where known.
     pub epochs: Option<usize>,
+    /// Whether each batch size has a number of epochs of its own.
+    pub epochs_by_size: bool,
     /// The pictures that count.
     pub split: String,
     /// The statistics that count; none for each method's own rule.
@@ -102,7 +104,7 @@ pub struct Comparison {
     pub metric: Metric,
     /// Whether diverged runs count as guessing in accuracy and loss.
     pub diverged_as_chance: bool,
-    /// One per data set, network and number of epochs.
+    /// One per data set, network and number of epochs (or one where that belongs to the batch size).
     pub sections: Vec<Section>,
     /// What was odd about the files, and what to keep in mind.
     pub notes: Vec<Note>,

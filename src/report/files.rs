@@ -86,7 +86,7 @@ fn tidy_row(comparison: &Comparison, section: &Section, table: &Table, cell: &Ce
     TidyRow {
         dataset: section.dataset.clone(),
         model: section.model.clone(),
-        epochs: section.epochs,
+        epochs: only(here.iter().filter_map(|run| run.epochs).collect()),
         method: cell.label.clone(),
         norm: group.map(|group| group.norm.clone()).unwrap_or_default(),
         double_forward: group.is_some_and(|group| group.double_forward),
@@ -117,6 +117,9 @@ fn tidy_row(comparison: &Comparison, section: &Section, table: &Table, cell: &Ce
 /// # Errors
 /// The operating system refused.
 pub fn write(comparison: &Comparison, x: CurveX, dir: &Path) -> Result<PathBuf> {
+    if dir.exists() && !dir.is_dir() {
+        return Err(Error::data(dir, "is a file; --out takes a folder"));
+    }
     fs::create_dir_all(dir).map_err(Error::io(dir))?;
     write_rows(&dir.join("comparison.csv"), &tidy(comparison))?;
     let pictures: Vec<_> = (0..comparison.sections.len()).map(|i| pictures::of_section(comparison, i, x)).collect();

@@ -1,5 +1,7 @@
 //! The tables that people read, for terminal and page alike.
 
+use std::collections::BTreeSet;
+
 use super::document::{Apart, Cell, Comparison, Pair, Section, Table};
 use super::group::X;
 use super::metric::Metric;
@@ -11,7 +13,7 @@ pub struct Grid {
     /// What the table is of.
     pub title: String,
     /// The columns' names.
-    pub header: Vec<&'static str>,
+    pub header: Vec<String>,
     /// The cells.
     pub rows: Vec<Vec<String>>,
 }
@@ -20,7 +22,11 @@ impl Section {
     /// `digits, lenet, 3 epochs`
     pub fn name(&self) -> String {
         let word = |text: &str| if text.is_empty() { "?".to_string() } else { text.to_string() };
-        let epochs = self.epochs.map(|n| if n == 1 { "1 epoch".into() } else { format!("{n} epochs") });
+        let epochs = match self.epochs {
+            Some(1) => Some("1 epoch".into()),
+            Some(n) => Some(format!("{n} epochs")),
+            None => self.epochs_by_size.then(|| "epochs by batch size".into()),
+        };
         let batch = self.batch_size.map(|size| format!("batch size {size}"));
         let parts = [Some(word(&self.dataset)), Some(word(&self.model)), epochs, batch];
         parts.into_iter().flatten().collect::<Vec<_>>().join(", ")
@@ -54,6 +60,38 @@ impl Section {
     }
 }
 
+/// The means alone, a row for each method and a column for each batch size; none where that is one row or column.
+pub fn overview(section: &Section, table: &Table) -> Option<Grid> {
+    let sizes: BTreeSet<usize> = table.cells.iter().map(|cell| cell.x).collect();
+    if sizes.len() < 2 || section.groups.len() < 2 {
+        return None;
+    }
+    let show = |label: &str, x: usize| {
+        let cell = table.cells.iter().find(|cell| cell.x == x && cell.label == label);
+        let mean = cell.and_then(|cell| cell.sample).map_or("-".into(), |sample| table.metric.show(sample.mean));
+        let mark = match cell {
+            Some(cell) if cell.best => '*',
+            Some(cell) if cell.diverged + cell.failed > 0 => '!',
+            _ => ' ',
+        };
+        format!("{mean}{mark}")
+    };
+    let row = |label: &str| std::iter::once(label.to_string()).chain(sizes.iter().map(|x| show(label, *x))).collect();
+    let mut rows: Vec<Vec<String>> = section.groups.iter().map(|group| row(&group.label)).collect();
+    let any = |is: fn(&Cell) -> bool, what| if table.cells.iter().any(is) { what } else { "" };
+    let marks =
+        any(|cell| cell.best, "; * best").to_string() + any(|cell| cell.diverged + cell.failed > 0, "; ! runs lost");
+    let mut header: Vec<String> = std::iter::once("method".into()).chain(sizes.iter().map(usize::to_string)).collect();
+    // The marks stand behind the column of figures.
+    for (column, name) in header.iter_mut().enumerate().skip(1) {
+        let width = rows.iter().map(|row| row[column].len()).chain([name.len() + 1]).max().unwrap_or(0);
+        rows.iter_mut().for_each(|row| row[column] = format!("{:>width$}", row[column]));
+        *name = format!("{:>1$} ", name, width - 1);
+    }
+    let title = format!("{}: means by {}{marks}", section.title(table.metric), section.x.title());
+    Some(Grid { title, header, rows })
+}
+
 /// Mean, spread and number of every method at every batch size.
 pub fn scores(section: &Section, table: &Table) -> Grid {
     let any = |count: fn(&Cell) -> usize| table.cells.iter().any(|cell| count(cell) > 0);
@@ -69,7 +107,7 @@ pub fn scores(section: &Section, table: &Table) -> Grid {
         row.extend(best.then(|| if cell.best { "*" } else { "" }.to_string()));
         row
     };
-    Grid { title: section.title(table.metric), header, rows: table.cells.iter().map(row).collect() }
+    Grid { title: section.title(table.metric), header: words(header), rows: table.cells.iter().map(row).collect() }
 }
 
 /// Every method's difference from the baseline; none where there is nothing to compare.
@@ -80,14 +118,24 @@ pub fn differences(section: &Section, table: &Table) -> Option<Grid> {
         let plus = |value: f64| if value > 0.0 { "+" } else { "" };
         let mut row = vec![pair.x.to_string(), pair.label.clone()];
         row.extend(numbers(table.metric, Some(difference), plus(difference.mean).into()));
-        row.push(difference.sign().map_or("", |above| if above { "above 0" } else { "below 0" }).into());
+        row.push(side(difference).into());
         row
     };
     Some(Grid {
         title: format!("{}: difference from {baseline} on the same seeds", section.title(table.metric)),
-        header: vec![section.x_name(), "method", "difference", "sd", "95 % interval", "pairs", "interval is"],
+        header: words(vec![section.x_name(), "method", "difference", "sd", "95 % interval", "pairs", "interval is"]),
         rows: table.pairs.iter().map(row).collect(),
     })
+}
+
+/// On which side of 0 an interval lies.
+fn side(difference: Sample) -> &'static str {
+    match (difference.low, difference.sign()) {
+        (None, _) => "-",
+        (_, None) => "around 0",
+        (_, Some(true)) => "above 0",
+        (_, Some(false)) => "below 0",
+    }
 }
 
 /// The runs that are in no table; none where all are.
@@ -98,9 +146,13 @@ pub fn apart(section: &Section) -> Option<Grid> {
     };
     (!section.apart.is_empty()).then(|| Grid {
         title: format!("{}: runs without final scores", section.name()),
-        header: vec!["run", "method", "state", "epochs"],
+        header: words(vec!["run", "method", "state", "epochs"]),
         rows: section.apart.iter().map(row).collect(),
     })
+}
+
+fn words(names: Vec<&str>) -> Vec<String> {
+    names.into_iter().map(String::from).collect()
 }
 
 /// Mean, sd, interval, n.
@@ -119,6 +171,9 @@ fn numbers(metric: Metric, sample: Option<Sample>, sign: String) -> [String; 4] 
 /// How the tables are to be read.
 pub fn legend(comparison: &Comparison) -> Vec<&'static str> {
     let cells = || comparison.sections.iter().flat_map(|section| section.tables.iter().flat_map(|table| &table.cells));
+    if cells().next().is_none() {
+        return vec![];
+    }
     let mut lines = vec![
         "Scores are those of the last epoch (never of the best), under each method's own inference statistics if not said otherwise.",
         "The interval is Student's t, 95 %, on the mean of n runs; one run has none. Intervals are not corrected for how many there are.",

@@ -66,9 +66,18 @@ impl X {
 pub(super) struct Task {
     pub dataset: String,
     pub model: String,
-    pub epochs: Option<usize>,
+    pub length: Length,
     pub x: X,
     pub groups: Vec<Group>,
+}
+
+/// How long the runs of a task train.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Length {
+    /// All of them this many epochs, where that is known.
+    Epochs(Option<usize>),
+    /// Every batch size has a number of its own, as where all make equally many updates.
+    BySize,
 }
 
 /// Sorts `runs` into tasks and methods, `by` the keys given or by everything that differs.
@@ -77,17 +86,36 @@ pub(super) struct Task {
 /// A key that no run has.
 pub(super) fn tasks(runs: &[Run], by: &[String]) -> Result<Vec<Task>> {
     check_keys(runs, by)?;
-    let mut places: BTreeMap<(&str, &str, Option<usize>), Vec<usize>> = BTreeMap::new();
+    let mut places: BTreeMap<(&str, &str), Vec<usize>> = BTreeMap::new();
     for (i, run) in runs.iter().enumerate() {
-        places.entry((&run.dataset, &run.model, run.epochs)).or_default().push(i);
+        places.entry((&run.dataset, &run.model)).or_default().push(i);
     }
-    let task = |((dataset, model, epochs), places): ((&str, &str, _), Vec<usize>)| {
+    let places =
+        places.into_iter().flat_map(|(task, places)| by_length(runs, places).into_iter().map(move |l| (task, l)));
+    let task = |((dataset, model), (length, places)): ((&str, &str), (Length, Vec<usize>))| {
         let here: Vec<&Run> = places.iter().map(|i| &runs[*i]).collect();
         let x = X::choose(&here);
         let groups = groups(runs, &places, |run| if by.is_empty() { full_name(run, x, &here) } else { name(run, by) });
-        Task { dataset: dataset.into(), model: model.into(), epochs, x, groups }
+        Task { dataset: dataset.into(), model: model.into(), length, x, groups }
     };
-    Ok(places.into_iter().map(task).collect())
+    Ok(places.map(task).collect())
+}
+
+/// Runs of different lengths are not compared; where the length belongs to the batch size, they never would be.
+fn by_length(runs: &[Run], places: Vec<usize>) -> BTreeMap<Length, Vec<usize>> {
+    let x = X::choose(&places.iter().map(|i| &runs[*i]).collect::<Vec<_>>());
+    let mut lengths = BTreeMap::<Length, Vec<usize>>::new();
+    let mut sizes = BTreeMap::<usize, BTreeSet<Option<usize>>>::new();
+    for run in places.iter().map(|i| &runs[*i]) {
+        sizes.entry(x.of(run)).or_default().insert(run.epochs);
+    }
+    let belongs = sizes.values().all(|epochs| epochs.len() == 1 && !epochs.contains(&None));
+    let differ = sizes.values().collect::<BTreeSet<_>>().len() > 1;
+    for i in places {
+        let length = if belongs && differ { Length::BySize } else { Length::Epochs(runs[i].epochs) };
+        lengths.entry(length).or_default().push(i);
+    }
+    lengths
 }
 
 fn groups(runs: &[Run], places: &[usize], name: impl Fn(&Run) -> String) -> Vec<Group> {

@@ -63,6 +63,9 @@ fn write_section(out: &mut String, comparison: &Comparison, section: &Section, p
         if folded {
             let _ = writeln!(out, "<details><summary>{}</summary>", escape(table.metric.title()));
         }
+        if let Some(grid) = grid::overview(section, table) {
+            write_grid(out, &grid);
+        }
         write_grid(out, &grid::scores(section, table));
         if let Some(grid) = grid::differences(section, table) {
             write_grid(out, &grid);
@@ -96,7 +99,7 @@ fn write_grid(out: &mut String, grid: &Grid) {
         "<p class=\"title\">{title}</p>\n<div class=\"table\" role=\"region\" aria-label=\"{title}\" tabindex=\"0\"><table>\n<thead><tr>"
     );
     for name in &grid.header {
-        let _ = write!(out, "<th scope=\"col\">{}</th>", escape(name));
+        let _ = write!(out, "<th scope=\"col\">{}</th>", escape(name.trim()));
     }
     out.push_str("</tr></thead>\n<tbody>\n");
     let mut above = "";
@@ -105,7 +108,7 @@ fn write_grid(out: &mut String, grid: &Grid) {
         let first = row.first().map_or("", String::as_str);
         let _ = write!(out, "<tr{}>", if first == above { "" } else { " class=\"next\"" });
         above = first;
-        for cell in row {
+        for cell in row.iter().map(|cell| cell.trim()) {
             let number = cell.starts_with(|c: char| c.is_ascii_digit() || "+-".contains(c));
             let _ = write!(out, "<td{}>{}</td>", if number { " class=\"number\"" } else { "" }, escape(cell));
         }

@@ -47,7 +47,7 @@ pub use compare::Options;
 pub use curves::CurveX;
 pub use document::{Apart, Cell, Comparison, Pair, Section, Table};
 pub use files::{tidy, write, TidyRow};
-pub use grid::{apart, differences, legend, scores, Grid};
+pub use grid::{apart, differences, legend, overview, scores, Grid};
 pub use group::{Group, X};
 pub use metric::Metric;
 pub use notes::Note;

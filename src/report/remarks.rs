@@ -3,7 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::compare::Options;
-use super::document::Section;
+use super::document::{Cell, Section};
+use super::metric::Metric;
 use super::notes::Notes;
 use super::run::{Run, State};
 use crate::data;
@@ -20,6 +21,13 @@ pub(super) fn on(section: &Section, runs: &[Run], options: &Options, notes: &mut
     if let Some(wanted) = options.baseline.as_ref().filter(|_| section.baseline.is_none() && section.groups.len() > 1) {
         notes.say(format!("{name}: no runs of the baseline `{wanted}`, so no paired differences"));
     }
+    if let (Some(baseline), Some(table)) = (&section.baseline, section.table(options.metric)) {
+        let is_other = |cell: &Cell| cell.label != *baseline && cell.sample.is_some();
+        if table.pairs.is_empty() && table.cells.iter().any(is_other) {
+            let what = "no method shares a seed and a batch size with the baseline";
+            notes.say(format!("{name}: {what} `{baseline}`, so no paired differences"));
+        }
+    }
     if options.diverged_as_chance && data::find(&section.dataset).is_err() {
         notes.say(format!("{name}: the number of classes is not known, so diverged runs cannot count as guessing"));
     }
@@ -35,7 +43,11 @@ pub(super) fn on(section: &Section, runs: &[Run], options: &Options, notes: &mut
     let (on, metric) = (section.measured_on(options.metric), options.metric.title());
     let (space, places) = (if on.is_empty() { "" } else { " on " }, Places::of(section, runs, options));
     for (places, what, advice) in [
-        (places.without_value, format!("finished runs without {metric}{space}{on}, not in the table"), ""),
+        (
+            places.without_value,
+            format!("finished runs without {metric}{space}{on}, not in the table"),
+            how_to_measure(section, options.metric),
+        ),
         (places.few, format!("fewer than {FEW} runs"), ""),
         (
             places.seed_twice,
@@ -47,6 +59,18 @@ pub(super) fn on(section: &Section, runs: &[Run], options: &Options, notes: &mut
         if !places.is_empty() {
             notes.say(format!("{name}: {what}: {}{advice}", some_of(&places)));
         }
+    }
+}
+
+/// The setting that makes runs measure what some lack.
+fn how_to_measure(section: &Section, metric: Metric) -> &'static str {
+    match metric {
+        Metric::Shift | Metric::UsedToPopulation | Metric::InferenceToPopulation => {
+            "; runs with `diagnostics = true` have it"
+        }
+        _ if section.split == "val" => "; runs with a `val_fraction` have it",
+        _ if section.stats.as_deref() == Some("precise") => "; runs with `precise = true` have it",
+        _ => "",
     }
 }
 

@@ -1,4 +1,4 @@
-// Shows the figures of the mark nearest to the pointer or finger; without scripts the marks' own titles do.
+// Shows the figures of the mark nearest to the pointer or finger, and of those that lie on it; without scripts the marks' own titles do.
 (() => {
   const tip = document.getElementById("tip");
   let shown = null;
@@ -20,16 +20,15 @@
       const matrix = chart.getScreenCTM();
       if (!matrix) return;
       const p = new DOMPoint(event.clientX, event.clientY).matrixTransform(matrix.inverse());
-      let near = null, least = 24 * 24;
-      for (const m of marks) {
-        const d = (m.x - p.x) ** 2 + (m.y - p.y) ** 2;
-        if (least > d) { near = m; least = d; }
-      }
+      const far = (m, x, y) => (m.x - x) ** 2 + (m.y - y) ** 2;
+      const [near] = marks.filter((m) => 24 * 24 > far(m, p.x, p.y)).sort((a, b) => far(a, p.x, p.y) - far(b, p.x, p.y));
       hide();
       if (!near) return;
+      // Marks that lie on it are shown, too: from top to bottom, as they stand.
+      const heap = marks.filter((m) => 6 * 6 > far(m, near.x, near.y)).sort((a, b) => a.y - b.y);
       shown = near.mark;
       shown.classList.add("near");
-      tip.textContent = near.text;
+      tip.textContent = heap.map((m) => m.text).join("\n");
       tip.hidden = false;
       tip.style.left = "0";
       const { width, height } = tip.getBoundingClientRect();

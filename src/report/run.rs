@@ -148,6 +148,12 @@ impl Run {
         }
     }
 
+    /// The splits, and the statistics on each, that there are scores of.
+    pub(super) fn kinds(&self) -> impl Iterator<Item = (&str, &str)> {
+        let finals = self.finals.iter().map(|found| (found.split.as_str(), found.stats.as_str()));
+        self.series.iter().map(|series| (series.split.as_str(), series.stats.as_str())).chain(finals)
+    }
+
     /// The series of a split under the statistics asked for, else under the method's own rule.
     pub fn series(&self, split: &str, stats: Option<&str>) -> Option<&Series> {
         pick(&self.series, split, stats, |series| (&series.split, &series.stats))

@@ -1,11 +1,12 @@
 //! Which runs are meant: the tables of `[[exclude]]` and of an override's `when`.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use toml::{Table, Value};
 
 use super::file::{flat_keys, table_of};
 use crate::config::{Layers, Places};
+use crate::lookup::closest;
 use crate::norm;
 use crate::{Error, Result};
 
@@ -51,6 +52,40 @@ impl Condition {
         let labelled = self.labels.as_ref().is_none_or(|labels| labels.iter().any(|wanted| wanted == label));
         let has = |(key, values): &(String, Vec<Value>)| settings.get(key).is_some_and(|value| values.contains(value));
         labelled && self.settings.iter().all(has)
+    }
+
+    /// Why none of `runs` (label and settings) is meant: the first part of the condition that none of them meets.
+    pub(super) fn why_not<'a>(&self, runs: impl Iterator<Item = (&'a str, BTreeMap<String, Value>)>) -> String {
+        let (mut labels, mut values) = (BTreeSet::new(), BTreeMap::<_, BTreeSet<_>>::new());
+        for (label, settings) in runs {
+            labels.insert(label);
+            for (key, value) in settings.into_iter().filter(|(key, _)| self.settings.iter().any(|(own, _)| own == key))
+            {
+                values.entry(key).or_default().insert(value.to_string());
+            }
+        }
+        let labels: Vec<&str> = labels.into_iter().collect();
+        if let Some(wanted) = self.labels.iter().flatten().next().filter(|_| !self.meets(&labels)) {
+            return format!(
+                "no run has the label `{wanted}`{}; labels: {}",
+                closest(wanted, &labels),
+                labels.join(", ")
+            );
+        }
+        for (key, wanted) in &self.settings {
+            let Some(found) = values.get(key) else { return format!("no run has a setting `{key}`") };
+            if !wanted.iter().any(|value| found.contains(&value.to_string())) {
+                return format!(
+                    "no run has that `{key}`; values: {}",
+                    found.iter().cloned().collect::<Vec<_>>().join(", ")
+                );
+            }
+        }
+        "each of its keys is met by some runs, but all of them together by none".into()
+    }
+
+    fn meets(&self, labels: &[&str]) -> bool {
+        self.labels.iter().flatten().any(|wanted| labels.contains(&wanted.as_str()))
     }
 }
 

@@ -6,7 +6,7 @@ use serde::Deserialize;
 use toml::{Table, Value};
 
 use super::condition::Condition;
-use crate::config::{in_plain_words, line_of, Layers, Places};
+use crate::config::{in_plain_words, is_known, line_of, Layers, Places};
 use crate::{Error, Result};
 
 /// More runs than this are taken for a slip of the finger.
@@ -71,7 +71,7 @@ pub(super) struct SweepFile {
 pub(super) fn read(name: &str, text: &str) -> Result<SweepFile> {
     let document: Document = toml::from_str(text).map_err(|e| {
         let line = e.span().map_or(1, |span| line_of(text, span.start));
-        Error::config(format!("{name}:{line}: {}", in_plain_words(e.message())))
+        Error::config(format!("{name}:{line}: {}{}", in_plain_words(e.message()), advice(e.message())))
     })?;
     let places = Places::of(name, text);
     let named = |kind: &str, tables: Vec<Table>| {
@@ -97,6 +97,18 @@ pub(super) fn read(name: &str, text: &str) -> Result<SweepFile> {
     })
 }
 
+/// What to do about a mistake in the file's own grammar.
+fn advice(message: &str) -> &'static str {
+    let at_top = message.starts_with("unknown field") && message.contains("`seeds`");
+    if at_top && message.split('`').nth(1).is_some_and(is_known) {
+        return "\nhint: settings of runs belong under [fixed], [grid] or [[variant]]";
+    }
+    if message.contains("expected a sequence") {
+        return "\nhint: [[variant]], [[include]], [[exclude]] and [[override]] are written in double brackets";
+    }
+    ""
+}
+
 /// `seeds = 5` is 1 to 5, `seeds = [3, 7]` just these; without the line, 1.
 fn seeds(value: Option<Value>, places: &Places) -> Result<Vec<u64>> {
     let wrong = || {
@@ -117,9 +129,14 @@ fn seeds(value: Option<Value>, places: &Places) -> Result<Vec<u64>> {
 
 /// The settings of a table, each known and of its type; `origin` gives the place of each.
 fn settings(table: Table, origin: impl Fn(&str) -> String) -> Result<Layers> {
-    if table.contains_key("seed") {
-        let place = origin("seed");
-        return Err(Error::config(format!("{place}: `seed`: write seeds = 5, or seeds = [1, 2, 3], at the top")));
+    let misplaced = [
+        ("seed", "write seeds = 5, or seeds = [1, 2, 3], at the top"),
+        ("label", "a label is given in a [[variant]] or an [[include]]"),
+    ];
+    for (key, advice) in misplaced {
+        if table.contains_key(key) {
+            return Err(Error::config(format!("{}: `{key}`: {advice}", origin(key))));
+        }
     }
     let layers = Layers::new().table(table, origin);
     layers.build()?;

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeSet, HashMap};
 
+use super::condition::Condition;
 use super::file::{Axis, Named, SweepFile, MOST_RUNS};
 use super::Job;
 use crate::config::{Config, Layers};
@@ -22,6 +23,7 @@ pub(super) fn expand(file: &SweepFile) -> Result<Vec<Job>> {
     let included = file.includes.iter().map(|named| Cell::new(file, &file.fixed, Some(named)));
     cells.extend(included.collect::<Result<Vec<_>>>()?);
     let resolved = apply_overrides(file, cells)?;
+    check_labels(file, &resolved)?;
     let mut jobs = vec![];
     let mut known = HashMap::new();
     for &seed in &file.seeds {
@@ -88,7 +90,10 @@ impl Cell {
     fn new(file: &SweepFile, layers: &Layers, named: Option<&Named>) -> Result<Self> {
         let layers = named.map_or(layers.clone(), |named| layers.clone().and(&named.layers));
         let place = named.map_or(&file.name, |named| &named.place);
-        let config = layers.build()?.complete().map_err(|error| Error::config(format!("{place}: {error}")))?;
+        let config = layers.build()?.complete().map_err(|error| {
+            let place = layers.place_of(&error).unwrap_or(place);
+            Error::config(format!("{place}: {error}"))
+        })?;
         let default = || format!("{}{}", config.norm, if config.double_forward { "-df" } else { "" });
         let label = named.and_then(|named| named.label.clone()).unwrap_or_else(default);
         Ok(Self { label, layers, config })
@@ -97,52 +102,71 @@ impl Cell {
 
 fn exclude(file: &SweepFile, cells: Vec<Cell>) -> Result<Vec<Cell>> {
     let mut used = vec![false; file.excludes.len()];
-    let mut kept = vec![];
-    for cell in cells {
+    let mut keep = vec![true; cells.len()];
+    for (cell, keep) in cells.iter().zip(&mut keep) {
         let flat = cell.config.flat()?;
-        let mut keep = true;
         for (condition, used) in file.excludes.iter().zip(&mut used) {
             if condition.holds(&cell.label, &flat) {
-                (keep, *used) = (false, true);
+                (*keep, *used) = (false, true);
             }
         }
-        if keep {
-            kept.push(cell);
-        }
     }
-    match file.excludes.iter().zip(used).find(|(_, used)| !used) {
-        Some((condition, _)) => Err(matches_nothing(&condition.place, "[[exclude]]")),
-        None => Ok(kept),
+    if let Some((condition, _)) = file.excludes.iter().zip(used).find(|(_, used)| !used) {
+        return Err(matches_nothing(condition, "[[exclude]]", &cells));
     }
+    Ok(cells.into_iter().zip(keep).filter_map(|(cell, keep)| keep.then_some(cell)).collect())
 }
 
 /// The resolved configurations, under their labels.
 fn apply_overrides(file: &SweepFile, cells: Vec<Cell>) -> Result<Vec<(String, Config)>> {
     let mut used = vec![false; file.overrides.len()];
     let mut resolved = vec![];
-    for Cell { label, mut layers, config } in cells {
+    for Cell { label, layers, config } in &cells {
+        let mut layers = layers.clone();
         let flat = config.flat()?;
         for ((condition, set), used) in file.overrides.iter().zip(&mut used) {
-            if condition.holds(&label, &flat) {
+            if condition.holds(label, &flat) {
                 (layers, *used) = (layers.and(set), true);
             }
         }
         let (batch, micro) = (config.batch_size, config.norm_batch_size);
-        let named = |error: Error| {
+        let config = layers.build()?.resolve().map_err(|error| {
+            if let Some(place) = layers.place_of(&error) {
+                return Error::config(format!("{place}: {error}"));
+            }
             let run = format!("the run {label}, batch_size {batch}, norm_batch_size {micro}");
             Error::config(format!("{}: {run}: {error}\nhint: leave such runs out with [[exclude]]", file.name))
-        };
-        let config = layers.build()?.resolve().map_err(named)?;
-        resolved.push((label, config));
+        })?;
+        resolved.push((label.clone(), config));
     }
     match file.overrides.iter().zip(used).find(|(_, used)| !used) {
-        Some(((condition, _), _)) => Err(matches_nothing(&condition.place, "[[override]]")),
+        Some(((condition, _), _)) => Err(matches_nothing(condition, "[[override]]", &cells)),
         None => Ok(resolved),
     }
 }
 
-fn matches_nothing(place: &str, what: &str) -> Error {
-    Error::config(format!("{place}: this {what} matches no run of the sweep; correct it, or take it out"))
+fn matches_nothing(condition: &Condition, what: &str, cells: &[Cell]) -> Error {
+    let runs = cells.iter().filter_map(|cell| Some((cell.label.as_str(), cell.config.flat().ok()?)));
+    let (place, why) = (&condition.place, condition.why_not(runs));
+    Error::config(format!("{place}: this {what} matches no run of the sweep: {why}"))
+}
+
+/// What a label stands for is averaged: it must be one method.
+fn check_labels(file: &SweepFile, runs: &[(String, Config)]) -> Result<()> {
+    let mut methods = HashMap::new();
+    for (label, config) in runs {
+        let method = (config.norm.as_str(), config.double_forward);
+        let first = *methods.entry(label).or_insert(method);
+        if first != method {
+            let show =
+                |(norm, twice): (&str, bool)| format!("{norm}{}", if twice { " with Double-Forward" } else { "" });
+            let (name, first, second) = (&file.name, show(first), show(method));
+            let why =
+                format!("means {first} and {second}, whose results would be mixed; give one of them another label");
+            return Err(Error::config(format!("{name}: the label `{label}` {why}")));
+        }
+    }
+    Ok(())
 }
 
 fn two_labels(file: &SweepFile, job: &Job, other: &str) -> Error {

@@ -17,6 +17,7 @@ mod table;
 mod work;
 mod worker;
 
+use std::io::ErrorKind;
 use std::path::Path;
 
 pub use check::check;
@@ -73,8 +74,14 @@ impl Sweep {
     /// and line, and the closest spelling.
     pub fn load(path: impl AsRef<Path>) -> Result<Self> {
         let path = path.as_ref();
-        let text = std::fs::read_to_string(path)
-            .map_err(|e| Error::config(format!("{}: cannot read the sweep file: {e}", path.display())))?;
+        let text = std::fs::read_to_string(path).map_err(|e| {
+            let why = match e.kind() {
+                ErrorKind::InvalidData => "it is no text".into(),
+                ErrorKind::IsADirectory => "it is a folder".into(),
+                _ => e.to_string(),
+            };
+            Error::config(format!("{}: cannot read the sweep file: {why}", path.display()))
+        })?;
         Self::parse(&path.display().to_string(), &text)
     }
 

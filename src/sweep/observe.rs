@@ -37,6 +37,8 @@ pub struct Tally {
     pub failed: usize,
     /// Died in this call; they can be resumed.
     pub died: usize,
+    /// How much is done of the runs being done, in runs.
+    pub under_way: f64,
     /// Not finished because the sweep was told to stop.
     pub stopped: bool,
     /// Seconds left, where that can be told.

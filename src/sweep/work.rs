@@ -113,6 +113,9 @@ impl Work<'_> {
     fn all(&mut self) -> Result<()> {
         loop {
             if self.is_told_to_stop() {
+                if self.slots.iter().flatten().any(|slot| slot.worker.is_some()) {
+                    self.observer.note("interrupted: the runs at work finish their step and save it");
+                }
                 self.tally.stopped |= !(self.queue.is_empty() && self.elsewhere.is_empty());
                 self.queue.clear();
                 self.elsewhere.clear();
@@ -231,6 +234,7 @@ impl Work<'_> {
 
     fn report(&mut self) {
         self.tally.left = self.left();
+        self.tally.under_way = self.slots.iter().flatten().filter_map(|slot| Some(slot.parts?.1)).sum();
         self.observer.tally(&self.tally);
         self.reported = Instant::now();
     }

@@ -244,6 +244,23 @@ fn a_run_that_goes_on_stands_apart() {
 }
 
 #[test]
+fn a_run_that_is_in_no_summary_yet_has_its_label_from_the_sweep_file() {
+    let dir = tempfile::tempdir().unwrap();
+    let text = "[fixed]\nepochs = 3\n[[variant]]\nlabel = \"mine\"\nnorm = \"bn\"\n";
+    let job = mbn::sweep::Sweep::parse("sweep.toml", text).unwrap().jobs.remove(0);
+    let run = dir.path().join("runs").join(&job.name);
+    fs::create_dir_all(&run).unwrap();
+    fs::write(run.join("config.toml"), job.config.to_toml().unwrap()).unwrap();
+    fs::write(dir.path().join("sweep.toml"), text).unwrap();
+    let json = json(&[dir.path()], &[]);
+    assert_eq!(json["sections"][0]["apart"][0]["label"], "mine");
+    // Without the file, or with one that is broken, its settings name it.
+    fs::write(dir.path().join("sweep.toml"), "[[variant").unwrap();
+    let json = super::support::json(&[dir.path()], &[]);
+    assert_eq!(json["sections"][0]["apart"][0]["label"], "bn");
+}
+
+#[test]
 fn a_damaged_folder_gives_what_is_left() {
     let dir = tempfile::tempdir().unwrap();
     let folders: Vec<_> = six().iter().map(|run| run.write(dir.path())).collect();
@@ -338,6 +355,25 @@ fn what_cannot_be_read_is_refused() {
     said.warns(&["`mbn bench` wrote"]);
     let (_dir, path) = written("");
     compare(&[&path], &[]).warns(&["is empty"]);
+    let (_dir, path) = written(&format!("{HEADER}\n"));
+    compare(&[&path], &[]).warns(&["all.csv: no run found: neither folders of runs", "nor rows"]);
+    let run = Fake::new("bn", 4, 0, 0.7).write(dir.path());
+    compare(&[&run.join("config.toml")], &[]).warns(&["config.toml: is no CSV file; give the folder of the run"]);
+}
+
+#[test]
+fn a_folder_for_the_report_that_cannot_be_made_is_named() {
+    let dir = tempfile::tempdir().unwrap();
+    let run = Fake::new("bn", 4, 0, 0.7).write(dir.path());
+    let file = dir.path().join("file");
+    fs::write(&file, "kept").unwrap();
+    let said = compare(&[&run], &["--out", file.to_str().unwrap()]);
+    assert_eq!(said.code, Some(1));
+    said.warns(&["file: is a file; --out takes a folder"]);
+    assert_eq!(fs::read_to_string(&file).unwrap(), "kept");
+    let said = compare(&[&run], &["--out", file.join("below").to_str().unwrap()]);
+    assert_eq!(said.code, Some(1));
+    said.warns(&["below: Not a directory"]);
 }
 
 proptest! {

@@ -80,6 +80,19 @@ fn a_cell_is_the_last_epoch_s_mean_over_seeds() {
 }
 
 #[test]
+fn without_a_seed_in_common_there_are_no_pairs_and_that_is_said() {
+    let dir = tempfile::tempdir().unwrap();
+    for seed in 0..3 {
+        Fake::new("bn", 2, seed, 0.5).write(dir.path());
+        Fake::new("gn", 2, seed + 3, 0.7).write(dir.path());
+    }
+    let said = compare(&[dir.path()], &[]);
+    said.warns(&["no method shares a seed and a batch size with the baseline `bn`, so no paired differences"]);
+    assert!(!said.out.contains("difference from"), "{}", said.out);
+    assert_eq!(said.row("2", "gn")[2], "70.00");
+}
+
+#[test]
 fn the_best_is_marked_only_where_intervals_say_so() {
     let dir = tempfile::tempdir().unwrap();
     for seed in 0..4u64 {
@@ -160,6 +173,43 @@ fn tasks_are_never_mixed() {
 }
 
 #[test]
+fn where_the_number_of_epochs_belongs_to_the_batch_size_it_is_one_task() {
+    let dir = tempfile::tempdir().unwrap();
+    for (batch, epochs) in [(2, 1), (8, 4)] {
+        for norm in ["bn", "gn"] {
+            Fake { epochs, reached: epochs, ..Fake::new(norm, batch, 0, 0.5) }.write(dir.path());
+        }
+    }
+    let said = compare(&[dir.path()], &[]);
+    assert!(said.out.starts_with("digits, lenet, epochs by batch size: test accuracy"), "{}", said.out);
+    let json = json(&[dir.path()], &[]);
+    assert_eq!((json["sections"].as_array().unwrap().len(), &json["sections"][0]["epochs_by_size"]), (1, &true.into()));
+    // One run that breaks the rule, and they stand apart again.
+    Fake { epochs: 2, reached: 2, ..Fake::new("bn", 8, 1, 0.5) }.write(dir.path());
+    let json = super::support::json(&[dir.path()], &[]);
+    let epochs: Vec<_> = json["sections"].as_array().unwrap().iter().map(|s| s["epochs"].as_u64()).collect();
+    assert_eq!(epochs, [Some(1), Some(2), Some(4)]);
+}
+
+#[test]
+fn the_overview_has_a_row_for_each_method_and_a_column_for_each_batch_size() {
+    let dir = tempfile::tempdir().unwrap();
+    for seed in 0..3 {
+        let noise = 0.001 * seed as f64;
+        Fake::new("bn", 2, seed, 0.05 + noise).write(dir.path());
+        Fake::new("bn", 16, seed, 0.9 + noise).write(dir.path());
+        Fake::new("gn", 2, seed, 0.8 + noise).write(dir.path());
+    }
+    Fake { status: Some("diverged"), ..Fake::new("gn", 16, 0, 0.1) }.write(dir.path());
+    let said = compare(&[dir.path()], &[]);
+    let table = "test accuracy (%): means by batch size; * best; ! runs lost\n\
+                 method      2      16\n\
+                 bn       5.10   90.10\n\
+                 gn      80.10*      -!\n";
+    assert!(said.out.contains(table), "{}", said.out);
+}
+
+#[test]
 fn where_the_normalization_batch_varies_it_is_the_axis() {
     let dir = tempfile::tempdir().unwrap();
     for micro in [2, 8, 128] {
@@ -195,6 +245,15 @@ fn other_statistics_and_splits_can_be_asked_for() {
     near(&cell(&batch, "accuracy", 4, "gn")["mean"], 0.6);
     let train = json(&[dir.path()], &["--split", "train"]);
     near(&cell(&train, "accuracy", 4, "bn")["mean"], 0.72);
-    compare(&[dir.path()], &["--split", "val"])
-        .warns(&["finished runs without accuracy on val, not in the table: bn at 4 (1), gn at 4 (1)"]);
+    compare(&[dir.path()], &["--split", "val"]).warns(&[
+        "finished runs without accuracy on val, not in the table: bn at 4 (1), gn at 4 (1)",
+        "`val_fraction`",
+    ]);
+    let shift = compare(&[dir.path()], &["--metric", "shift"]);
+    shift.warns(&["`diagnostics = true`"]);
+    for (flag, wrong, near) in [("--split", "tests", "test"), ("--stats", "memroy", "memory")] {
+        let said = compare(&[dir.path()], &[flag, wrong]);
+        assert_eq!((said.code, said.out.as_str()), (Some(2), ""));
+        said.warns(&[flag, wrong, &format!("did you mean `{near}`?")]);
+    }
 }

@@ -96,6 +96,22 @@ fn batch_sizes_stand_at_their_logarithms() {
 }
 
 #[test]
+fn where_one_method_fails_the_others_are_told_apart_by_their_errors() {
+    let dir = tempfile::tempdir().unwrap();
+    let out = dir.path().join("out");
+    for (batch, accuracy) in [(2, 0.1), (4, 0.9), (16, 0.99)] {
+        Fake::new("bn", batch, 0, accuracy).write(dir.path());
+    }
+    compare(&[dir.path()], &["--out", out.to_str().unwrap()]);
+    let text = fs::read_to_string(out.join("digits-lenet-e3-accuracy.svg")).unwrap();
+    assert!(text.contains("test accuracy (%), by log error") && text.contains(">99<"), "{text}");
+    let picture = parse(&text);
+    let [worst, middle, best] = ["2", "4", "16"].map(|size| place(&picture, &format!("bn, batch size {size}:")).1);
+    // Errors of 90, 10 and 1 %: log10(9) and log10(10) apart.
+    assert!(((worst - middle) - 9f64.log10() * (middle - best)).abs() < 0.5, "{worst} {middle} {best}");
+}
+
+#[test]
 fn curves_can_be_drawn_against_images_and_seconds() {
     let dir = tempfile::tempdir().unwrap();
     let out = dir.path().join("out");

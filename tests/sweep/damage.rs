@@ -191,6 +191,26 @@ fn a_read_only_folder_is_named_before_the_first_run() {
     assert!(!folder.out().exists());
 }
 
+#[test]
+fn a_read_only_file_system_is_named_and_what_is_finished_can_be_read() {
+    let folder = Folder::new(TINY);
+    let out = folder.out();
+    let Some(_disk) = SmallDisk::mount(&out, "50m") else {
+        return skip("a_read_only_file_system: mounting a small file system is not permitted here");
+    };
+    folder.ends(0, &["--index", "1"]);
+    assert!(mount(&["-o", "remount,ro"], &out));
+    let (_, err) = folder.ends(1, &[]);
+    contains(&err, &["out/", "Read-only file system"]);
+    contains(&folder.ends(0, &["--dry-run"]).0, &["3 new, 1 done"]);
+    let mut compare = Command::new(env!("CARGO_BIN_EXE_mbn"));
+    let compare = compare.arg("compare").arg(&out).output().unwrap();
+    assert!(compare.status.success(), "{}", text(&compare.stderr));
+    assert!(mount(&["-o", "remount,rw"], &out));
+    folder.ends(0, &[]);
+    assert_eq!(folder.results(), calm(TINY));
+}
+
 #[cfg(unix)]
 #[test]
 fn a_run_folder_that_cannot_be_written_costs_no_other() {

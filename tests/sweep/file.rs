@@ -132,11 +132,15 @@ fn unknown_keys_are_refused_with_line_and_closest_spelling() {
     refused("[grid]\nlr = [0.1]\nbatch_sizes = [2]", &["s.toml:3", "did you mean `batch_size`?"]);
     refused("[grid]\nmbn.sise = [2]", &["s.toml:2", "mbn.sise", "did you mean `size`?"]);
     refused("[[variant]]\nnorm = \"bn\"\n[[variant]]\nnorm = \"mbn\"\nlable = \"x\"", &["s.toml:5", "lable"]);
-    refused("[[variant]]\nnorm = \"mnb\"", &["s.toml:1", "mnb", "did you mean `mbn`?"]);
+    refused("[[variant]]\nnorm = \"mnb\"", &["s.toml:2", "mnb", "did you mean `mbn`?"]);
     refused("[[exclude]]\nbatch_siez = 1", &["s.toml:2", "did you mean `batch_size`?"]);
     refused("[[override]]\nwhen = { lr = 0.1 }\nset = { epoch = 3 }", &["s.toml:3", "did you mean `epochs`?"]);
     refused("[[override]]\nwhne = { lr = 0.1 }\nset = { epochs = 3 }", &["s.toml:2", "did you mean `when`?"]);
     refused("[[include]]\nmodle = \"mlp\"", &["s.toml:2", "did you mean `model`?"]);
+    // Known keys in the wrong place.
+    refused("batch_size = 2", &["s.toml:1", "`batch_size`", "belong under [fixed]"]);
+    refused("[grid]\nlabel = [\"x\"]", &["s.toml:2", "`label`", "[[variant]]"]);
+    refused("[variant]\nnorm = \"bn\"", &["s.toml:1", "double brackets"]);
 }
 
 #[test]
@@ -154,6 +158,29 @@ fn wrong_values_are_refused_with_their_line() {
     refused("[[variant]]\nlabel = 3", &["s.toml:2", "label"]);
     refused("[fixed]\nlr = ", &["s.toml:2"]);
     refused("[[exclude]]", &["s.toml:1", "every run"]);
+    refused("fixed = 1", &["s.toml:1", "expected a table"]);
+    // What is wrong by itself has its line, wherever it is noticed.
+    refused("[fixed]\n\ndataset = \"digit\"", &["s.toml:3: unknown data set `digit`", "`digits`"]);
+    refused("[grid]\nmodel = [\n\"lenet\",\n\"lennet\"]", &["s.toml:4: unknown model `lennet`", "`lenet`"]);
+    refused("[grid]\nlr = [\n0.1,\n-1]", &["s.toml:4: lr = -1"]);
+    refused("[[override]]\nwhen = { lr = 0.1 }\nset = { device = \"gpu\" }", &["s.toml:3: unknown device `gpu`"]);
+}
+
+#[test]
+fn what_is_no_sweep_file_is_said_to_be_none() {
+    let dir = tempfile::tempdir().unwrap();
+    let binary = dir.path().join("binary.toml");
+    std::fs::write(&binary, [0xff, 0xfe, 0]).unwrap();
+    for (path, why) in
+        [(dir.path().into(), "it is a folder"), (binary, "it is no text"), (dir.path().join("absent"), "No such file")]
+    {
+        let error = Sweep::load(&path).unwrap_err();
+        let message = error.to_string();
+        assert!(
+            error.is_usage() && message.contains(&path.display().to_string()) && message.contains(why),
+            "{message}"
+        );
+    }
 }
 
 #[test]
@@ -162,8 +189,17 @@ fn what_would_be_ignored_or_counted_twice_is_refused() {
     refused("[grid]\nnorm = [\"bn\"]\n[[variant]]\nnorm = \"bn\"", &["s.toml:2", "variant", "s.toml:3"]);
     refused("[[variant]]\nlr = 0.1\n[[variant]]\nlr = 0.2", &["s.toml:3", "label"]);
     refused("[[variant]]\nlabel = \"a\"\n[[variant]]\nlabel = \"b\"", &["`a`", "`b`", "twice"]);
-    refused("[[exclude]]\nbatch_size = 7", &["s.toml:1", "no run"]);
-    refused("[[override]]\nwhen = { label = \"no\" }\nset = { lr = 1 }", &["s.toml:2", "no run"]);
+    refused("[[variant]]\nlabel = \"a\"\n[[include]]\nlabel = \"a\"\nnorm = \"bn\"", &["`a`", "mbn and bn", "mixed"]);
+    refused("[[exclude]]\nbatch_size = 7", &["s.toml:1", "no run has that `batch_size`; values: 32"]);
+    refused("[[exclude]]\nbn.eps = 1e-5", &["s.toml:1", "no run has a setting `bn.eps`"]);
+    refused(
+        "[[override]]\nwhen = { label = \"mbn_df\" }\nset = { lr = 1 }\n[[variant]]\nlabel = \"mbn-df\"",
+        &["s.toml:2", "no run has the label `mbn_df` (did you mean `mbn-df`?); labels: mbn-df"],
+    );
+    refused(
+        "[[variant]]\nnorm = \"bn\"\nbatch_size = 2\n[[variant]]\nnorm = \"mbn\"\n[[exclude]]\nnorm = \"mbn\"\nbatch_size = 2",
+        &["s.toml:6", "all of them together by none"],
+    );
     refused("[[exclude]]\nnorm = \"mbn\"", &["every run is excluded"]);
 }
 

@@ -169,11 +169,16 @@ test_limit = 32
 fn an_interrupted_sweep_saves_its_runs_and_the_next_call_goes_on() {
     for signal in ["-INT", "-TERM"] {
         let folder = Folder::new(LONG);
-        let mut child = folder.spawn(&["--jobs", "2", "--checkpoint-every", "0.01"]);
+        let mut command = folder.command(&["--jobs", "2", "--checkpoint-every", "0.01"]);
+        let child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
         let run = folder.wait_for_checkpoint();
         let kill = Command::new("kill").args([signal, &child.id().to_string()]).status().unwrap();
         assert!(kill.success());
-        assert_eq!(child.wait().unwrap().code(), Some(130), "{signal}");
+        let output = child.wait_with_output().unwrap();
+        assert_eq!(output.status.code(), Some(130), "{signal}");
+        let err = text(&output.stderr);
+        contains(&err, &["the runs at work finish their step", "stopped, saved", "the same command continues"]);
+        assert_eq!(err.matches("the runs at work finish").count(), 1, "{err}");
         // The sweep has waited for its runs: nothing is at work here any more.
         assert!(!mbn::record::RunDir::is_busy(&run));
         let log = std::fs::read_to_string(run.join("log.txt")).unwrap();

@@ -5,10 +5,45 @@
 pub enum Scale {
     /// Evenly.
     Linear,
+    /// Evenly, with labels at whole numbers only.
+    Count,
     /// By doublings, for batch sizes.
     Log2,
     /// By powers of ten.
     Log10,
+    /// Shares by powers of ten of what is missing to 1: 90 %, 99 % and 99.9 % stand equally far apart.
+    Error,
+}
+
+/// Less than this is missing to 1 nowhere on an axis.
+const LEAST_ERROR: f64 = 1e-4;
+
+/// Shares that an axis by [`Scale::Error`] may label, the rounder ones first.
+const SHARES: [f64; 20] = [
+    0.5, 0.9, 0.99, 0.999, 0.0, 0.8, 0.95, 0.98, 0.995, 0.998, 0.7, 0.2, 0.97, 0.6, 0.4, 0.85, 0.93, 0.985, 0.993,
+    0.997,
+];
+
+impl Scale {
+    /// A value as an evenly divided axis would have it.
+    pub fn stretch(self, value: f64) -> f64 {
+        match self {
+            Self::Linear | Self::Count => value,
+            Self::Log2 => value.max(f64::MIN_POSITIVE).log2(),
+            Self::Log10 => value.max(f64::MIN_POSITIVE).log10(),
+            Self::Error => -(1.0 - value).max(LEAST_ERROR).log10(),
+        }
+    }
+
+    /// The inverse of [`Scale::stretch`].
+    pub fn back(self, place: f64) -> f64 {
+        match self {
+            Self::Linear | Self::Count => place,
+            Self::Log2 => place.exp2(),
+            Self::Log10 => 10f64.powf(place),
+            Self::Error => 1.0 - 10f64.powf(-place),
+        }
+    }
 }
 
 /// An axis with its range.
@@ -29,33 +64,43 @@ pub struct Axis {
 impl Axis {
     /// Where `value` lies, 0 at the beginning and 1 at the end.
     pub fn place(&self, value: f64) -> f64 {
-        let [value, min, max] = [value, self.min, self.max].map(|x| self.stretch(x));
+        let [value, min, max] = [value, self.min, self.max].map(|x| self.scale.stretch(x));
         (value - min) / (max - min)
-    }
-
-    fn stretch(&self, value: f64) -> f64 {
-        match self.scale {
-            Scale::Linear => value,
-            Scale::Log2 => value.max(f64::MIN_POSITIVE).log2(),
-            Scale::Log10 => value.max(f64::MIN_POSITIVE).log10(),
-        }
     }
 
     /// Values worth a label, with the label.
     pub fn ticks(&self) -> Vec<(f64, String)> {
         match self.scale {
-            Scale::Linear => self.linear_ticks(),
+            Scale::Linear => self.linear_ticks(0.0),
+            Scale::Count => self.linear_ticks(1.0),
             Scale::Log2 => self.power_ticks(2.0, &[1.0], 9),
             Scale::Log10 if self.max / self.min < 100.0 => self.power_ticks(10.0, &[1.0, 2.0, 5.0], 9),
             Scale::Log10 => self.power_ticks(10.0, &[1.0], 7),
+            Scale::Error => self.share_ticks(),
         }
     }
 
-    fn linear_ticks(&self) -> Vec<(f64, String)> {
+    /// As many of [`SHARES`] as leave room for each other's labels.
+    fn share_ticks(&self) -> Vec<(f64, String)> {
+        let mut taken: Vec<f64> = vec![];
+        for share in SHARES.into_iter().filter(|share| (self.min - 1e-9..=self.max + 1e-9).contains(share)) {
+            if taken.iter().all(|other| (self.place(share) - self.place(*other)).abs() > 0.09) {
+                taken.push(share);
+            }
+        }
+        taken.into_iter().map(|share| (share, plain(share * self.factor))).collect()
+    }
+
+    fn linear_ticks(&self, least: f64) -> Vec<(f64, String)> {
         let (min, max) = (self.min * self.factor, self.max * self.factor);
         let rough = (max - min) / 6.0;
         let power = 10f64.powf(rough.log10().floor());
-        let step = [1.0, 2.0, 5.0, 10.0].into_iter().map(|m| m * power).find(|step| *step >= rough).unwrap_or(rough);
+        let step = [1.0, 2.0, 5.0, 10.0]
+            .into_iter()
+            .map(|m| m * power)
+            .find(|step| *step >= rough)
+            .unwrap_or(rough)
+            .max(least);
         let decimals = (-(step * 1.000_001).log10().floor()).clamp(0.0, 12.0) as usize;
         let (first, last) = ((min / step - 1e-9).ceil() as i64, (max / step + 1e-9).floor() as i64);
         let ticks = (first..=last).map(|i| i as f64 * step);
