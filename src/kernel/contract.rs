@@ -33,6 +33,21 @@ pub struct Grid {
     pub pitch: usize,
 }
 
+impl Grid {
+    /// A matrix product: each of `rows` rows of `len` values with the weights' columns.
+    pub fn product(rows: usize, len: usize, channels: usize) -> Self {
+        Self {
+            len,
+            runs: vec![Run { x: 0, w: 0 }],
+            size: [1, rows],
+            x: [0, 0, len],
+            y: [0, 0, channels],
+            channels,
+            pitch: padded(channels),
+        }
+    }
+}
+
 /// `channels` rounded up so that every instruction set reads whole vectors of weights.
 pub fn padded(channels: usize) -> usize {
     channels.next_multiple_of(16)

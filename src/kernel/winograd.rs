@@ -9,7 +9,7 @@ use std::ops::Range;
 
 use candle_core::WithDType;
 
-use super::contract::{Contract, Grid, Run};
+use super::contract::{Contract, Grid};
 use super::{Float, Kernel, Simd};
 
 /// Positions in a transformed tile.
@@ -319,15 +319,7 @@ impl<T: Float> Kernel<T> for Convolve<'_, T> {
             let count = tiles.len();
             let (v, m) = self.scratch.split_at_mut(POINTS * TOGETHER * inputs_);
             inputs::<S>(self.x.as_ptr(), &self.x_at, self.columns, &tiles, v.as_mut_ptr());
-            let grid = Grid {
-                len: inputs_,
-                runs: vec![Run { x: 0, w: 0 }],
-                size: [1, count],
-                x: [0, 0, inputs_],
-                y: [0, 0, outputs],
-                channels: outputs,
-                pitch: self.pitch,
-            };
+            let grid = Grid { pitch: self.pitch, ..Grid::product(count, inputs_, outputs) };
             for point in 0..POINTS {
                 let x = &v[point * TOGETHER * inputs_..];
                 let w = &self.u[point * inputs_ * self.pitch..];

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use crate::kernel::contract::{padded, Contract, Grid, Run};
+use crate::kernel::contract::{padded, Contract, Grid};
 use crate::kernel::dot::Dot;
 use crate::kernel::outer::{Outer, Pixels};
 use crate::kernel::transpose::Transpose;
@@ -28,15 +28,7 @@ pub fn forward<T: Float>(x: &Map<T>, weight: &[T], bias: Option<&[T]>, workspace
         let count = out.len() / n;
         let rows = &weight[i * OUTPUTS * inputs..][..count * inputs];
         let Some(w) = &turned else { return Dot { a: rows, b: x.values(), len: inputs, out }.compute() };
-        let grid = Grid {
-            len: inputs,
-            runs: vec![Run { x: 0, w: 0 }],
-            size: [1, count],
-            x: [0, 0, inputs],
-            y: [0, 0, n],
-            channels: n,
-            pitch: padded(n),
-        };
+        let grid = Grid::product(count, inputs, n);
         Contract { grid: &grid, x: rows, w, y: out, rows: 0..1, origin: 0, add: false }.compute();
     });
     let mut y = Map::new(Sizes::new([n, 1, 1, outputs]), workspace);
@@ -76,17 +68,8 @@ pub fn input_gradient<T: Float>(g: &Map<T>, weight: &[T], workspace: &Arc<Worksp
         &wide
     };
     const ROWS: usize = 16;
-    let grid = Grid {
-        len: outputs,
-        runs: vec![Run { x: 0, w: 0 }],
-        size: [1, n],
-        x: [0, 0, outputs],
-        y: [0, 0, inputs],
-        channels: inputs,
-        pitch,
-    };
-    parallel(dx.values_mut().chunks_mut(ROWS * inputs).collect(), |i, y| {
-        let grid = Grid { size: [1, y.len() / inputs], ..grid.clone() };
+    parallel(dx.values_mut().chunks_mut(ROWS * inputs).collect(), |i, y: &mut [T]| {
+        let grid = Grid::product(y.len() / inputs, outputs, inputs);
         let x = &g.values()[i * ROWS * outputs..];
         Contract { grid: &grid, x, w, y, rows: 0..1, origin: 0, add: false }.compute();
     });
