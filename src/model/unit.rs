@@ -61,6 +61,17 @@ impl<'a> Builder<'a> {
         Ok(ConvNorm { weight, shape, norm: self.norm(norm, output)? })
     }
 
+    /// He et al.'s basic block: 3x3 convolutions `conv1`, with that stride, and `conv2`, normalizers `bn1` and `bn2`.
+    pub fn block(&self, [input, output]: [usize; 2], stride: usize) -> Result<Block> {
+        let conv = |stride| Conv { size: 3, stride, padding: 1 };
+        Ok(Block {
+            conv1: self.conv_norm("conv1", "bn1", [input, output], conv(stride))?,
+            conv2: self.conv_norm("conv2", "bn2", [output, output], conv(1))?,
+            stride,
+            channels: output,
+        })
+    }
+
     /// A linear map without bias, `<linear>.weight` (out, in), and the normalizer `<norm>` behind it.
     pub fn linear_norm(&self, linear: &str, norm: &str, [input, output]: [usize; 2]) -> Result<LinearNorm> {
         let weight = self.vb.pp(linear).get_with_hints((output, input), "weight", HE)?;
