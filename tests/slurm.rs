@@ -25,33 +25,34 @@ norm = "mbn"
 /// and by the administrator. The trace says what happened.
 const SESSION: &str = r#"
 set -eu
-checkpoint() { # waits until a run is under way
+trap 'tail -n +1 ./*.out' EXIT
+checkpoint() { # waits until a run of the normalizer is under way
     for _ in $(seq 600); do
-        for run in out/runs/*/; do
+        for run in out/runs/digits-mlp-"$1"-*/; do
             [ -e "$run/last.safetensors" ] && [ ! -e "$run/summary.json" ] && return
         done
         sleep 0.1
     done
-    echo "no run came to a checkpoint"; exit 1
+    echo "no run of $1 came to a checkpoint"; exit 1
 }
 finished() { # waits until every run is over
-    for _ in $(seq 600); do
+    for _ in $(seq 80); do
         [ "$(ls out/runs/*/summary.json 2>/dev/null | wc -l)" = 4 ] && return
-        # A requeued job waits two minutes by default; who is in a hurry releases it.
-        for task in 1 2; do scontrol update JobId="${job}_$task" StartTime=now >/dev/null 2>&1 || true; done
-        sleep 0.3
+        # A requeued job waits two minutes by default; who is in a hurry releases it, but not within the second in which
+        # the node has revoked its credential.
+        waiting=$(squeue -h -r -t PD -o %i)
+        sleep 1.5
+        for task in $waiting; do scontrol update JobId="$task" StartTime=now >/dev/null 2>&1 || true; done
     done
     squeue; echo "the job does not end"; exit 1
 }
 job=$(sbatch --parsable --array=1-2 --cpus-per-task=1 "$SBATCH" s.toml --out out --checkpoint-every 0.1)
-checkpoint
+checkpoint bn # the first task's
 scancel --signal=USR1 --batch "${job}_1"
-sleep 2
-checkpoint
+checkpoint mbn # the second's
 scontrol requeue "${job}_2"
 finished
 "$MBN" sweep s.toml --out out --collect
-cat ./*.out
 "#;
 
 fn mbn(dir: &Path, args: &[&str]) -> Output {

@@ -115,6 +115,7 @@ fn tables(comparison: &Comparison) -> String {
         }
         report::apart(section).into_iter().for_each(&mut add);
     }
-    report::legend(comparison).into_iter().for_each(|line| text.push_str(&format!("{line}\n")));
+    let tables = comparison.sections.iter().filter_map(|section| section.table(comparison.metric));
+    report::legend(comparison, tables).into_iter().for_each(|line| text.push_str(&format!("{line}\n")));
     text
 }

@@ -168,23 +168,23 @@ fn numbers(metric: Metric, sample: Option<Sample>, sign: String) -> [String; 4] 
     [format!("{sign}{}", metric.show(mean)), show(sd), interval, n.to_string()]
 }
 
-/// How the tables are to be read.
-pub fn legend(comparison: &Comparison) -> Vec<&'static str> {
-    let cells = || comparison.sections.iter().flat_map(|section| section.tables.iter().flat_map(|table| &table.cells));
-    if cells().next().is_none() {
+/// How `tables` of the comparison are to be read.
+pub fn legend<'a>(comparison: &Comparison, tables: impl IntoIterator<Item = &'a Table>) -> Vec<&'static str> {
+    let cells: Vec<&Cell> = tables.into_iter().flat_map(|table| &table.cells).collect();
+    if cells.is_empty() {
         return vec![];
     }
     let mut lines = vec![
         "Scores are those of the last epoch (never of the best), under each method's own inference statistics if not said otherwise.",
         "The interval is Student's t, 95 %, on the mean of n runs; one run has none. Intervals are not corrected for how many there are.",
     ];
-    if cells().any(|cell| cell.best) {
+    if cells.iter().any(|cell| cell.best) {
         lines.push(
             "best: three runs or more, none lost, and the interval of the difference to every other method at that size excludes 0 \
              (on the seeds both have if these are three or more, else Welch's).",
         );
     }
-    if cells().any(|cell| cell.diverged > 0) {
+    if cells.iter().any(|cell| cell.diverged > 0) {
         lines.push(if comparison.diverged_as_chance {
             "Diverged runs count as guessing in accuracy and loss; elsewhere they are counted beside the mean."
         } else {

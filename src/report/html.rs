@@ -26,7 +26,7 @@ pub fn page(comparison: &Comparison, pictures: &[Vec<Picture>]) -> String {
         write_section(&mut out, comparison, section, pictures);
     }
     out.push_str("<h2>How to read this</h2>\n");
-    for line in grid::legend(comparison) {
+    for line in grid::legend(comparison, comparison.sections.iter().flat_map(|section| &section.tables)) {
         let _ = writeln!(out, "<p>{}</p>", escape(line));
     }
     // No letter of a data set's name may end the element.
