@@ -1,0 +1,90 @@
+//! What must not change a bit: threads, and whether Double-Forward's second passes go beside the next step.
+
+use candle_core::{DType, Device, Tensor};
+use mbn::config::Layers;
+use mbn::data::Batch;
+use mbn::model::{Store, Task};
+use mbn::train::Trainer;
+
+use crate::chain::Pictures;
+use crate::support::on_one_isa;
+
+const TASK: Task = Task { shape: [1, 20, 16], classes: crate::chain::CLASSES };
+
+fn trainer(settings: &[&str]) -> Trainer {
+    let base = ["lr=0.05", "lr_scaling=none"];
+    let layers = base.iter().chain(settings).fold(Layers::new(), |layers, set| layers.set(set).unwrap());
+    Trainer::new(&layers.resolve().unwrap(), TASK, Store::fresh(1), &Device::Cpu, 10).unwrap()
+}
+
+/// Every parameter and statistic after steps on batches of those sizes, in bits.
+fn trained(mut trainer: Trainer, sizes: &[usize]) -> Vec<(String, Vec<u32>)> {
+    for (step, &n) in sizes.iter().enumerate() {
+        let Pictures { x, y } = Pictures::new::<f32>(&format!("step {step}"), n, TASK.shape);
+        trainer.step(&Batch { x, y }, &mut |_| {}).unwrap();
+    }
+    trainer.settle().unwrap();
+    let bits = |tensor: &Tensor| {
+        assert_eq!(tensor.dtype(), DType::F32);
+        let values = tensor.flatten_all().unwrap().to_vec1::<f32>().unwrap();
+        values.into_iter().map(f32::to_bits).collect()
+    };
+    trainer.network.store().vars().into_iter().map(|(name, var)| (name, bits(&var))).collect()
+}
+
+fn assert_same(what: &str, got: &[(String, Vec<u32>)], want: &[(String, Vec<u32>)]) {
+    assert_eq!(got.len(), want.len(), "{what}");
+    for (got, want) in got.iter().zip(want) {
+        assert!(got == want, "{what}: {} differs", want.0);
+    }
+}
+
+#[test]
+fn the_number_of_threads_changes_no_bit_of_a_training() {
+    let _isa = on_one_isa();
+    for (model, n) in ["lenet", "resnet8"].into_iter().flat_map(|model| [1, 2, 5, 32].map(|n| (model, n))) {
+        let (model, size) = (format!("model={model}"), format!("batch_size={n}"));
+        let on = |threads: usize| {
+            let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
+            let settings = [&model[..], &size, "norm=mbn", "double_forward=true"];
+            pool.install(|| trained(trainer(&settings), &[n; 3]))
+        };
+        let one = on(1);
+        [2, 3]
+            .into_iter()
+            .for_each(|threads| assert_same(&format!("{model}, {size}, {threads} threads"), &on(threads), &one));
+    }
+}
+
+#[test]
+fn double_forward_beside_the_next_step_is_double_forward_at_once() {
+    let _isa = on_one_isa();
+    for (model, norm) in ["lenet", "resnet8"].into_iter().flat_map(|model| ["bn", "mbn"].map(|norm| (model, norm))) {
+        for (kernels, micro) in [("fused", 8), ("fused", 4), ("direct", 2), ("plain", 4)] {
+            let settings = [
+                &format!("model={model}"),
+                &format!("norm={norm}"),
+                &format!("kernels={kernels}"),
+                &format!("norm_batch_size={micro}"),
+                "batch_size=8",
+                "double_forward=true",
+            ];
+            let settings = settings.map(|setting: &str| setting);
+            let mut at_once = trainer(&settings);
+            at_once.refresh_at_once = true;
+            // The last batch of an epoch may be smaller.
+            let sizes = [8, 8, 6, 8];
+            let what = settings.join(" ");
+            assert_same(&what, &trained(trainer(&settings), &sizes), &trained(at_once, &sizes));
+        }
+    }
+}
+
+#[test]
+fn without_the_second_passes_something_else_is_remembered() {
+    let _isa = on_one_isa();
+    let settings = ["model=lenet", "norm=mbn", "batch_size=6", "double_forward=true"];
+    let with = trained(trainer(&settings), &[6; 2]);
+    let without = trained(trainer(&settings[..3]), &[6; 2]);
+    assert!(with.iter().zip(&without).any(|(with, without)| with != without));
+}

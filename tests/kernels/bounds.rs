@@ -1,0 +1,109 @@
+//! Operands one value too short are refused, whatever the operand, before anything is computed.
+
+use std::panic::{catch_unwind, AssertUnwindSafe};
+
+use mbn::kernel::contract::{Contract, Grid, Run};
+use mbn::kernel::dot::Dot;
+use mbn::kernel::norm::{Coefficients, Gradient, Moments, Normalize, Reduce, Rows};
+use mbn::kernel::outer::{Outer, Pixels};
+use mbn::kernel::winograd::{Convolve, Layout, Weights, POINTS};
+
+/// Demands that `compute` takes operands of the lengths `exact`, and panics if one of them is a value shorter.
+fn refuses<const N: usize>(what: &str, exact: [usize; N], compute: impl Fn([Vec<f32>; N])) {
+    let operands = |lens: [usize; N]| lens.map(|len| vec![0.5f32; len]);
+    compute(operands(exact));
+    for short in 0..N {
+        let mut lens = exact;
+        lens[short] -= 1;
+        let ended = catch_unwind(AssertUnwindSafe(|| compute(operands(lens))));
+        assert!(ended.is_err(), "{what}: operand {short} of {exact:?} may be a value shorter");
+    }
+}
+
+/// Demands a panic.
+fn panics(what: &str, compute: impl FnOnce()) {
+    assert!(catch_unwind(AssertUnwindSafe(compute)).is_err(), "{what}");
+}
+
+#[test]
+fn contractions_stay_inside() {
+    let runs = vec![Run { x: 0, w: 0 }, Run { x: 30, w: 5 }];
+    let grid = Grid { len: 5, runs, size: [2, 3], x: [1, 40, 7], y: [2, 60, 17], channels: 17, pitch: 32 };
+    let contract = |grid: &Grid, rows, origin, [x, w, mut y]: [Vec<f32>; 3]| {
+        Contract { grid, x: &x, w: &w, y: &mut y, rows, origin, add: false }.compute();
+    };
+    let exact = [1 + 40 + 14 + 30 + 5, 10 * 32, 2 + 60 + 34 + 17];
+    refuses("contract", exact, |operands| contract(&grid, 0..2, 0, operands));
+    refuses("its last row", [exact[0], exact[1], exact[2] - 62], |operands| contract(&grid, 1..2, 62, operands));
+    let ample = || [1000; 3].map(|len| vec![0.5; len]);
+    panics("more rows than there are", || contract(&grid, 0..3, 0, ample()));
+    panics("a row before the output", || contract(&grid, 0..2, 3, ample()));
+    panics("weights that are no whole vectors", || contract(&Grid { pitch: 17, ..grid.clone() }, 0..2, 0, ample()));
+}
+
+#[test]
+fn outer_products_stay_inside() {
+    let [g_at, x_at] = [50, 70].map(|picture| Pixels { first: 1, steps: [picture, 20, 6] });
+    let exact = [1 + 50 + 20 + 12 + 5, 1 + 70 + 20 + 12 + 17, 4 * 19 + 17];
+    refuses("outer", exact, |[g, x, mut w]| {
+        let (count, size) = ([2, 2, 3], [5, 17]);
+        Outer { count, g: &g, g_at, x: &x, x_at, w: &mut w, size, pitch: 19, add: false }.compute();
+    });
+}
+
+#[test]
+fn products_of_rows_take_whole_rows() {
+    refuses("dot", [3 * 17, 2 * 17, 6], |[a, b, mut out]| Dot { a: &a, b: &b, len: 17, out: &mut out }.compute());
+}
+
+#[test]
+fn normalization_stays_inside() {
+    let rows = Rows { rows: 2, pixels: 3, channels: 17 };
+    let (inside, channels) = (3 * 17, 17);
+    let wide = |len: usize| vec![0f64; len];
+    refuses("moments", [2 * channels], |[out]| {
+        Moments { z: &vec![0f32; inside], channels, out: &mut wide(out.len()) }.compute();
+    });
+    panics("half a pixel", || Moments { z: &[0f32; 50], channels, out: &mut wide(34) }.compute());
+    let exact = [60 + inside, 61 + inside, 62 + inside, channels, channels, channels];
+    refuses("normalize", exact, |[z, residual, mut y, mean, slope, shift]| {
+        let by = Coefficients { mean: &mean, slope: &slope, shift: &shift };
+        let residual = Some((&residual[..], 61));
+        Normalize { rows, z: (&z, 60), residual, by, relu: true, y: (&mut y, 62) }.compute();
+    });
+    let exact = [2 * inside, 2 * inside, 61 + inside, channels, channels, channels, 2 * channels];
+    refuses("reduce", exact, |[mut g, z, residual, mean, slope, shift, out]| {
+        let by = Coefficients { mean: &mean, slope: &slope, shift: &shift };
+        let residual = Some((&residual[..], 61));
+        Reduce { rows, g: &mut g, z: &z, residual, by, relu: true, out: &mut wide(out.len()) }.compute();
+    });
+    let exact = [2 * inside, 2 * inside, 62 + inside, channels, channels, channels, channels];
+    refuses("gradient", exact, |[g, z, mut dz, a, b, d, center]| {
+        Gradient { rows, g: &g, z: &z, by: [&a, &b, &d, &center], dz: (&mut dz, 62) }.compute();
+    });
+}
+
+#[test]
+fn tiles_stay_inside() {
+    let (inputs, outputs, pitch) = (3, 17, 32);
+    refuses("weights", [9 * inputs * pitch, POINTS * inputs * pitch], |[w, mut u]| {
+        Weights { w: &w, inputs, pitch, u: &mut u }.compute();
+    });
+    // Two rows of three tiles.
+    let x_at = Layout { first: 1, step: 30, channels: inputs };
+    let y_at = Layout { first: 2, step: 110, channels: outputs };
+    let convolve = |tiles, pitch, [x, u, mut y, mut scratch]: [Vec<f32>; 4]| {
+        let (y, scratch) = (&mut y, &mut scratch);
+        let (columns, origin, add) = (3, 0, false);
+        Convolve { columns, tiles, x: &x, x_at, u: &u, pitch, y, y_at, origin, add, scratch }.compute();
+    };
+    let exact = [
+        1 + 5 * 30 + 8 * inputs,
+        POINTS * inputs * pitch,
+        2 + 3 * 110 + 6 * outputs,
+        Convolve::<f32>::room(inputs, outputs),
+    ];
+    refuses("convolve", exact, |operands| convolve(0..6, pitch, operands));
+    let ample = || exact.map(|len| vec![0.5; 2 * len]);
+    panics("weights that are no whole vectors", || convolve(0..6, 17, ample()));
+}

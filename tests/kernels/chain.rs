@@ -1,0 +1,172 @@
+//! Chains of units of any geometry, in their plain form and in the fused one.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use candle_core::{DType, Device, Result, Tensor, Var};
+use mbn::model::fused::{self, Passing, Workspace};
+use mbn::model::unit::{Builder, Conv, Unit};
+use mbn::model::{Gradients, Store};
+use mbn::norm::{is_statistic, NormSpec, Pass};
+use mbn::{ops, rng};
+
+use crate::support::{random, Real};
+
+/// Classes of every chain.
+pub const CLASSES: usize = 5;
+
+/// Numbers by name.
+pub type Numbers = BTreeMap<String, Vec<f64>>;
+
+/// A recipe: channels, height and width of the pictures, and what is built for them.
+#[derive(Clone, Copy)]
+pub struct Recipe<'a> {
+    pub shape: [usize; 3],
+    pub build: &'a dyn Fn(&Builder) -> Result<Vec<Unit>>,
+}
+
+/// A 5x5 convolution without padding, both kinds of shortcut at odd sizes, a linear map with a normalizer.
+pub const RESIDUAL: Recipe = Recipe { shape: [3, 14, 13], build: &residual };
+
+fn residual(b: &Builder) -> Result<Vec<Unit>> {
+    Ok(vec![
+        Unit::Conv(b.conv_norm("conv", "norm", [3, 20], Conv { size: 5, stride: 1, padding: 0 })?),
+        Unit::MaxPool(2),
+        Unit::Block(b.pp("same").block([20, 20], 1)?),
+        Unit::Block(b.pp("wider").block([20, 33], 2)?),
+        Unit::GlobalAvgPool,
+        Unit::Linear(b.linear_norm("hidden", "hidden_norm", [33, 17])?),
+        Unit::Last(b.linear("last", [17, CLASSES])?),
+    ])
+}
+
+/// Strides, windows that leave rows and columns over, features in the order of channels.
+pub const POOLED: Recipe = Recipe { shape: [1, 15, 17], build: &pooled };
+
+fn pooled(b: &Builder) -> Result<Vec<Unit>> {
+    Ok(vec![
+        Unit::Conv(b.conv_norm("first", "first_norm", [1, 5], Conv { size: 3, stride: 1, padding: 1 })?),
+        Unit::MaxPool(2),
+        Unit::Conv(b.conv_norm("second", "second_norm", [5, 17], Conv { size: 3, stride: 1, padding: 1 })?),
+        Unit::MaxPool(3),
+        Unit::Flatten,
+        Unit::Last(b.linear("last", [17 * 2 * 2, CLASSES])?),
+    ])
+}
+
+/// Blocks wide and large enough for Winograd's algorithm, whatever the batch.
+pub const TILED: Recipe = Recipe { shape: [2, 16, 16], build: &tiled };
+
+fn tiled(b: &Builder) -> Result<Vec<Unit>> {
+    Ok(vec![
+        Unit::Conv(b.conv_norm("conv", "norm", [2, 33], Conv { size: 3, stride: 1, padding: 1 })?),
+        Unit::Block(b.pp("same").block([33, 33], 1)?),
+        Unit::GlobalAvgPool,
+        Unit::Last(b.linear("last", [33, CLASSES])?),
+    ])
+}
+
+/// Pictures and labels.
+pub struct Pictures {
+    pub x: Tensor,
+    pub y: Tensor,
+}
+
+impl Pictures {
+    pub fn new<T: Real>(tag: &str, n: usize, [c, h, w]: [usize; 3]) -> Self {
+        let x = Tensor::from_vec(random::<T>(tag, n * c * h * w), (n, c, h, w), &Device::Cpu).unwrap();
+        let mut stream = rng::stream(13, tag);
+        let y: Vec<u32> = (0..n).map(|_| stream.below(CLASSES) as u32).collect();
+        Self { x, y: Tensor::from_vec(y, n, &Device::Cpu).unwrap() }
+    }
+
+    pub fn loss(&self, logits: &Tensor) -> Result<Tensor> {
+        ops::cross_entropy(logits, &self.y, 0.1)
+    }
+}
+
+pub fn host(t: &Tensor) -> Vec<f64> {
+    t.to_dtype(DType::F64).unwrap().flatten_all().unwrap().to_vec1().unwrap()
+}
+
+/// A normalizer by name, with its parameters as in a file.
+pub fn spec(name: &str, params: &str) -> NormSpec {
+    NormSpec::new(name, &params.parse().unwrap()).unwrap()
+}
+
+/// Units with their parameters.
+pub struct Chain<T> {
+    units: Vec<Unit>,
+    store: Store,
+    /// Where the fused passes compute; the plain form is taken if there is none.
+    workspace: Option<Arc<Workspace<T>>>,
+}
+
+impl<T: Real> Chain<T> {
+    /// The same parameters every time, scales and shifts other than one and zero.
+    pub fn new(recipe: Recipe, spec: &NormSpec, workspace: Option<Arc<Workspace<T>>>) -> Self {
+        let store = Store::fresh(5);
+        let units = (recipe.build)(&Builder::new(store.builder(T::DTYPE, &Device::Cpu), spec)).unwrap();
+        let chain = Self { units, store, workspace };
+        for (name, var) in chain.parameters().into_iter().filter(|(_, var)| var.rank() == 1) {
+            let moved =
+                host(&var).iter().zip(random::<f64>(&name, var.elem_count())).map(|(v, r)| v + 0.3 * r).collect();
+            set(&var, moved);
+        }
+        chain
+    }
+
+    pub fn parameters(&self) -> Vec<(String, Var)> {
+        self.store.vars().into_iter().filter(|(name, _)| !is_statistic(name)).collect()
+    }
+
+    /// What the normalizers remember.
+    pub fn statistics(&self) -> Numbers {
+        let vars = self.store.vars().into_iter().filter(|(name, _)| is_statistic(name));
+        vars.map(|(name, var)| (name, host(&var))).collect()
+    }
+
+    /// The logits of a pass.
+    pub fn pass(&self, x: &Tensor, pass: Pass) -> Result<Tensor> {
+        match &self.workspace {
+            Some(workspace) => fused::forward(&self.units, x, pass, workspace),
+            None => self.units.iter().try_fold(x.clone(), |x, unit| unit.forward(&x, pass)),
+        }
+    }
+
+    /// A training pass: logits, loss and the gradient of every parameter.
+    pub fn train(&self, pictures: &Pictures) -> Result<Numbers> {
+        let mut gradients = Gradients::default();
+        let (logits, loss) = match &self.workspace {
+            Some(workspace) => {
+                let batch = Passing { x: pictures.x.clone(), pass: Pass::Train };
+                let (logits, tape) = fused::record(&self.units, &[batch], workspace)?;
+                let leaf = Var::from_tensor(&logits)?;
+                let loss = pictures.loss(&leaf)?;
+                tape.backward(&loss.backward()?.remove(&leaf).unwrap(), &mut gradients)?;
+                (logits, loss)
+            }
+            None => {
+                let logits = self.pass(&pictures.x, Pass::Train)?;
+                let loss = pictures.loss(&logits)?;
+                let mut all = loss.backward()?;
+                for (_, var) in self.parameters() {
+                    gradients.add(&var, all.remove(&var).unwrap())?;
+                }
+                (logits, loss)
+            }
+        };
+        let mut numbers = Numbers::from([("logits".into(), host(&logits)), ("loss".into(), host(&loss))]);
+        for (name, var) in self.parameters() {
+            let gradient = gradients.get(&var).unwrap_or_else(|| panic!("no gradient of {name}"));
+            numbers.insert(format!("gradient of {name}"), host(gradient));
+        }
+        Ok(numbers)
+    }
+}
+
+/// Gives a parameter other values.
+pub fn set(var: &Var, values: Vec<f64>) {
+    let values = Tensor::from_vec(values, var.shape(), &Device::Cpu).unwrap();
+    var.set(&values.to_dtype(var.dtype()).unwrap()).unwrap();
+}

@@ -1,0 +1,18 @@
+//! The CPU's kernels and fused passes through the public API: every kernel on every instruction set against its
+//! definition in f64, chains of units against their plain form and finite differences, the same bits for any number of
+//! threads, Double-Forward beside the next step, short trainings that agree.
+
+mod bits;
+mod bounds;
+mod chain;
+mod contract;
+mod dot;
+mod fence;
+mod norm;
+mod outer;
+mod slopes;
+mod support;
+mod training;
+mod units;
+mod update;
+mod winograd;

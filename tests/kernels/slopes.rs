@@ -1,0 +1,47 @@
+//! Gradients of the fused passes by finite differences of the loss, in f64, for the normalizers whose gradient is exact.
+
+use mbn::model::fused::Workspace;
+use mbn::norm::{NormSpec, Pass};
+
+use crate::chain::{host, set, spec, Chain, Pictures, Recipe, POOLED, RESIDUAL, TILED};
+
+/// A fused chain that remembers a batch, so that history matters.
+fn chain(recipe: Recipe, spec: &NormSpec) -> Chain<f64> {
+    let chain = Chain::new(recipe, spec, Some(Workspace::new(true)));
+    chain.pass(&Pictures::new::<f64>("before", 3, recipe.shape).x, Pass::Train).unwrap();
+    chain
+}
+
+/// The loss with one value of one parameter moved.
+fn loss(recipe: Recipe, spec: &NormSpec, pictures: &Pictures, (name, i, by): (&str, usize, f64)) -> f64 {
+    let chain = chain(recipe, spec);
+    let (_, var) = chain.parameters().into_iter().find(|(known, _)| known == name).unwrap();
+    let mut values = host(&var);
+    values[i] += by;
+    set(&var, values);
+    let logits = chain.pass(&pictures.x, Pass::Train).unwrap();
+    pictures.loss(&logits).unwrap().to_scalar().unwrap()
+}
+
+#[test]
+fn gradients_are_those_of_finite_differences() {
+    let normalizers = [("bn", ""), ("mbn", "size = 2"), ("mbn", "size = 2\npool = \"mean\""), ("gn", ""), ("none", "")];
+    for (recipe, (norm, params)) in [RESIDUAL, POOLED, TILED].into_iter().flat_map(|r| normalizers.map(|n| (r, n))) {
+        let (spec, pictures) = (spec(norm, params), Pictures::new::<f64>("pictures", 3, recipe.shape));
+        let numbers = chain(recipe, &spec).train(&pictures).unwrap();
+        for (name, _) in chain(recipe, &spec).parameters() {
+            let gradient = &numbers[&format!("gradient of {name}")];
+            let scale = gradient.iter().fold(1e-3f64, |scale, g| scale.max(g.abs()));
+            // The entry with the largest gradient, and one in the middle.
+            let largest = (0..gradient.len()).max_by(|a, b| gradient[*a].abs().total_cmp(&gradient[*b].abs())).unwrap();
+            for i in [largest, gradient.len() / 2] {
+                // The step stays below the distance to the next kink for these pictures.
+                let h = 1e-6;
+                let at = |by| loss(recipe, &spec, &pictures, (&name, i, by));
+                let slope = (at(h) - at(-h)) / (2.0 * h);
+                let off = (slope - gradient[i]).abs() / scale;
+                assert!(off < 1e-6, "{norm} {params}, {name}, {i}: {} for {slope}, off by {off:e}", gradient[i]);
+            }
+        }
+    }
+}

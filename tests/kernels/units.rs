@@ -1,0 +1,187 @@
+//! Chains of units in the fused form against their plain form: what every pass gives, gradients, what is remembered.
+
+use candle_core::Result;
+use mbn::model::fused::Workspace;
+use mbn::model::unit::{Builder, Conv, Unit};
+use mbn::norm::{NormSpec, Pass};
+
+use crate::chain::{host, spec, Chain, Numbers, Pictures, Recipe, CLASSES, POOLED, RESIDUAL, TILED};
+use crate::support::{on_one_isa, Real};
+
+/// Largest difference allowed, relative to the largest value of a tensor.
+fn tolerance<T: Real>() -> f64 {
+    (T::UNIT * 1e4).max(1e-11)
+}
+
+/// Every pass there is, the training passes with their gradients, up to one that is refused, and why it is.
+fn story<T: Real>(chain: &Chain<T>, n: usize, shape: [usize; 3]) -> (Numbers, Option<String>) {
+    let mut numbers = Numbers::new();
+    let refused = tell(chain, n, shape, &mut numbers).err();
+    numbers.append(&mut chain.statistics());
+    (numbers, refused.map(|error| error.to_string().lines().next().unwrap_or_default().into()))
+}
+
+fn tell<T: Real>(chain: &Chain<T>, n: usize, shape: [usize; 3], numbers: &mut Numbers) -> Result<()> {
+    let [first, second, third] = ["first", "second", "third"].map(|tag| Pictures::new::<T>(tag, n, shape));
+    let logits = |of: &Pictures, pass| chain.pass(&of.x, pass).map(|logits| host(&logits));
+    numbers.insert("train".into(), logits(&first, Pass::Train)?);
+    numbers.insert("refresh".into(), logits(&first, Pass::REFRESH)?);
+    numbers.append(&mut chain.train(&second)?);
+    numbers.insert("refresh of the older".into(), logits(&first, Pass::Refresh { age: 1 })?);
+    numbers.insert("refresh of the newer".into(), logits(&second, Pass::REFRESH)?);
+    for (what, pass) in [("probe", Pass::Probe), ("evaluation", Pass::Eval), ("batch", Pass::Batch)] {
+        numbers.insert(what.into(), logits(&third, pass)?);
+    }
+    Ok(())
+}
+
+fn assert_close(what: &str, got: &Numbers, want: &Numbers, tolerance: f64) {
+    assert!(got.keys().eq(want.keys()), "{what}: {:?}", got.keys());
+    for ((name, got), want) in got.iter().zip(want.values()) {
+        assert_eq!(got.len(), want.len(), "{what}, {name}");
+        let scale = want.iter().fold(1e-2f64, |scale, v| scale.max(v.abs()));
+        for (i, (got, want)) in got.iter().zip(want).enumerate() {
+            let off = (got - want).abs() / scale;
+            assert!(off <= tolerance, "{what}, {name}, {i}: {got} for {want}, off by {off:e} of {scale}");
+        }
+    }
+}
+
+/// Demands that the fused form, with and without Winograd's algorithm, does what the plain one does, or refuses likewise.
+fn check<T: Real>(what: &str, recipe: Recipe, spec: &NormSpec, n: usize) {
+    let what = format!("{what}, {n} pictures, {:?}", T::DTYPE);
+    let told = |workspace| story(&Chain::<T>::new(recipe, spec, workspace), n, recipe.shape);
+    let (want, refused) = told(None);
+    for winograd in [false, true] {
+        let what = format!("{what}, winograd {winograd}");
+        let (got, error) = told(Some(Workspace::new(winograd)));
+        assert_eq!(error, refused, "{what}");
+        assert_close(&what, &got, &want, tolerance::<T>());
+    }
+}
+
+#[test]
+fn every_normalizer_is_the_same_in_both_forms() {
+    let _isa = on_one_isa();
+    let mut specs =
+        vec![("bn".to_string(), String::new()), ("gn".into(), "groups = 4".into()), ("none".into(), String::new())];
+    for (grad, pool) in ["weighted", "full", "none"].iter().flat_map(|g| ["total", "mean"].map(|pool| (g, pool))) {
+        let params = format!("size = 3\ndecay = 0.9\nstat_grad = \"{grad}\"\npool = \"{pool}\"");
+        specs.push(("mbn".into(), params));
+    }
+    specs.push(("mbn".into(), "size = 2\nrefresh = \"batch\"".into()));
+    for (name, params) in specs {
+        for (chain, recipe) in [("residual", RESIDUAL), ("pooled", POOLED), ("tiled", TILED)] {
+            for n in [1, 2, 5] {
+                let (what, spec) = (format!("{chain}, {name} {params}"), spec(&name, &params));
+                check::<f64>(&what, recipe, &spec, n);
+                check::<f32>(&what, recipe, &spec, n);
+            }
+        }
+    }
+}
+
+/// Output positions of a convolution along one axis.
+fn windows(Conv { size, stride, padding }: Conv, len: usize) -> usize {
+    (len + 2 * padding - size) / stride + 1
+}
+
+#[test]
+fn convolutions_of_any_geometry_are_the_same_in_both_forms() {
+    let _isa = on_one_isa();
+    let spec = spec("mbn", "size = 3");
+    // Size, stride, padding; rows and columns; channels in and out.
+    let cases = [
+        ([1, 1, 0], [5, 4], [3, 17]),
+        ([1, 2, 0], [5, 4], [16, 20]),
+        ([1, 1, 1], [4, 3], [3, 5]),
+        ([1, 3, 2], [7, 5], [5, 3]),
+        ([2, 1, 1], [5, 5], [3, 3]),
+        ([2, 2, 0], [7, 6], [5, 16]),
+        ([2, 3, 0], [8, 10], [17, 4]),
+        ([2, 3, 1], [8, 10], [4, 17]),
+        ([3, 1, 0], [9, 7], [5, 17]),
+        ([3, 1, 1], [7, 5], [20, 33]),
+        ([3, 1, 1], [1, 1], [16, 17]),
+        ([3, 1, 1], [1, 6], [3, 50]),
+        ([3, 1, 2], [4, 5], [5, 6]),
+        ([3, 1, 3], [4, 5], [5, 6]),
+        ([3, 2, 0], [8, 9], [5, 6]),
+        ([3, 2, 1], [9, 7], [16, 20]),
+        ([3, 2, 1], [8, 10], [17, 5]),
+        ([3, 3, 1], [8, 7], [3, 16]),
+        ([4, 2, 1], [9, 8], [3, 5]),
+        ([5, 1, 0], [9, 11], [3, 20]),
+        ([5, 1, 2], [6, 7], [5, 33]),
+        ([5, 2, 0], [10, 9], [3, 5]),
+        ([5, 3, 2], [11, 10], [3, 16]),
+        ([7, 2, 3], [12, 13], [3, 9]),
+        // With Winograd's algorithm, forward and backward, from some number of pictures on.
+        ([3, 1, 1], [16, 16], [32, 33]),
+        ([3, 1, 1], [8, 8], [33, 50]),
+        ([3, 1, 2], [8, 6], [34, 32]),
+        ([3, 1, 0], [10, 10], [32, 32]),
+    ];
+    for ([size, stride, padding], [h, w], [input, output]) in cases {
+        let conv = Conv { size, stride, padding };
+        let features = output * windows(conv, h) * windows(conv, w);
+        // One convolution before it, so that its input gradient counts.
+        let build = |b: &Builder| {
+            Ok(vec![
+                Unit::Conv(b.conv_norm(
+                    "before",
+                    "before_norm",
+                    [2, input],
+                    Conv { size: 3, stride: 1, padding: 1 },
+                )?),
+                Unit::Conv(b.conv_norm("conv", "norm", [input, output], conv)?),
+                Unit::Flatten,
+                Unit::Last(b.linear("last", [features, CLASSES])?),
+            ])
+        };
+        let recipe = Recipe { shape: [2, h, w], build: &build };
+        for n in [1, 3, 9] {
+            let what = format!("{conv:?} on {h}x{w}, {input} to {output}");
+            check::<f64>(&what, recipe, &spec, n);
+            check::<f32>(&what, recipe, &spec, n);
+        }
+    }
+}
+
+#[test]
+fn what_a_buffer_held_before_does_not_matter() {
+    let _isa = on_one_isa();
+    for norm in ["bn", "gn"] {
+        for recipe in [RESIDUAL, POOLED, TILED] {
+            let told = |workspace| story(&Chain::<f32>::new(recipe, &spec(norm, ""), Some(workspace)), 4, recipe.shape);
+            let used = Workspace::new(true);
+            let mut nothing = Pictures::new::<f32>("nothing", 4, recipe.shape);
+            nothing.x = (nothing.x * f64::NAN).unwrap();
+            let poisoned = Chain::new(recipe, &spec(norm, ""), Some(used.clone())).train(&nothing).unwrap();
+            assert!(poisoned["gradient of last.bias"].iter().all(|v| v.is_nan()));
+            assert_eq!(told(used), told(Workspace::new(true)), "{norm}");
+        }
+    }
+}
+
+#[test]
+fn units_that_do_not_fit_are_refused_in_both_forms() {
+    let build = |b: &Builder| {
+        Ok(vec![
+            Unit::Conv(b.conv_norm("conv", "norm", [3, 4], Conv { size: 5, stride: 1, padding: 1 })?),
+            Unit::MaxPool(4),
+            Unit::Flatten,
+            Unit::Last(b.linear("last", [4, CLASSES])?),
+        ])
+    };
+    // Too few channels; smaller than the kernel; smaller than the pool; more features than the last layer takes.
+    for (shape, word) in
+        [([2, 9, 9], "conv2d"), ([3, 2, 9], "conv2d"), ([3, 5, 9], "max_pool2d"), ([3, 10, 14], "linear")]
+    {
+        for workspace in [None, Some(Workspace::<f32>::new(true))] {
+            let chain = Chain::new(Recipe { shape, build: &build }, &spec("bn", ""), workspace);
+            let error = chain.pass(&Pictures::new::<f32>("x", 2, shape).x, Pass::Train).unwrap_err().to_string();
+            assert!(error.contains(word), "{shape:?}: {error}");
+        }
+    }
+}

@@ -1,0 +1,48 @@
+//! Gradient descent: with and without momentum, in Nesterov's form, with weight decay.
+
+use mbn::kernel::update::Descend;
+
+use crate::fence::Fenced;
+use crate::support::{assert_sums, on_every_isa, random, wide, Real, Sum};
+
+const MOMENTUM: f64 = 0.875;
+const DECAY: f64 = 0.03125;
+const RATE: f64 = 0.25;
+
+fn check<T: Real>(len: usize, momentum: bool, nesterov: bool) {
+    let [mut p, mut b] = ["p", "b"].map(|name| Fenced::new(&random::<T>(name, len)));
+    let g = Fenced::new(&random::<T>("g", len));
+    let (mut new_p, mut new_b) = (vec![], vec![]);
+    for ((p, b), g) in p.iter().zip(b.iter()).zip(g.iter()).map(|((p, b), g)| ((p.to_f64(), b.to_f64()), g.to_f64())) {
+        let along = [g, DECAY * p];
+        let remembered = [MOMENTUM * b, g, DECAY * p];
+        let direction = match (momentum, nesterov) {
+            (false, _) => along.to_vec(),
+            (true, false) => remembered.to_vec(),
+            (true, true) => along.into_iter().chain(remembered.map(|v| MOMENTUM * v)).collect(),
+        };
+        let terms: Vec<f64> = std::iter::once(p).chain(direction.iter().map(|d| -RATE * d)).collect();
+        new_p.push(Sum::of(&terms, 8));
+        new_b.push(Sum::of(&remembered, 4));
+    }
+    let [m, w, r] = [MOMENTUM, DECAY, RATE].map(T::from_f64);
+    let buffer = if momentum { &mut b[..] } else { &mut [] };
+    T::dispatch(Descend { p: &mut p, b: buffer, g: &g, momentum: m, decay: w, rate: r, nesterov });
+    let what = format!("{len} values, momentum {momentum}, nesterov {nesterov}");
+    assert_sums::<T>(&what, &wide(&p), &new_p);
+    if momentum {
+        assert_sums::<T>(&format!("{what}, buffer"), &wide(&b), &new_b);
+    }
+}
+
+fn every_form<T: Real>() {
+    for len in [1, 3, 5, 16, 17, 33, 50, 64, 1000] {
+        [(false, false), (true, false), (true, true)].into_iter().for_each(|(m, n)| check::<T>(len, m, n));
+    }
+}
+
+#[test]
+fn equals_its_definition() {
+    on_every_isa(every_form::<f32>);
+    every_form::<f64>();
+}
