@@ -292,11 +292,13 @@ impl<T: Float> Convolve<'_, T> {
     /// Computes.
     ///
     /// # Panics
-    /// If a tile reaches beyond the slices.
+    /// If the tiles are not whole rows or one reaches beyond the slices.
     pub fn compute(self) {
         if self.tiles.is_empty() {
             return;
         }
+        // Then the first and the last tile are also those that reach farthest.
+        assert!([self.tiles.start, self.tiles.end].iter().all(|tile| tile.is_multiple_of(self.columns)), "whole rows");
         let (inputs, outputs) = (self.x_at.channels, self.y_at.channels);
         assert!(self.x_at.end(self.columns, &self.tiles, 4) <= self.x.len(), "the picture");
         assert!(self.y_at.end(self.columns, &self.tiles, 2) <= self.origin + self.y.len(), "the output");

@@ -106,4 +106,7 @@ fn tiles_stay_inside() {
     refuses("convolve", exact, |operands| convolve(0..6, pitch, operands));
     let ample = || exact.map(|len| vec![0.5; 2 * len]);
     panics("weights that are no whole vectors", || convolve(0..6, 17, ample()));
+    // The last tile of such a range is not the one that reaches farthest.
+    panics("a part of a row", || convolve(0..4, pitch, ample()));
+    panics("a part of a row", || convolve(1..3, pitch, ample()));
 }
