@@ -90,7 +90,8 @@ pub trait Simd: Copy + 'static {
     /// remainder is [short](Self::is_short).
     #[inline(always)]
     fn vectors(n: usize, most: usize) -> usize {
-        let whole = n / Self::LANES + usize::from(!Self::is_short(n % Self::LANES) && n % Self::LANES > 0);
+        let rest = n % Self::LANES;
+        let whole = n / Self::LANES + usize::from(rest > 0 && !Self::is_short(rest));
         whole.min(most)
     }
 
