@@ -15,6 +15,7 @@ pub mod contract;
 pub mod dot;
 pub mod norm;
 pub mod outer;
+pub mod pooled;
 pub mod simd;
 mod tensor;
 pub mod transpose;

@@ -18,7 +18,7 @@ pub struct Rows {
 }
 
 impl Rows {
-    fn check(&self, what: &str, len: usize, step: usize) {
+    pub(super) fn check(&self, what: &str, len: usize, step: usize) {
         let needed = self.rows.saturating_sub(1) * step + self.pixels * self.channels;
         assert!(self.rows == 0 || needed <= len, "{what}: {needed} values needed, {len} given");
     }
@@ -105,7 +105,7 @@ impl<T: Float> Kernel<T> for Moments<'_, T> {
 }
 
 /// What is summed over pixels. A trait of its own since a closure is not compiled for its caller's instruction set.
-trait Terms<S: Simd, const K: usize> {
+pub(super) trait Terms<S: Simd, const K: usize> {
     unsafe fn at(&self, pixel: usize) -> [S::V; K];
 }
 
@@ -170,7 +170,7 @@ impl<S: Simd> Terms<S, 2> for Gated<S> {
 
 /// Sums of K vectors over `count` pixels, four partial sums each; their order is fixed.
 #[inline(always)]
-unsafe fn sums<S: Simd, const K: usize>(count: usize, terms: impl Terms<S, K>) -> [[S::T; 16]; K] {
+pub(super) unsafe fn sums<S: Simd, const K: usize>(count: usize, terms: impl Terms<S, K>) -> [[S::T; 16]; K] {
     let mut parts = [[S::splat(S::T::ZERO); K]; 4];
     let mut p = 0;
     while p + 4 <= count {
@@ -255,15 +255,15 @@ impl<T: Float> Kernel<T> for Normalize<'_, T> {
 
 /// The coefficients of one vector of channels.
 #[derive(Clone, Copy)]
-struct Loaded<S: Simd> {
-    mean: S::V,
-    slope: S::V,
-    shift: S::V,
+pub(super) struct Loaded<S: Simd> {
+    pub mean: S::V,
+    pub slope: S::V,
+    pub shift: S::V,
 }
 
 impl<S: Simd> Loaded<S> {
     #[inline(always)]
-    unsafe fn new(by: &Coefficients<S::T>, c: usize, n: usize) -> Self {
+    pub unsafe fn new(by: &Coefficients<S::T>, c: usize, n: usize) -> Self {
         let [mean, slope, shift] = [by.mean, by.slope, by.shift].map(|v| S::load_n(v[c..c + n].as_ptr(), n));
         Self { mean, slope, shift }
     }

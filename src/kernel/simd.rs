@@ -39,6 +39,8 @@ pub trait Simd: Copy + 'static {
     unsafe fn fma(a: Self::V, b: Self::V, c: Self::V) -> Self::V;
     /// `v` where `x` is positive or NaN, else 0: the rectifier with `v` = `x`, its gradient with `v` = dL/dy.
     unsafe fn gate(x: Self::V, v: Self::V) -> Self::V;
+    /// `x` where `a` is greater than `b` or NaN, else `y`: a running maximum keeps the NaN it has met.
+    unsafe fn greater(a: Self::V, b: Self::V, x: Self::V, y: Self::V) -> Self::V;
 
     /// [`Self::load`], or the first `n` elements where `n` is not a whole vector.
     #[inline(always)]
@@ -174,6 +176,10 @@ impl<T: Float> Simd for Portable<T> {
     #[inline(always)]
     unsafe fn gate(x: Self::V, v: Self::V) -> Self::V {
         zip(x, v, |x, v| if x <= T::ZERO { T::ZERO } else { v })
+    }
+    #[inline(always)]
+    unsafe fn greater(a: Self::V, b: Self::V, x: Self::V, y: Self::V) -> Self::V {
+        std::array::from_fn(|i| if a[i] > b[i] || a[i].is_nan() { x[i] } else { y[i] })
     }
 }
 

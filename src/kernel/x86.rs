@@ -55,6 +55,11 @@ impl Simd for Avx512 {
     unsafe fn gate(x: __m512, v: __m512) -> __m512 {
         _mm512_maskz_mov_ps(_mm512_cmp_ps_mask::<_CMP_NLE_UQ>(x, _mm512_setzero_ps()), v)
     }
+    #[inline(always)]
+    unsafe fn greater(a: __m512, b: __m512, x: __m512, y: __m512) -> __m512 {
+        let nan = _mm512_cmp_ps_mask::<_CMP_UNORD_Q>(a, a);
+        _mm512_mask_blend_ps(_mm512_cmp_ps_mask::<_CMP_GT_OQ>(a, b) | nan, y, x)
+    }
 }
 
 /// 256-bit vectors.
@@ -116,6 +121,11 @@ impl Simd for Avx2 {
     #[inline(always)]
     unsafe fn gate(x: __m256, v: __m256) -> __m256 {
         _mm256_and_ps(_mm256_cmp_ps::<_CMP_NLE_UQ>(x, _mm256_setzero_ps()), v)
+    }
+    #[inline(always)]
+    unsafe fn greater(a: __m256, b: __m256, x: __m256, y: __m256) -> __m256 {
+        let nan = _mm256_cmp_ps::<_CMP_UNORD_Q>(a, a);
+        _mm256_blendv_ps(y, x, _mm256_or_ps(_mm256_cmp_ps::<_CMP_GT_OQ>(a, b), nan))
     }
 }
 

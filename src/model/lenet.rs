@@ -15,10 +15,8 @@ pub(super) fn build(_: usize, task: Task, b: Builder) -> Result<Vec<Unit>> {
     // A 5x5 convolution without padding, then pooling by 2; twice.
     let side = |pixels: usize| ((pixels - 4) / 2 - 4) / 2;
     Ok(vec![
-        Unit::Conv(b.conv_norm("conv1", "bn1", [channels, 20], CONV)?),
-        Unit::MaxPool(2),
-        Unit::Conv(b.conv_norm("conv2", "bn2", [20, 50], CONV)?),
-        Unit::MaxPool(2),
+        Unit::Conv(b.conv_norm("conv1", "bn1", [channels, 20], CONV)?.pooled()),
+        Unit::Conv(b.conv_norm("conv2", "bn2", [20, 50], CONV)?.pooled()),
         Unit::Flatten,
         Unit::Linear(b.linear_norm("fc1", "bn3", [50 * side(height) * side(width), 500])?),
         Unit::Last(b.linear("fc2", [500, task.classes])?),

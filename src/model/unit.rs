@@ -58,7 +58,7 @@ impl<'a> Builder<'a> {
     /// A convolution without bias, `<conv>.weight` (out, in, size, size), and the normalizer `<norm>` behind it.
     pub fn conv_norm(&self, conv: &str, norm: &str, [input, output]: [usize; 2], shape: Conv) -> Result<ConvNorm> {
         let weight = self.vb.pp(conv).get_with_hints((output, input, shape.size, shape.size), "weight", HE)?;
-        Ok(ConvNorm { weight, shape, norm: self.norm(norm, output)? })
+        Ok(ConvNorm { weight, shape, norm: self.norm(norm, output)?, pooled: false })
     }
 
     /// He et al.'s basic block: 3x3 convolutions `conv1`, with that stride, and `conv2`, normalizers `bn1` and `bn2`.
@@ -106,16 +106,23 @@ pub struct Conv {
     pub padding: usize,
 }
 
-/// relu(norm(conv(x))): convolution without bias, normalizer, rectifier.
+/// relu(norm(conv(x))): convolution without bias, normalizer, rectifier; behind it, where asked for, the maximum over 2x2
+/// windows side by side.
 #[derive(Debug)]
 pub struct ConvNorm {
     /// (out, in, size, size).
     pub(super) weight: Tensor,
     pub(super) shape: Conv,
     pub(super) norm: Arc<dyn Norm>,
+    pub(super) pooled: bool,
 }
 
 impl ConvNorm {
+    /// The same with the maximum over 2x2 windows behind it.
+    pub fn pooled(self) -> Self {
+        Self { pooled: true, ..self }
+    }
+
     /// norm(conv(x)).
     fn linear(&self, x: &Tensor, pass: Pass) -> Result<Tensor> {
         let y = ops::conv2d(x, &attached(&self.weight, pass), self.shape.stride, self.shape.padding)?;
@@ -154,12 +161,10 @@ pub struct Linear {
 /// in [`super::fused`], a forward and a backward pass of its own on the CPU.
 #[derive(Debug)]
 pub enum Unit {
-    /// Convolution, normalizer, rectifier.
+    /// Convolution, normalizer, rectifier; maximum.
     Conv(ConvNorm),
     /// Residual block.
     Block(Block),
-    /// Maximum over windows of that size, side by side.
-    MaxPool(usize),
     /// Mean over height and width, (N,C,H,W) to (N,C).
     GlobalAvgPool,
     /// (N,C,H,W) to (N,C·H·W).
@@ -174,13 +179,19 @@ impl Unit {
     /// The unit's output.
     pub fn forward(&self, x: &Tensor, pass: Pass) -> Result<Tensor> {
         match self {
-            Unit::Conv(conv) => ops::relu(&conv.linear(x, pass)?),
+            Unit::Conv(conv) => {
+                let y = ops::relu(&conv.linear(x, pass)?)?;
+                if conv.pooled {
+                    ops::max_pool2d(&y, 2)
+                } else {
+                    Ok(y)
+                }
+            }
             Unit::Block(block) => {
                 let shortcut = ops::shortcut(x, block.stride, block.channels)?;
                 let inner = ops::relu(&block.conv1.linear(x, pass)?)?;
                 ops::relu(&(block.conv2.linear(&inner, pass)? + shortcut)?)
             }
-            Unit::MaxPool(size) => ops::max_pool2d(x, *size),
             Unit::GlobalAvgPool => ops::global_avg_pool(x),
             Unit::Flatten => x.flatten_from(1),
             Unit::Linear(linear) => {

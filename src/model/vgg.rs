@@ -22,17 +22,16 @@ pub(super) fn build(depth: usize, task: Task, b: Builder) -> Result<Vec<Unit>> {
     let (mut units, mut input, mut index) = (vec![], task.shape[0], 0);
     let mut side = task.shape[1].min(task.shape[2]);
     for (output, count) in CHANNELS.into_iter().zip(counts) {
-        for _ in 0..count {
+        // 28x28 pictures are down to one pixel after four stages.
+        let pooled = side >= 2;
+        for last in (0..count).map(|i| i + 1 == count) {
             let (conv, norm) = (index.to_string(), (index + 1).to_string());
             let shape = Conv { size: 3, stride: 1, padding: 1 };
-            units.push(Unit::Conv(features.conv_norm(&conv, &norm, [input, output], shape)?));
+            let unit = features.conv_norm(&conv, &norm, [input, output], shape)?;
+            units.push(Unit::Conv(if last && pooled { unit.pooled() } else { unit }));
             (input, index) = (output, index + 3);
         }
-        // 28x28 pictures are down to one pixel after four stages.
-        if side >= 2 {
-            units.push(Unit::MaxPool(2));
-            side /= 2;
-        }
+        side /= 2;
         index += 1;
     }
     units.push(Unit::GlobalAvgPool);

@@ -11,16 +11,23 @@ use crate::support::on_one_isa;
 
 const TASK: Task = Task { shape: [1, 20, 16], classes: crate::chain::CLASSES };
 
-fn trainer(settings: &[&str]) -> Trainer {
+/// Pictures of which one alone is work enough for several threads, and in pieces that do not come out even.
+const LARGE: Task = Task { shape: [1, 66, 71], ..TASK };
+
+fn trainer(task: Task, settings: &[&str]) -> Trainer {
     let base = ["lr=0.05", "lr_scaling=none"];
     let layers = base.iter().chain(settings).fold(Layers::new(), |layers, set| layers.set(set).unwrap());
-    Trainer::new(&layers.resolve().unwrap(), TASK, Store::fresh(1), &Device::Cpu, 10).unwrap()
+    Trainer::new(&layers.resolve().unwrap(), task, Store::fresh(1), &Device::Cpu, 10).unwrap()
 }
 
 /// Every parameter and statistic after steps on batches of those sizes, in bits.
-fn trained(mut trainer: Trainer, sizes: &[usize]) -> Vec<(String, Vec<u32>)> {
+fn trained(task: Task, settings: &[&str], sizes: &[usize]) -> Vec<(String, Vec<u32>)> {
+    train(trainer(task, settings), task, sizes)
+}
+
+fn train(mut trainer: Trainer, task: Task, sizes: &[usize]) -> Vec<(String, Vec<u32>)> {
     for (step, &n) in sizes.iter().enumerate() {
-        let Pictures { x, y } = Pictures::new::<f32>(&format!("step {step}"), n, TASK.shape);
+        let Pictures { x, y } = Pictures::new::<f32>(&format!("step {step}"), n, task.shape);
         trainer.step(&Batch { x, y }, &mut |_| {}).unwrap();
     }
     trainer.settle().unwrap();
@@ -42,12 +49,13 @@ fn assert_same(what: &str, got: &[(String, Vec<u32>)], want: &[(String, Vec<u32>
 #[test]
 fn the_number_of_threads_changes_no_bit_of_a_training() {
     let _isa = on_one_isa();
-    for (model, n) in ["lenet", "resnet8"].into_iter().flat_map(|model| [1, 2, 5, 32].map(|n| (model, n))) {
+    let sizes = [(TASK, 1), (TASK, 2), (TASK, 5), (TASK, 32), (LARGE, 1), (LARGE, 2)];
+    for (model, (task, n)) in ["lenet", "resnet8"].into_iter().flat_map(|model| sizes.map(|size| (model, size))) {
         let (model, size) = (format!("model={model}"), format!("batch_size={n}"));
         let on = |threads: usize| {
             let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
             let settings = [&model[..], &size, "norm=mbn", "double_forward=true"];
-            pool.install(|| trained(trainer(&settings), &[n; 3]))
+            pool.install(|| trained(task, &settings, &[n; 3]))
         };
         let one = on(1);
         [2, 3]
@@ -70,12 +78,12 @@ fn double_forward_beside_the_next_step_is_double_forward_at_once() {
                 "double_forward=true",
             ];
             let settings = settings.map(|setting: &str| setting);
-            let mut at_once = trainer(&settings);
+            let mut at_once = trainer(TASK, &settings);
             at_once.refresh_at_once = true;
             // The last batch of an epoch may be smaller.
             let sizes = [8, 8, 6, 8];
             let what = settings.join(" ");
-            assert_same(&what, &trained(trainer(&settings), &sizes), &trained(at_once, &sizes));
+            assert_same(&what, &trained(TASK, &settings, &sizes), &train(at_once, TASK, &sizes));
         }
     }
 }
@@ -84,7 +92,7 @@ fn double_forward_beside_the_next_step_is_double_forward_at_once() {
 fn without_the_second_passes_something_else_is_remembered() {
     let _isa = on_one_isa();
     let settings = ["model=lenet", "norm=mbn", "batch_size=6", "double_forward=true"];
-    let with = trained(trainer(&settings), &[6; 2]);
-    let without = trained(trainer(&settings[..3]), &[6; 2]);
+    let with = trained(TASK, &settings, &[6; 2]);
+    let without = trained(TASK, &settings[..3], &[6; 2]);
     assert!(with.iter().zip(&without).any(|(with, without)| with != without));
 }

@@ -6,6 +6,7 @@ use mbn::kernel::contract::{Contract, Grid, Run};
 use mbn::kernel::dot::Dot;
 use mbn::kernel::norm::{Coefficients, Gradient, Moments, Normalize, Reduce, Rows};
 use mbn::kernel::outer::{Outer, Pixels};
+use mbn::kernel::pooled;
 use mbn::kernel::transpose::Transpose;
 use mbn::kernel::winograd::{Convolve, Layout, Weights, POINTS};
 
@@ -88,6 +89,25 @@ fn normalization_stays_inside() {
     let exact = [2 * inside, 2 * inside, 62 + inside, channels, channels, channels, channels];
     refuses("gradient", exact, |[g, z, mut dz, a, b, d, center]| {
         Gradient { rows, g: &g, z: &z, by: [&a, &b, &d, &center], dz: (&mut dz, 62) }.compute();
+    });
+}
+
+#[test]
+fn pooled_normalization_stays_inside() {
+    let rows = Rows { rows: 5, pixels: 7, channels: 17 };
+    let (z, g, row, channels) = (5 * 7 * 17, 2 * 3 * 17, 7 * 17, 17);
+    refuses("normalize", [z, 60 + 3 * 17, channels, channels, channels], |[z, mut y, mean, slope, shift]| {
+        let by = Coefficients { mean: &mean, slope: &slope, shift: &shift };
+        pooled::Normalize { rows, z: &z, by, y: (&mut y, 60) }.compute();
+    });
+    refuses("reduce", [g, z, channels, channels, channels, 2 * channels], |[g, z, mean, slope, shift, out]| {
+        let by = Coefficients { mean: &mean, slope: &slope, shift: &shift };
+        pooled::Reduce { rows, g: &g, z: &z, by, out: &mut vec![0f64; out.len()] }.compute();
+    });
+    let exact = [g, z, 4 * 130 + row, channels, channels, channels, channels, channels, channels];
+    refuses("gradient", exact, |[g, z, mut dz, mean, slope, shift, b, d, center]| {
+        let by = Coefficients { mean: &mean, slope: &slope, shift: &shift };
+        pooled::Gradient { rows, g: &g, z: &z, by, flow: [&b, &d, &center], dz: (&mut dz, 130) }.compute();
     });
 }
 

@@ -30,8 +30,7 @@ pub const RESIDUAL: Recipe = Recipe { shape: [3, 14, 13], build: &residual };
 
 fn residual(b: &Builder) -> Result<Vec<Unit>> {
     Ok(vec![
-        Unit::Conv(b.conv_norm("conv", "norm", [3, 20], Conv { size: 5, stride: 1, padding: 0 })?),
-        Unit::MaxPool(2),
+        Unit::Conv(b.conv_norm("conv", "norm", [3, 20], Conv { size: 5, stride: 1, padding: 0 })?.pooled()),
         Unit::Block(b.pp("same").block([20, 20], 1)?),
         Unit::Block(b.pp("wider").block([20, 33], 2)?),
         Unit::GlobalAvgPool,
@@ -45,12 +44,10 @@ pub const POOLED: Recipe = Recipe { shape: [1, 15, 17], build: &pooled };
 
 fn pooled(b: &Builder) -> Result<Vec<Unit>> {
     Ok(vec![
-        Unit::Conv(b.conv_norm("first", "first_norm", [1, 5], Conv { size: 3, stride: 1, padding: 1 })?),
-        Unit::MaxPool(2),
-        Unit::Conv(b.conv_norm("second", "second_norm", [5, 17], Conv { size: 3, stride: 1, padding: 1 })?),
-        Unit::MaxPool(3),
+        Unit::Conv(b.conv_norm("first", "first_norm", [1, 5], Conv { size: 3, stride: 1, padding: 1 })?.pooled()),
+        Unit::Conv(b.conv_norm("second", "second_norm", [5, 17], Conv { size: 3, stride: 1, padding: 1 })?.pooled()),
         Unit::Flatten,
-        Unit::Last(b.linear("last", [17 * 2 * 2, CLASSES])?),
+        Unit::Last(b.linear("last", [17 * 3 * 4, CLASSES])?),
     ])
 }
 

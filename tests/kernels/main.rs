@@ -10,6 +10,7 @@ mod dot;
 mod fence;
 mod norm;
 mod outer;
+mod pooled;
 mod slopes;
 mod support;
 mod training;

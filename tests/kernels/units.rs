@@ -168,15 +168,14 @@ fn what_a_buffer_held_before_does_not_matter() {
 fn units_that_do_not_fit_are_refused_in_both_forms() {
     let build = |b: &Builder| {
         Ok(vec![
-            Unit::Conv(b.conv_norm("conv", "norm", [3, 4], Conv { size: 5, stride: 1, padding: 1 })?),
-            Unit::MaxPool(4),
+            Unit::Conv(b.conv_norm("conv", "norm", [3, 4], Conv { size: 5, stride: 1, padding: 1 })?.pooled()),
             Unit::Flatten,
             Unit::Last(b.linear("last", [4, CLASSES])?),
         ])
     };
     // Too few channels; smaller than the kernel; smaller than the pool; more features than the last layer takes.
     for (shape, word) in
-        [([2, 9, 9], "conv2d"), ([3, 2, 9], "conv2d"), ([3, 5, 9], "max_pool2d"), ([3, 10, 14], "linear")]
+        [([2, 9, 9], "conv2d"), ([3, 2, 9], "conv2d"), ([3, 3, 9], "max_pool2d"), ([3, 10, 14], "linear")]
     {
         for workspace in [None, Some(Workspace::<f32>::new(true))] {
             let chain = Chain::new(Recipe { shape, build: &build }, &spec("bn", ""), workspace);

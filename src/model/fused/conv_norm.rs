@@ -22,7 +22,7 @@ pub(super) struct Convolved<T: Float> {
 }
 
 impl ConvNorm {
-    fn geometry(&self, x: &Sizes, winograd: bool) -> Result<Geometry> {
+    pub(super) fn geometry(&self, x: &Sizes, winograd: bool) -> Result<Geometry> {
         let (cout, cin, _, size) = self.weight.dims4()?;
         let (stride, padding) = (self.shape.stride, self.shape.padding);
         if cin != x.c || (x.h.min(x.w) + 2 * padding) < size {
@@ -39,7 +39,7 @@ impl ConvNorm {
         Ok(Geometry { x: x.bordered([0, 0]), z, size, stride, padding, winograd })
     }
 
-    /// relu(norm(conv(x)) + residual) of each batch, in order; without residuals, none is added.
+    /// relu(norm(conv(x)) + residual) of each batch, in order, or its maxima; without residuals, none is added.
     pub(super) fn fused<T: Float>(
         &self,
         batches: Vec<Passing<Map<T>>>,
@@ -65,7 +65,10 @@ impl ConvNorm {
             let Sizes { n, h, w, c, .. } = geometry.z;
             let applied = timed("statistics", || apply(&form, &moments, &Shape::from((n, c, h, w)), pass))?;
             let residual = residuals.get(i).copied();
-            let y = timed("normalization", || applied.forward(&z, residual, border, workspace));
+            let y = timed("normalization", || match self.pooled {
+                true => applied.forward_pooled(&z, border, workspace),
+                false => Ok(applied.forward(&z, residual, border, workspace)),
+            })?;
             outputs.push((y, Convolved { geometry, x, z, applied }));
         }
         Ok(outputs)
@@ -83,8 +86,10 @@ impl ConvNorm {
     ) -> Result<(Map<T>, Map<T>)> {
         let form = form(&self.norm)?;
         let border = saved.geometry.z_border();
-        let (dz, gamma, beta) =
-            timed("normalization, gradient", || saved.applied.backward(&saved.z, residual, &mut g, border, workspace));
+        let (dz, gamma, beta) = timed("normalization, gradient", || match self.pooled {
+            true => saved.applied.backward_pooled(&saved.z, &g, border, workspace),
+            false => saved.applied.backward(&saved.z, residual, &mut g, border, workspace),
+        });
         add(gradients, form.gamma, gamma)?;
         add(gradients, form.beta, beta)?;
         gradients.write(&self.weight, |w, add| {

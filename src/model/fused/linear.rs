@@ -9,13 +9,19 @@ use crate::kernel::transpose::Transpose;
 use crate::kernel::Float;
 
 use super::map::{Buffer, Map, Sizes, Workspace};
-use super::parallel;
+use super::parallel::{parallel, Work};
 
 /// Outputs that are worked on together.
 const OUTPUTS: usize = 64;
 
 /// Rows from which on a matrix product pays for having `x` turned around first.
 const ROWS_TO_TURN: usize = 4;
+
+/// A matrix product with the weights. For a few rows it takes as long as it takes to read those.
+fn work<T>(rows: usize, weights: &[T]) -> Work {
+    const ROWS: usize = 16;
+    Work::Multiplications(rows.max(ROWS) * weights.len())
+}
 
 /// x Wᵀ + b, weight (out, in).
 pub fn forward<T: Float>(x: &Map<T>, weight: &[T], bias: Option<&[T]>, workspace: &Arc<Workspace<T>>) -> Map<T> {
@@ -24,7 +30,7 @@ pub fn forward<T: Float>(x: &Map<T>, weight: &[T], bias: Option<&[T]>, workspace
     let turned = (n >= ROWS_TO_TURN).then(|| columns_of(x, workspace));
     // W xᵀ, so that threads can work on outputs side by side.
     let mut columns = workspace.take(outputs * n);
-    parallel(columns.chunks_mut(OUTPUTS * n).collect(), |i, out: &mut [T]| {
+    parallel(work(n, weight), columns.chunks_mut(OUTPUTS * n).collect(), |i, out: &mut [T]| {
         let count = out.len() / n;
         let rows = &weight[i * OUTPUTS * inputs..][..count * inputs];
         let Some(w) = &turned else { return Dot { a: rows, b: x.values(), len: inputs, out }.compute() };
@@ -68,7 +74,7 @@ pub fn input_gradient<T: Float>(g: &Map<T>, weight: &[T], workspace: &Arc<Worksp
         &wide
     };
     const ROWS: usize = 16;
-    parallel(dx.values_mut().chunks_mut(ROWS * inputs).collect(), |i, y: &mut [T]| {
+    parallel(work(n, weight), dx.values_mut().chunks_mut(ROWS * inputs).collect(), |i, y: &mut [T]| {
         let grid = Grid::product(y.len() / inputs, outputs, inputs);
         let x = &g.values()[i * ROWS * outputs..];
         Contract { grid: &grid, x, w, y, rows: 0..1, origin: 0, add: false }.compute();
@@ -79,7 +85,7 @@ pub fn input_gradient<T: Float>(g: &Map<T>, weight: &[T], workspace: &Arc<Worksp
 /// gᵀ x, (out, in), written to `gradient` or added to it.
 pub fn weight_gradient<T: Float>(g: &Map<T>, x: &Map<T>, gradient: &mut [T], add: bool) {
     let (n, outputs, inputs) = (g.sizes.n, g.sizes.c, x.sizes.c);
-    parallel(gradient.chunks_mut(OUTPUTS * inputs).collect(), |i, w: &mut [T]| {
+    parallel(work(n, gradient), gradient.chunks_mut(OUTPUTS * inputs).collect(), |i, w: &mut [T]| {
         Outer {
             count: [1, 1, n],
             g: g.values(),

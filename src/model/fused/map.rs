@@ -119,6 +119,18 @@ impl Sizes {
         self.h * self.w
     }
 
+    /// What the maxima of 2x2 windows leave, without border.
+    pub fn pooled(&self) -> Self {
+        Self::new([self.n, self.h / 2, self.w / 2, self.c])
+    }
+
+    /// All pictures cut into up to `rows` rows, in order: the picture's number and its rows.
+    pub fn cuts(&self, rows: usize) -> Vec<(usize, Range<usize>)> {
+        let rows = rows.max(1);
+        let cut = |first: usize| first..self.h.min(first + rows);
+        (0..self.n).flat_map(|n| (0..self.h).step_by(rows).map(move |first| (n, cut(first)))).collect()
+    }
+
     fn len(&self) -> usize {
         self.n * self.image()
     }
@@ -180,15 +192,12 @@ impl<T: Float> Map<T> {
         let s = self.sizes;
         let mut pieces = vec![];
         let mut rest = &mut self.buffer.values[..];
-        for n in 0..s.n {
-            for first in (0..s.h).step_by(rows.max(1)) {
-                let end = s.h.min(first + rows.max(1));
-                let above = if first == 0 { s.before } else { 0 };
-                let below = if end == s.h { s.after } else { 0 };
-                let (values, others) = rest.split_at_mut((above + end - first + below) * s.row());
-                rest = others;
-                pieces.push(Piece { n, rows: first..end, values });
-            }
+        for (n, rows) in s.cuts(rows) {
+            let above = if rows.start == 0 { s.before } else { 0 };
+            let below = if rows.end == s.h { s.after } else { 0 };
+            let (values, others) = rest.split_at_mut((above + rows.len() + below) * s.row());
+            rest = others;
+            pieces.push(Piece { n, rows, values });
         }
         pieces
     }

@@ -11,32 +11,24 @@ mod linear;
 mod linear_norm;
 mod map;
 mod norm;
+mod parallel;
 mod pool;
+mod work;
 
 use std::sync::Arc;
 
 use candle_core::{bail, Result, Tensor};
-use rayon::prelude::*;
 
 use self::conv_norm::Convolved;
 use self::map::{Map, Sizes};
 use self::norm::Applied;
+use self::work::multiplications;
 use super::unit::Unit;
 use super::Gradients;
 use crate::kernel::{with_values, Float};
 use crate::norm::{Form, Norm, Pass, Source};
-use crate::profile::timed;
 
 pub use self::map::Workspace;
-
-/// Calls `f` with each task and its number, on several threads if there are.
-fn parallel<W: Send>(tasks: Vec<W>, f: impl Fn(usize, W) + Send + Sync) {
-    if tasks.len() < 2 || rayon::current_num_threads() == 1 {
-        tasks.into_iter().enumerate().for_each(|(i, task)| f(i, task));
-    } else {
-        tasks.into_par_iter().enumerate().for_each(|(i, task)| f(i, task));
-    }
-}
 
 /// Whether every normalizer among the units is of a form that these passes know.
 pub fn covers(units: &[Unit]) -> bool {
@@ -45,7 +37,7 @@ pub fn covers(units: &[Unit]) -> bool {
         Unit::Conv(conv) => known(&conv.norm),
         Unit::Block(block) => known(&block.conv1.norm) && known(&block.conv2.norm),
         Unit::Linear(linear) => known(&linear.norm),
-        Unit::MaxPool(_) | Unit::GlobalAvgPool | Unit::Flatten | Unit::Last(_) => true,
+        Unit::GlobalAvgPool | Unit::Flatten | Unit::Last(_) => true,
     })
 }
 
@@ -60,7 +52,8 @@ pub struct Passing<V> {
 
 /// The logits of pictures (N,C,H,W).
 pub fn forward<T: Float>(units: &[Unit], x: &Tensor, pass: Pass, workspace: &Arc<Workspace<T>>) -> Result<Tensor> {
-    chain(units, &[Passing { x: x.clone(), pass }], workspace, |_| {})
+    let batches = [Passing { x: x.clone(), pass }];
+    parallel::pass(multiplications(units, &batches), || chain(units, &batches, workspace, |_| {}))
 }
 
 /// The logits of the last of several batches, and what its backward pass needs.
@@ -74,8 +67,9 @@ pub fn record<'a, T: Float>(
     workspace: &Arc<Workspace<T>>,
 ) -> Result<(Tensor, Tape<'a, T>)> {
     let mut saved = Vec::with_capacity(units.len());
-    let logits = chain(units, batches, workspace, |unit| saved.push(unit))?;
-    Ok((logits, Tape { units, saved, workspace: workspace.clone() }))
+    let work = multiplications(units, batches);
+    let logits = parallel::pass(work, || chain(units, batches, workspace, |unit| saved.push(unit)))?;
+    Ok((logits, Tape { units, saved, work, workspace: workspace.clone() }))
 }
 
 fn chain<T: Float>(
@@ -110,6 +104,8 @@ fn chain<T: Float>(
 pub struct Tape<'a, T: Float> {
     units: &'a [Unit],
     saved: Vec<Saved<T>>,
+    /// Multiplications of the forward pass.
+    work: usize,
     workspace: Arc<Workspace<T>>,
 }
 
@@ -118,13 +114,15 @@ impl<T: Float> Tape<'_, T> {
     /// the pictures.
     pub fn backward(self, logits: &Tensor, gradients: &mut Gradients) -> Result<()> {
         let mut g = Map::from_tensor(logits, [0, 0], &self.workspace)?;
-        for (i, (unit, saved)) in self.units.iter().zip(self.saved).enumerate().rev() {
-            match unit.fused_backward(saved, g, i > 0, gradients, &self.workspace)? {
-                Some(dx) => g = dx,
-                None => break,
+        parallel::pass(self.work, || {
+            for (i, (unit, saved)) in self.units.iter().zip(self.saved).enumerate().rev() {
+                match unit.fused_backward(saved, g, i > 0, gradients, &self.workspace)? {
+                    Some(dx) => g = dx,
+                    None => break,
+                }
             }
-        }
-        Ok(())
+            Ok(())
+        })
     }
 }
 
@@ -135,7 +133,6 @@ enum Saved<T: Float> {
     Conv(Convolved<T>),
     /// The convolutions, and the shortcut where it is not the input itself.
     Block(Convolved<T>, Convolved<T>, Option<Map<T>>),
-    MaxPool(Sizes, Vec<u32>),
     Reshaped(Sizes),
     Linear {
         x: Map<T>,
@@ -174,13 +171,6 @@ impl Unit {
     ) -> Result<(Map<T>, Saved<T>)> {
         let from = x.sizes;
         Ok(match self {
-            Unit::MaxPool(size) => {
-                if from.h < *size || from.w < *size {
-                    bail!("max_pool2d: a window of {size} x {size} does not fit {}x{}", from.h, from.w);
-                }
-                let (y, taps) = timed("pooling", || pool::max_pool(&x, *size, workspace));
-                (y, Saved::MaxPool(from, taps))
-            }
             Unit::GlobalAvgPool => (pool::average(&x, workspace), Saved::Reshaped(from)),
             Unit::Flatten => (pool::flatten(&x, workspace), Saved::Reshaped(from)),
             Unit::Linear(linear) => linear.fused(x, pass, workspace)?,
@@ -205,9 +195,6 @@ impl Unit {
             }
             (Unit::Block(block), Saved::Block(first, second, shortcut)) => {
                 Some(block.fused_backward(first, second, shortcut, g, gradients, workspace)?)
-            }
-            (Unit::MaxPool(size), Saved::MaxPool(from, taps)) => {
-                Some(timed("pooling, gradient", || pool::max_pool_gradient(from, *size, &taps, &g, workspace)))
             }
             (Unit::GlobalAvgPool, Saved::Reshaped(from)) => Some(pool::average_gradient(from, &g, workspace)),
             (Unit::Flatten, Saved::Reshaped(from)) => Some(pool::flatten_gradient(from, &g, workspace)),

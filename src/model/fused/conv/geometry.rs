@@ -41,6 +41,11 @@ impl Geometry {
         self.z.c * self.x.c * self.size * self.size
     }
 
+    /// Multiplications of a direct convolution, the border's included, and of each of its gradients.
+    pub fn multiplications(&self) -> usize {
+        self.z.n * self.z.pixels() * self.weights()
+    }
+
     /// The border the input needs.
     pub fn x_border(&self) -> [usize; 2] {
         [self.padding; 2]

@@ -12,7 +12,7 @@ use crate::kernel::Float;
 
 use super::map::{Map, Piece, Sizes};
 use super::norm::{observe, PieceMoments};
-use super::parallel;
+use super::parallel::{parallel, Work};
 use plan::{Plan, Weights};
 
 pub use geometry::Geometry;
@@ -47,13 +47,14 @@ pub fn forward<T: Float>(jobs: Vec<Job<T>>, weight: &[T]) {
         Plan::new(g.forward(job.x.sizes), job.x, g.in_tiles(&g.z).then_some(g.z), &mut weights)
     };
     let plans: Vec<Plan> = jobs.iter().map(&mut plan).collect();
+    let work = Work::Multiplications(jobs.iter().map(|job| job.geometry.multiplications()).sum());
     let mut tasks = vec![];
     for (job, plan) in jobs.into_iter().zip(&plans) {
         let mut places = job.moments.map(PieceMoments::places).into_iter().flatten();
         let pieces = job.z.pieces(rows_together(&job.geometry.z));
         tasks.extend(pieces.into_iter().map(|piece| (job.x, plan, piece, places.next())));
     }
-    parallel(tasks, |_, (x, plan, piece, place): (&Map<T>, &Plan, Piece<T>, Option<&mut [f64]>)| {
+    parallel(work, tasks, |_, (x, plan, piece, place): (&Map<T>, &Plan, Piece<T>, Option<&mut [f64]>)| {
         let origin = piece.rows.start * plan.grid.y[1];
         plan.compute(&weights, x.picture(piece.n), piece.values, piece.rows, origin, false);
         if let Some(place) = place {
@@ -72,7 +73,7 @@ pub fn input_gradient<T: Float>(g: &Geometry, dz: &Map<T>, weight: &[T], dx: &mu
     let tiled = g.in_tiles(&g.x).then_some(g.x);
     let plans: Vec<Plan> = grids.into_iter().map(|grid| Plan::new(grid, dz, tiled, &mut weights)).collect();
     let rows = rows_together(&g.x).next_multiple_of(g.stride);
-    parallel(dx.pieces(rows), |_, piece| {
+    parallel(Work::Multiplications(g.multiplications()), dx.pieces(rows), |_, piece| {
         for plan in &plans {
             // The grid's rows that lie in the piece: its row i is row `first + i stride` of the picture.
             let first = plan.grid.y[0] / g.x.row();
@@ -87,7 +88,7 @@ pub fn input_gradient<T: Float>(g: &Geometry, dz: &Map<T>, weight: &[T], dx: &mu
 /// [`input_gradient`] without padding: each output pixel's gradient goes to the window it saw.
 fn scattered_input_gradient<T: Float>(g: &Geometry, dz: &Map<T>, weight: &[T], dx: &mut Map<T>, add: bool) {
     let (grids, packed) = g.scatter(dz.sizes, weight, dz.workspace());
-    parallel(dx.pieces(g.x.h), |_, piece| {
+    parallel(Work::Multiplications(g.multiplications()), dx.pieces(g.x.h), |_, piece| {
         if !add {
             piece.values.fill(T::ZERO);
         }
@@ -114,7 +115,8 @@ pub fn weight_gradient<T: Float>(g: &Geometry, x: &Map<T>, dz: &Map<T>, gradient
     let pictures = g.x.n.div_ceil(parts);
     // Rows (part, out, ky) of (kx, in).
     let mut sums = x.workspace().take(g.x.n.div_ceil(pictures) * g.weights());
-    parallel(sums.chunks_mut(g.weights()).collect(), |part, sum| {
+    let work = Work::Multiplications(g.multiplications());
+    parallel(work, sums.chunks_mut(g.weights()).collect(), |part, sum| {
         let pictures = part * pictures..g.x.n.min((part + 1) * pictures);
         correlate(g, x, dz, pictures, sum);
     });

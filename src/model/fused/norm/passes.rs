@@ -1,0 +1,109 @@
+//! Normalization with the residual and the rectifier behind it, and its gradient.
+
+use std::sync::Arc;
+
+use super::{Applied, PieceMoments};
+use crate::kernel::norm::{Gradient, Normalize, Reduce, Residual, Rows};
+use crate::kernel::Float;
+use crate::model::fused::conv::rows_together;
+use crate::model::fused::map::{Map, Piece, Sizes, Workspace};
+use crate::model::fused::parallel::{parallel, Work};
+
+impl<T: Float> Applied<T> {
+    /// relu(normalized z + residual), with a border for whoever is next.
+    pub fn forward(
+        &self,
+        z: &Map<T>,
+        residual: Option<&Map<T>>,
+        border: [usize; 2],
+        workspace: &Arc<Workspace<T>>,
+    ) -> Map<T> {
+        let mut y = Map::new(z.sizes.bordered(border), workspace);
+        let sizes = y.sizes;
+        parallel(Work::Values(z.values().len()), y.pieces(rows_together(&z.sizes)), |_, piece| {
+            let first = clear_border(&piece.rows, &sizes, piece.values);
+            let y = (&mut piece.values[first..], sizes.row());
+            Normalize {
+                rows: rows(&z.sizes, &piece.rows),
+                z: (&z.values()[z.sizes.at(piece.n, piece.rows.start)..], z.sizes.row()),
+                residual: beside(residual, piece.n, piece.rows.start),
+                by: self.coefficients(piece.n),
+                relu: true,
+                y,
+            }
+            .compute();
+        });
+        y
+    }
+
+    /// The gradient: `g`, dL/dy, becomes that of the sum before the rectifier, which is also the residual's; returns dz,
+    /// with such a border, dgamma and dbeta.
+    pub fn backward(
+        &self,
+        z: &Map<T>,
+        residual: Option<&Map<T>>,
+        g: &mut Map<T>,
+        border: [usize; 2],
+        workspace: &Arc<Workspace<T>>,
+    ) -> (Map<T>, Vec<T>, Vec<T>) {
+        let (work, mut sums) = (Work::Values(z.values().len()), PieceMoments::new(z.sizes));
+        let tasks: Vec<_> = g.pieces(rows_together(&z.sizes)).into_iter().zip(sums.places()).collect();
+        parallel(work, tasks, |_, (piece, out): (Piece<T>, _)| {
+            Reduce {
+                rows: rows(&z.sizes, &piece.rows),
+                g: piece.values,
+                z: &z.values()[z.sizes.at(piece.n, piece.rows.start)..],
+                residual: beside(residual, piece.n, piece.rows.start),
+                by: self.coefficients(piece.n),
+                relu: true,
+                out,
+            }
+            .compute();
+        });
+        let flows = self.flows(&sums);
+        let mut dz = Map::new(z.sizes.bordered(border), workspace);
+        let sizes = dz.sizes;
+        parallel(work, dz.pieces(rows_together(&z.sizes)), |_, piece| {
+            let first = clear_border(&piece.rows, &sizes, piece.values);
+            let at = z.sizes.at(piece.n, piece.rows.start);
+            let own = self.own(piece.n);
+            let [a, b, d] = [&self.slope, &flows.b, &flows.d].map(|v| &v[own.clone()]);
+            Gradient {
+                rows: rows(&z.sizes, &piece.rows),
+                g: &g.values()[at..],
+                z: &z.values()[at..],
+                by: [a, b, d, &self.center[own]],
+                dz: (&mut piece.values[first..], sizes.row()),
+            }
+            .compute();
+        });
+        (dz, flows.gamma, flows.beta)
+    }
+}
+
+pub(super) fn rows(sizes: &Sizes, rows: &std::ops::Range<usize>) -> Rows {
+    Rows { rows: rows.len(), pixels: sizes.w, channels: sizes.c }
+}
+
+/// The residual from row `y` of picture `n` on.
+fn beside<T: Float>(residual: Option<&Map<T>>, n: usize, y: usize) -> Residual<'_, T> {
+    residual.map(|map| (&map.values()[map.sizes.at(n, y)..], map.sizes.row()))
+}
+
+/// Zeros the border around `rows` of a piece; where in it the first pixel lies.
+pub(super) fn clear_border<T: Float>(rows: &std::ops::Range<usize>, sizes: &Sizes, piece: &mut [T]) -> usize {
+    let (row, left, inside) = (sizes.row(), sizes.before * sizes.c, sizes.w * sizes.c);
+    if sizes.before + sizes.after == 0 {
+        return 0;
+    }
+    let above = if rows.start == 0 { sizes.before } else { 0 };
+    for (y, row) in piece.chunks_exact_mut(row).enumerate() {
+        if (above..above + rows.len()).contains(&y) {
+            row[..left].fill(T::ZERO);
+            row[left + inside..].fill(T::ZERO);
+        } else {
+            row.fill(T::ZERO);
+        }
+    }
+    above * row + left
+}

@@ -1,0 +1,74 @@
+//! Normalization with the rectifier and the maximum over 2x2 windows behind it, and its gradient.
+
+use std::sync::Arc;
+
+use candle_core::{bail, Result};
+
+use super::passes::{clear_border, rows};
+use super::{Applied, PieceMoments};
+use crate::kernel::pooled::{Gradient, Normalize, Reduce};
+use crate::kernel::Float;
+use crate::model::fused::conv::rows_together;
+use crate::model::fused::map::{Map, Sizes, Workspace};
+use crate::model::fused::parallel::{parallel, Work};
+
+impl<T: Float> Applied<T> {
+    /// The maxima of relu(normalized z), with a border for whoever is next.
+    pub fn forward_pooled(&self, z: &Map<T>, border: [usize; 2], workspace: &Arc<Workspace<T>>) -> Result<Map<T>> {
+        let Sizes { h, w, .. } = z.sizes;
+        if h.min(w) < 2 {
+            bail!("max_pool2d: a window of 2 x 2 does not fit {h}x{w}");
+        }
+        let mut y = Map::new(z.sizes.pooled().bordered(border), workspace);
+        let sizes = y.sizes;
+        // Pieces of z have an even number of rows, so that they cut no window.
+        let pieces = y.pieces(rows_together(&z.sizes) / 2);
+        parallel(Work::Values(z.values().len()), pieces, |_, piece| {
+            let first = clear_border(&piece.rows, &sizes, piece.values);
+            Normalize {
+                rows: rows(&z.sizes, &(2 * piece.rows.start..2 * piece.rows.end)),
+                z: &z.values()[z.sizes.at(piece.n, 2 * piece.rows.start)..],
+                by: self.coefficients(piece.n),
+                y: (&mut piece.values[first..], sizes.row()),
+            }
+            .compute();
+        });
+        Ok(y)
+    }
+
+    /// The gradient, given that with respect to the maxima: dz, with such a border, dgamma and dbeta.
+    pub fn backward_pooled(
+        &self,
+        z: &Map<T>,
+        g: &Map<T>,
+        border: [usize; 2],
+        workspace: &Arc<Workspace<T>>,
+    ) -> (Map<T>, Vec<T>, Vec<T>) {
+        let (together, work) = (rows_together(&z.sizes), Work::Values(z.values().len()));
+        let from = |n: usize, row: usize| (&z.values()[z.sizes.at(n, row)..], &g.values()[g.sizes.at(n, row / 2)..]);
+        let mut sums = PieceMoments::new(z.sizes);
+        let tasks = z.sizes.cuts(together).into_iter().zip(sums.places()).collect();
+        parallel(work, tasks, |_, ((n, cut), out)| {
+            let (z_from, g) = from(n, cut.start);
+            Reduce { rows: rows(&z.sizes, &cut), g, z: z_from, by: self.coefficients(n), out }.compute();
+        });
+        let flows = self.flows(&sums);
+        let mut dz = Map::new(z.sizes.bordered(border), workspace);
+        let sizes = dz.sizes;
+        parallel(work, dz.pieces(together), |_, piece| {
+            let first = clear_border(&piece.rows, &sizes, piece.values);
+            let (z_from, g) = from(piece.n, piece.rows.start);
+            let own = self.own(piece.n);
+            Gradient {
+                rows: rows(&z.sizes, &piece.rows),
+                g,
+                z: z_from,
+                by: self.coefficients(piece.n),
+                flow: [&flows.b[own.clone()], &flows.d[own.clone()], &self.center[own]],
+                dz: (&mut piece.values[first..], sizes.row()),
+            }
+            .compute();
+        });
+        (dz, flows.gamma, flows.beta)
+    }
+}
