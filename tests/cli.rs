@@ -314,5 +314,7 @@ fn bench_refuses_what_it_cannot_measure_before_it_measures() {
     refused(&["bench", "--models", "lenet", "--norms", "gn-df"], &["double_forward", "gn"]);
     refused(&["bench", "--models", "lenet", "--batch-sizes", "2", "0"], &["batch_size"]);
     refused(&["bench", "--seconds=-1"], &["--seconds", "number of seconds"]);
+    refused(&["bench", "--seconds", "-1"], &["--seconds", "number of seconds"]);
+    refused(&["train", "--epochs", "-1"], &["--epochs", "'-1'"]);
     refused(&["bench", "--threads", "0"], &["--threads"]);
 }

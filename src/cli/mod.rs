@@ -17,7 +17,7 @@ mod worker;
 
 use std::process::ExitCode;
 
-use clap::{Args, Parser, Subcommand};
+use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand};
 
 /// Memorized Batch Normalization with Double-Forward: training, evaluation, sweeps, data.
 #[derive(Parser)]
@@ -107,9 +107,20 @@ fn seconds(text: &str) -> Result<f64, String> {
     }
 }
 
+/// The command line. Values may be negative numbers, so that what is said about one is about its value.
+fn parse() -> Result<Cli, clap::Error> {
+    let with_negative = |arg: clap::Arg| match arg.get_action().takes_values() {
+        true => arg.allow_negative_numbers(true),
+        false => arg,
+    };
+    let mut command = Cli::command().mut_subcommands(|command| command.mut_args(with_negative));
+    let matches = command.try_get_matches_from_mut(std::env::args_os())?;
+    Cli::from_arg_matches(&matches).map_err(|error| error.format(&mut command))
+}
+
 /// Parses, runs, reports: the whole program.
 pub fn main() -> ExitCode {
-    let cli = match Cli::try_parse() {
+    let cli = match parse() {
         Ok(cli) => cli,
         Err(error) => return exit::usage(&error),
     };

@@ -78,7 +78,7 @@ struct DataFlags {
     #[arg(long, value_name = "NAME")]
     dataset: Option<String>,
     /// Part of the training data set aside for validation [default: 0]
-    #[arg(long, value_name = "X", allow_negative_numbers = true)]
+    #[arg(long, value_name = "X")]
     val_fraction: Option<f64>,
     /// Train on the first N images only
     #[arg(long, value_name = "N")]
@@ -124,7 +124,7 @@ struct OptimisationFlags {
     #[arg(long, value_name = "N")]
     epochs: Option<usize>,
     /// Learning rate for batches of lr_batch = 128 images, scaled to the batch size [default: 0.1]
-    #[arg(long, value_name = "X", allow_negative_numbers = true)]
+    #[arg(long, value_name = "X")]
     lr: Option<f64>,
     /// How the learning rate follows the batch size [default: linear]: linear, sqrt, none
     #[arg(long, value_name = "RULE")]
@@ -133,19 +133,19 @@ struct OptimisationFlags {
     #[arg(long, value_name = "NAME")]
     schedule: Option<String>,
     /// Epochs of linear warm-up [default: 0]
-    #[arg(long, value_name = "X", allow_negative_numbers = true)]
+    #[arg(long, value_name = "X")]
     warmup_epochs: Option<f64>,
     /// SGD momentum [default: 0.9]
-    #[arg(long, value_name = "X", allow_negative_numbers = true)]
+    #[arg(long, value_name = "X")]
     momentum: Option<f64>,
     /// Nesterov's form of momentum
     #[arg(long, num_args = 0..=1, require_equals = true, default_missing_value = "true", value_name = "BOOL", hide_possible_values = true)]
     nesterov: Option<bool>,
     /// L2 penalty [default: 0.0001]
-    #[arg(long, value_name = "X", allow_negative_numbers = true)]
+    #[arg(long, value_name = "X")]
     weight_decay: Option<f64>,
     /// Share of the label spread over all classes [default: 0]
-    #[arg(long, value_name = "X", allow_negative_numbers = true)]
+    #[arg(long, value_name = "X")]
     label_smoothing: Option<f64>,
     /// Seed of initialisation, order, augmentation and validation split [default: 0]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(..=i64::MAX as u64))]

@@ -40,13 +40,7 @@ pub struct SweepArgs {
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..), help_heading = "Machine")]
     threads: Option<u16>,
     /// Do only the I-th run, from 1
-    #[arg(
-        long,
-        value_name = "I",
-        allow_negative_numbers = true,
-        conflicts_with = "shard",
-        help_heading = "Part of the sweep"
-    )]
+    #[arg(long, value_name = "I", conflicts_with = "shard", help_heading = "Part of the sweep")]
     index: Option<usize>,
     /// Do only every N-th run, from the M-th
     #[arg(long, value_name = "M/N", help_heading = "Part of the sweep")]
@@ -64,7 +58,7 @@ pub struct SweepArgs {
     #[arg(long, conflicts_with = "dry_run", help_heading = "Output")]
     collect: bool,
     /// Seconds between checkpoints inside an epoch; there is one after every epoch, too
-    #[arg(long, value_name = "SECONDS", default_value_t = 60.0, value_parser = super::seconds, allow_negative_numbers = true, help_heading = "Output")]
+    #[arg(long, value_name = "SECONDS", default_value_t = 60.0, value_parser = super::seconds, help_heading = "Output")]
     checkpoint_every: f64,
     /// No progress on stderr
     #[arg(long, short, help_heading = "Output")]

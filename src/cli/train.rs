@@ -42,7 +42,7 @@ pub struct TrainArgs {
     #[arg(long, help_heading = "Output")]
     fresh: bool,
     /// Seconds between checkpoints inside an epoch; there is one after every epoch, too
-    #[arg(long, value_name = "SECONDS", default_value_t = 60.0, value_parser = super::seconds, allow_negative_numbers = true, help_heading = "Output")]
+    #[arg(long, value_name = "SECONDS", default_value_t = 60.0, value_parser = super::seconds, help_heading = "Output")]
     checkpoint_every: f64,
     /// Print the resolved configuration and stop
     #[arg(long, help_heading = "Output")]
