@@ -5,7 +5,7 @@ use std::time::Instant;
 use mbn::kernel::contract::{padded, Contract, Grid, Run};
 use mbn::kernel::outer::{Outer, Pixels};
 use mbn::kernel::winograd::{Convolve, Layout, Weights, POINTS};
-use mbn::kernel::Isa;
+use mbn::kernel::{Isa, Kernel};
 
 /// Seconds of the fastest of many calls.
 fn fastest(mut f: impl FnMut()) -> f64 {

@@ -3,7 +3,7 @@
 //! A tile of pixels times channels stays in registers while k runs. What k runs over is a list of runs that lie
 //! contiguous in the picture: with channels last, one run per kernel row covers its columns and the channels.
 
-use super::{Float, Kernel, Simd};
+use super::{end, Float, Kernel, Simd};
 
 /// Where the values that meet one part of the weights lie.
 #[derive(Debug, Clone, Copy)]
@@ -72,37 +72,28 @@ pub struct Contract<'a, T> {
     pub add: bool,
 }
 
-impl<T: Float> Contract<'_, T> {
-    /// Computes.
-    ///
-    /// # Panics
-    /// If a pixel of the grid sees or writes beyond the slices.
-    pub fn compute(self) {
-        if self.rows.is_empty() || self.grid.size[1] == 0 {
+impl<T: Float> Kernel<T> for Contract<'_, T> {
+    fn check(&self) {
+        if self.is_empty() {
             return;
         }
-        self.check();
-        T::dispatch(self)
-    }
-
-    /// The bounds that make the kernel's pointers safe.
-    fn check(&self) {
         let g = self.grid;
-        let last = |at: &[usize; 3]| at[0] + (self.rows.end - 1) * at[1] + (g.size[1] - 1) * at[2];
         let (x, w) = g.runs.iter().fold((0, 0), |(x, w), run| (x.max(run.x), w.max(run.w)));
+        let seen = end(&[1, self.rows.end - 1, g.size[1] - 1, 1, 1], &[g.x[0], g.x[1], g.x[2], x, g.len]);
+        let written = end(&[1, self.rows.end - 1, g.size[1] - 1, 1], &[g.y[0], g.y[1], g.y[2], g.channels]);
         assert!(self.rows.end <= g.size[0], "rows of the grid");
-        assert!(g.runs.is_empty() || last(&g.x) + x + g.len <= self.x.len(), "the picture");
-        assert!(g.runs.is_empty() || (w + g.len) * g.pitch <= self.w.len() && padded(g.channels) <= g.pitch, "weights");
-        assert!(g.y[0] + self.rows.start * g.y[1] >= self.origin, "the output begins too late");
-        assert!(last(&g.y) + g.channels <= self.origin + self.y.len(), "the output");
+        assert!(g.runs.is_empty() || seen <= self.x.len(), "the picture");
+        let weights = end(&[w, g.len], &[g.pitch, g.pitch]);
+        assert!(g.runs.is_empty() || weights <= self.w.len() && padded(g.channels) <= g.pitch, "weights");
+        assert!(end(&[1, self.rows.start], &[g.y[0], g.y[1]]) >= self.origin, "the output begins too late");
+        assert!(self.origin.checked_add(self.y.len()).is_some_and(|end| written <= end), "the output");
     }
-}
-
-impl<T: Float> Kernel<T> for Contract<'_, T> {
-    type Output = ();
 
     #[inline(always)]
     unsafe fn run<S: Simd<T = T>>(mut self) {
+        if self.is_empty() {
+            return;
+        }
         let channels = self.grid.channels;
         let mut c = 0;
         while c < channels {
@@ -113,6 +104,13 @@ impl<T: Float> Kernel<T> for Contract<'_, T> {
                 _ => self.columns::<S>(c, rest.min(2 * S::LANES)),
             };
         }
+    }
+}
+
+impl<T> Contract<'_, T> {
+    /// Whether there is no pixel to compute.
+    fn is_empty(&self) -> bool {
+        self.rows.is_empty() || self.grid.size[1] == 0
     }
 }
 

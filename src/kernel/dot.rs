@@ -14,21 +14,12 @@ pub struct Dot<'a, T> {
     pub out: &'a mut [T],
 }
 
-impl<T: Float> Dot<'_, T> {
-    /// Computes.
-    ///
-    /// # Panics
-    /// If the sizes disagree.
-    pub fn compute(self) {
+impl<T: Float> Kernel<T> for Dot<'_, T> {
+    fn check(&self) {
         let (rows, columns) = (self.a.len() / self.len, self.b.len() / self.len);
         assert!(self.a.len() == rows * self.len && self.b.len() == columns * self.len, "whole rows");
-        assert_eq!(self.out.len(), rows * columns, "a result per pair of rows");
-        T::dispatch(self)
+        assert_eq!(self.out.len(), rows.saturating_mul(columns), "a result per pair of rows");
     }
-}
-
-impl<T: Float> Kernel<T> for Dot<'_, T> {
-    type Output = ();
 
     #[inline(always)]
     unsafe fn run<S: Simd<T = T>>(mut self) {

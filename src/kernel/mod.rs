@@ -32,15 +32,36 @@ use candle_core::{bail, CpuStorage, Result, WithDType};
 pub use simd::{Portable, Simd, Square};
 pub use tensor::{with_values, with_values_mut};
 
-/// A kernel with its arguments. `run` must be `#[inline(always)]`, so that it is compiled for the instruction set of `S`.
-pub trait Kernel<T> {
-    /// What it returns.
-    type Output;
-    /// Computes.
+/// A kernel with its operands. `run` must be `#[inline(always)]`, so that it is compiled for the instruction set of `S`.
+pub trait Kernel<T: Float>: Sized {
+    /// The bounds that make the pointers of [`Self::run`] safe.
+    ///
+    /// # Panics
+    /// If the kernel would read or write beyond an operand, or their sizes disagree.
+    fn check(&self);
+
+    /// Computes, unchecked.
     ///
     /// # Safety
-    /// The instruction set of `S` must exist.
-    unsafe fn run<S: Simd<T = T>>(self) -> Self::Output;
+    /// The instruction set of `S` must exist, and [`Self::check`] must have returned.
+    unsafe fn run<S: Simd<T = T>>(self);
+
+    /// Computes with the best vectors there are.
+    ///
+    /// # Panics
+    /// If the kernel would read or write beyond an operand, or their sizes disagree.
+    fn compute(self) {
+        self.check();
+        // SAFETY: that was the check.
+        unsafe { T::dispatch(self) }
+    }
+}
+
+/// Where something ends that lies so many steps of those lengths from the beginning; the largest number there is if it is
+/// larger still, so that no sizes, however absurd, pass a check.
+fn end(counts: &[usize], steps: &[usize]) -> usize {
+    let ways = counts.iter().zip(steps).map(|(count, step)| count.saturating_mul(*step));
+    ways.fold(0, usize::saturating_add)
 }
 
 /// The number types the kernels are written for; f64, which only tests use, has portable vectors.
@@ -54,7 +75,10 @@ pub trait Float:
     /// The values of a tensor of this type.
     fn storage_mut(storage: &mut CpuStorage) -> Result<&mut [Self]>;
     /// Runs a kernel with the best vectors there are.
-    fn dispatch<K: Kernel<Self>>(kernel: K) -> K::Output;
+    ///
+    /// # Safety
+    /// [`Kernel::check`] must have returned.
+    unsafe fn dispatch<K: Kernel<Self>>(kernel: K);
 }
 
 /// Instruction sets, best first.
@@ -132,30 +156,28 @@ impl Float for f32 {
         }
     }
 
-    fn dispatch<K: Kernel<f32>>(kernel: K) -> K::Output {
-        // SAFETY: `current` only ever is an instruction set that was found to exist.
-        unsafe {
-            match Isa::current() {
-                #[cfg(target_arch = "x86_64")]
-                Isa::Avx512 => on_avx512(kernel),
-                #[cfg(target_arch = "x86_64")]
-                Isa::Avx2 => on_avx2(kernel),
-                _ => kernel.run::<Portable<f32>>(),
-            }
+    unsafe fn dispatch<K: Kernel<f32>>(kernel: K) {
+        // SAFETY: `current` only ever is an instruction set that was found to exist; the caller has checked the bounds.
+        match Isa::current() {
+            #[cfg(target_arch = "x86_64")]
+            Isa::Avx512 => on_avx512(kernel),
+            #[cfg(target_arch = "x86_64")]
+            Isa::Avx2 => on_avx2(kernel),
+            _ => kernel.run::<Portable<f32>>(),
         }
     }
 }
 
 #[cfg(target_arch = "x86_64")]
 #[target_feature(enable = "avx512f,avx512vl,avx2,fma")]
-unsafe fn on_avx512<K: Kernel<f32>>(kernel: K) -> K::Output {
-    kernel.run::<x86::Avx512>()
+unsafe fn on_avx512<K: Kernel<f32>>(kernel: K) {
+    kernel.run::<x86::Avx512>();
 }
 
 #[cfg(target_arch = "x86_64")]
 #[target_feature(enable = "avx2,fma")]
-unsafe fn on_avx2<K: Kernel<f32>>(kernel: K) -> K::Output {
-    kernel.run::<x86::Avx2>()
+unsafe fn on_avx2<K: Kernel<f32>>(kernel: K) {
+    kernel.run::<x86::Avx2>();
 }
 
 impl Float for f64 {
@@ -173,8 +195,8 @@ impl Float for f64 {
         }
     }
 
-    fn dispatch<K: Kernel<f64>>(kernel: K) -> K::Output {
-        // SAFETY: portable vectors exist everywhere.
-        unsafe { kernel.run::<Portable<f64>>() }
+    unsafe fn dispatch<K: Kernel<f64>>(kernel: K) {
+        // SAFETY: portable vectors exist everywhere; the caller has checked the bounds.
+        kernel.run::<Portable<f64>>();
     }
 }

@@ -4,7 +4,7 @@
 //! and without a border are read and written in place. A row is finished, all its channels, before the next one is begun:
 //! it is in the cache then.
 
-use super::{Float, Kernel, Simd};
+use super::{end, Float, Kernel, Simd};
 
 /// Rows of pixels.
 #[derive(Debug, Clone, Copy)]
@@ -19,7 +19,7 @@ pub struct Rows {
 
 impl Rows {
     pub(super) fn check(&self, what: &str, len: usize, step: usize) {
-        let needed = self.rows.saturating_sub(1) * step + self.pixels * self.channels;
+        let needed = end(&[self.rows.saturating_sub(1), self.pixels], &[step, self.channels]);
         assert!(self.rows == 0 || needed <= len, "{what}: {needed} values needed, {len} given");
     }
 }
@@ -51,17 +51,11 @@ pub struct Moments<'a, T> {
 /// Pixels summed in the number type before a sum goes on in f64.
 const CHUNK: usize = 1024;
 
-impl<T: Float> Moments<'_, T> {
-    /// Computes.
-    pub fn compute(self) {
+impl<T: Float> Kernel<T> for Moments<'_, T> {
+    fn check(&self) {
         assert_eq!(self.z.len() % self.channels, 0, "whole pixels");
         assert_eq!(self.out.len(), 2 * self.channels, "a mean and a sum per channel");
-        T::dispatch(self)
     }
-}
-
-impl<T: Float> Kernel<T> for Moments<'_, T> {
-    type Output = ();
 
     #[inline(always)]
     unsafe fn run<S: Simd<T = T>>(self) {
@@ -213,20 +207,14 @@ pub struct Normalize<'a, T> {
     pub y: (&'a mut [T], usize),
 }
 
-impl<T: Float> Normalize<'_, T> {
-    /// Computes.
-    pub fn compute(self) {
+impl<T: Float> Kernel<T> for Normalize<'_, T> {
+    fn check(&self) {
         self.rows.check("input", self.z.0.len(), self.z.1);
         self.rows.check("output", self.y.0.len(), self.y.1);
         if let Some((residual, step)) = self.residual {
             self.rows.check("residual", residual.len(), step);
         }
-        T::dispatch(self)
     }
-}
-
-impl<T: Float> Kernel<T> for Normalize<'_, T> {
-    type Output = ();
 
     #[inline(always)]
     unsafe fn run<S: Simd<T = T>>(self) {
@@ -292,9 +280,8 @@ pub struct Reduce<'a, T> {
     pub out: &'a mut [f64],
 }
 
-impl<T: Float> Reduce<'_, T> {
-    /// Computes.
-    pub fn compute(self) {
+impl<T: Float> Kernel<T> for Reduce<'_, T> {
+    fn check(&self) {
         let step = self.rows.pixels * self.rows.channels;
         self.rows.check("gradient", self.g.len(), step);
         self.rows.check("input", self.z.len(), step);
@@ -302,12 +289,7 @@ impl<T: Float> Reduce<'_, T> {
             self.rows.check("residual", residual.len(), step);
         }
         assert_eq!(self.out.len(), 2 * self.rows.channels, "two sums per channel");
-        T::dispatch(self)
     }
-}
-
-impl<T: Float> Kernel<T> for Reduce<'_, T> {
-    type Output = ();
 
     #[inline(always)]
     unsafe fn run<S: Simd<T = T>>(self) {
@@ -345,19 +327,13 @@ pub struct Gradient<'a, T> {
     pub dz: (&'a mut [T], usize),
 }
 
-impl<T: Float> Gradient<'_, T> {
-    /// Computes.
-    pub fn compute(self) {
+impl<T: Float> Kernel<T> for Gradient<'_, T> {
+    fn check(&self) {
         let step = self.rows.pixels * self.rows.channels;
         self.rows.check("gradient", self.g.len(), step);
         self.rows.check("input", self.z.len(), step);
         self.rows.check("output", self.dz.0.len(), self.dz.1);
-        T::dispatch(self)
     }
-}
-
-impl<T: Float> Kernel<T> for Gradient<'_, T> {
-    type Output = ();
 
     #[inline(always)]
     unsafe fn run<S: Simd<T = T>>(self) {

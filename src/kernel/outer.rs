@@ -2,7 +2,7 @@
 //!
 //! A tile of i times j stays in registers while all pixels of some pictures pass.
 
-use super::{Float, Kernel, Simd};
+use super::{end, Float, Kernel, Simd};
 
 /// Where pixel (picture n, row y, column x) of an operand lies: `first + n·picture + y·row + x·column`.
 #[derive(Debug, Clone, Copy)]
@@ -14,8 +14,9 @@ pub struct Pixels {
 }
 
 impl Pixels {
-    fn last(&self, count: [usize; 3]) -> usize {
-        self.first + self.steps.iter().zip(count).map(|(step, count)| step * (count - 1)).sum::<usize>()
+    /// Where `values` of the last of so many pixels end.
+    fn end(&self, count: [usize; 3], values: usize) -> usize {
+        end(&count.map(|count| count - 1), &self.steps).saturating_add(end(&[1, 1], &[self.first, values]))
     }
 }
 
@@ -41,35 +42,28 @@ pub struct Outer<'a, T> {
     pub add: bool,
 }
 
-impl<T: Float> Outer<'_, T> {
-    /// Computes.
-    ///
-    /// # Panics
-    /// If a pixel or the result lies beyond the slices.
-    pub fn compute(self) {
+impl<T: Float> Kernel<T> for Outer<'_, T> {
+    fn check(&self) {
         let [rows, columns] = self.size;
         if rows == 0 || columns == 0 {
             return;
         }
-        assert!((rows - 1) * self.pitch + columns <= self.w.len(), "the result");
+        assert!(end(&[rows - 1, 1], &[self.pitch, columns]) <= self.w.len(), "the result");
+        if !self.count.contains(&0) {
+            assert!(self.g_at.end(self.count, rows) <= self.g.len(), "gradients");
+            assert!(self.x_at.end(self.count, columns) <= self.x.len(), "inputs");
+        }
+    }
+
+    #[inline(always)]
+    unsafe fn run<S: Simd<T = T>>(mut self) {
+        let [rows, columns] = self.size;
         if self.count.contains(&0) {
-            if !self.add {
+            if !self.add && columns > 0 {
                 self.w.chunks_mut(self.pitch).take(rows).for_each(|row| row[..columns].fill(T::ZERO));
             }
             return;
         }
-        assert!(self.g_at.last(self.count) + rows <= self.g.len(), "gradients");
-        assert!(self.x_at.last(self.count) + columns <= self.x.len(), "inputs");
-        T::dispatch(self)
-    }
-}
-
-impl<T: Float> Kernel<T> for Outer<'_, T> {
-    type Output = ();
-
-    #[inline(always)]
-    unsafe fn run<S: Simd<T = T>>(mut self) {
-        let columns = self.size[1];
         let mut j = 0;
         while j < columns {
             let rest = columns - j;

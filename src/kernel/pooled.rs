@@ -36,20 +36,11 @@ pub struct Normalize<'a, T> {
     pub y: (&'a mut [T], usize),
 }
 
-impl<T: Float> Normalize<'_, T> {
-    /// Computes.
-    ///
-    /// # Panics
-    /// If the rows lie beyond the slices.
-    pub fn compute(self) {
+impl<T: Float> Kernel<T> for Normalize<'_, T> {
+    fn check(&self) {
         self.rows.check("input", self.z.len(), self.rows.step());
         self.rows.windows().check("output", self.y.0.len(), self.y.1);
-        T::dispatch(self)
     }
-}
-
-impl<T: Float> Kernel<T> for Normalize<'_, T> {
-    type Output = ();
 
     #[inline(always)]
     unsafe fn run<S: Simd<T = T>>(self) {
@@ -84,21 +75,12 @@ pub struct Reduce<'a, T> {
     pub out: &'a mut [f64],
 }
 
-impl<T: Float> Reduce<'_, T> {
-    /// Computes.
-    ///
-    /// # Panics
-    /// If the rows lie beyond the slices, or `out` has another length.
-    pub fn compute(self) {
+impl<T: Float> Kernel<T> for Reduce<'_, T> {
+    fn check(&self) {
         self.rows.check("input", self.z.len(), self.rows.step());
         self.rows.windows().check("gradient", self.g.len(), self.rows.windows().step());
         assert_eq!(self.out.len(), 2 * self.rows.channels, "two sums per channel");
-        T::dispatch(self)
     }
-}
-
-impl<T: Float> Kernel<T> for Reduce<'_, T> {
-    type Output = ();
 
     #[inline(always)]
     unsafe fn run<S: Simd<T = T>>(self) {
@@ -138,21 +120,12 @@ pub struct Gradient<'a, T> {
     pub dz: (&'a mut [T], usize),
 }
 
-impl<T: Float> Gradient<'_, T> {
-    /// Computes.
-    ///
-    /// # Panics
-    /// If the rows lie beyond the slices.
-    pub fn compute(self) {
+impl<T: Float> Kernel<T> for Gradient<'_, T> {
+    fn check(&self) {
         self.rows.check("input", self.z.len(), self.rows.step());
         self.rows.check("output", self.dz.0.len(), self.dz.1);
         self.rows.windows().check("gradient", self.g.len(), self.rows.windows().step());
-        T::dispatch(self)
     }
-}
-
-impl<T: Float> Kernel<T> for Gradient<'_, T> {
-    type Output = ();
 
     #[inline(always)]
     unsafe fn run<S: Simd<T = T>>(self) {

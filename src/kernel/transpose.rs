@@ -1,7 +1,7 @@
 //! The kernel that turns rows into columns: `to[j,i] = from[i,j]`, in squares of eight.
 
 use super::simd::Square;
-use super::{Float, Kernel, Simd};
+use super::{end, Float, Kernel, Simd};
 
 /// Rows and columns of a square.
 const SIDE: usize = 8;
@@ -23,24 +23,15 @@ pub struct Transpose<'a, T> {
     pub to_step: usize,
 }
 
-impl<T: Float> Transpose<'_, T> {
-    /// Computes.
-    ///
-    /// # Panics
-    /// If the matrix or its transpose reaches beyond the slices.
-    pub fn compute(self) {
+impl<T: Float> Kernel<T> for Transpose<'_, T> {
+    fn check(&self) {
         let [rows, columns] = self.size;
         if rows == 0 || columns == 0 {
             return;
         }
-        assert!((rows - 1) * self.from_step + columns <= self.from.len(), "the matrix");
-        assert!((columns - 1) * self.to_step + rows <= self.to.len(), "its transpose");
-        T::dispatch(self)
+        assert!(end(&[rows - 1, 1], &[self.from_step, columns]) <= self.from.len(), "the matrix");
+        assert!(end(&[columns - 1, 1], &[self.to_step, rows]) <= self.to.len(), "its transpose");
     }
-}
-
-impl<T: Float> Kernel<T> for Transpose<'_, T> {
-    type Output = ();
 
     #[inline(always)]
     unsafe fn run<S: Simd<T = T>>(mut self) {

@@ -21,7 +21,10 @@ pub struct Descend<'a, T> {
 }
 
 impl<T: Float> Kernel<T> for Descend<'_, T> {
-    type Output = ();
+    fn check(&self) {
+        assert_eq!(self.p.len(), self.g.len(), "a gradient per parameter");
+        assert!(self.b.is_empty() || self.b.len() == self.p.len(), "a momentum per parameter");
+    }
 
     #[inline(always)]
     unsafe fn run<S: Simd<T = T>>(self) {

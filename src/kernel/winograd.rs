@@ -9,8 +9,8 @@ use std::ops::Range;
 
 use candle_core::WithDType;
 
-use super::contract::{Contract, Grid};
-use super::{Float, Kernel, Simd};
+use super::contract::{padded, Contract, Grid};
+use super::{end, Float, Kernel, Simd};
 
 /// Positions in a transformed tile.
 pub const POINTS: usize = 16;
@@ -34,7 +34,9 @@ impl Layout {
 
     /// One past the last value of `side` x `side` pixels at the last of `tiles`, whole rows of them.
     fn end(&self, columns: usize, tiles: &Range<usize>, side: usize) -> usize {
-        self.tile(columns, tiles.end - 1) + (side - 1) * (self.step + self.channels) + self.channels
+        let (row, column) = ((tiles.end - 1) / columns, (tiles.end - 1) % columns);
+        let pixels = |tile: usize, more: usize| tile.saturating_mul(2).saturating_add(more);
+        end(&[1, pixels(row, side - 1), pixels(column, side)], &[self.first, self.step, self.channels])
     }
 }
 
@@ -91,17 +93,12 @@ pub struct Weights<'a, T> {
     pub u: &'a mut [T],
 }
 
-impl<T: Float> Weights<'_, T> {
-    /// Computes.
-    pub fn compute(self) {
-        assert!(self.w.len() >= 9 * self.inputs * self.pitch && self.u.len() >= POINTS * self.inputs * self.pitch);
-        assert_eq!(self.pitch % 16, 0, "whole vectors");
-        T::dispatch(self)
-    }
-}
-
 impl<T: Float> Kernel<T> for Weights<'_, T> {
-    type Output = ();
+    fn check(&self) {
+        let row = self.inputs.saturating_mul(self.pitch);
+        assert!(end(&[9], &[row]) <= self.w.len() && end(&[POINTS], &[row]) <= self.u.len(), "weights");
+        assert_eq!(self.pitch % 16, 0, "whole vectors");
+    }
 
     #[inline(always)]
     unsafe fn run<S: Simd<T = T>>(self) {
@@ -288,12 +285,10 @@ impl<T: Float> Convolve<'_, T> {
     pub fn room(inputs: usize, outputs: usize) -> usize {
         POINTS * TOGETHER * (inputs + outputs)
     }
+}
 
-    /// Computes.
-    ///
-    /// # Panics
-    /// If the tiles are not whole rows or one reaches beyond the slices.
-    pub fn compute(self) {
+impl<T: Float> Kernel<T> for Convolve<'_, T> {
+    fn check(&self) {
         if self.tiles.is_empty() {
             return;
         }
@@ -301,16 +296,12 @@ impl<T: Float> Convolve<'_, T> {
         assert!([self.tiles.start, self.tiles.end].iter().all(|tile| tile.is_multiple_of(self.columns)), "whole rows");
         let (inputs, outputs) = (self.x_at.channels, self.y_at.channels);
         assert!(self.x_at.end(self.columns, &self.tiles, 4) <= self.x.len(), "the picture");
-        assert!(self.y_at.end(self.columns, &self.tiles, 2) <= self.origin + self.y.len(), "the output");
+        let written = self.y_at.end(self.columns, &self.tiles, 2);
+        assert!(self.origin.checked_add(self.y.len()).is_some_and(|end| written <= end), "the output");
         assert!(self.y_at.tile(self.columns, self.tiles.start) >= self.origin, "the output begins too late");
-        assert!(self.u.len() >= POINTS * inputs * self.pitch && self.pitch >= super::contract::padded(outputs));
+        assert!(end(&[POINTS * inputs], &[self.pitch]) <= self.u.len() && padded(outputs) <= self.pitch, "weights");
         assert!(self.scratch.len() >= Self::room(inputs, outputs), "scratch");
-        T::dispatch(self)
     }
-}
-
-impl<T: Float> Kernel<T> for Convolve<'_, T> {
-    type Output = ();
 
     #[inline(always)]
     unsafe fn run<S: Simd<T = T>>(self) {

@@ -3,8 +3,8 @@
 use candle_core::{bail, DType, Result, Tensor};
 
 use super::own_kernel;
-use crate::kernel::update::Descend as Kernel;
-use crate::kernel::{with_values, with_values_mut, Float};
+use crate::kernel::update::Descend;
+use crate::kernel::{with_values, with_values_mut, Float, Kernel};
 
 /// How a parameter follows its gradient: d = g + w p; b = m b + d; p -= lr b, or lr (d + m b) for Nesterov, lr d
 /// without momentum.
@@ -40,7 +40,7 @@ fn in_place<T: Float>(parameter: &Tensor, gradient: &Tensor, buffer: Option<&Ten
     let [rate, momentum, decay] = [by.rate, by.momentum, by.decay].map(T::from_f64);
     let nesterov = by.nesterov;
     let descend = |p: &mut [T], b: &mut [T]| {
-        with_values(gradient, |g| T::dispatch(Kernel { p, b, g, momentum, decay, rate, nesterov }))
+        with_values(gradient, |g| Descend { p, b, g, momentum, decay, rate, nesterov }.compute())
     };
     match buffer {
         Some(buffer) => with_values_mut(parameter, |p| with_values_mut(buffer, |b| descend(p, b)))??,

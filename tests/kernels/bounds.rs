@@ -8,7 +8,9 @@ use mbn::kernel::norm::{Coefficients, Gradient, Moments, Normalize, Reduce, Rows
 use mbn::kernel::outer::{Outer, Pixels};
 use mbn::kernel::pooled;
 use mbn::kernel::transpose::Transpose;
+use mbn::kernel::update::Descend;
 use mbn::kernel::winograd::{Convolve, Layout, Weights, POINTS};
+use mbn::kernel::Kernel;
 
 /// Demands that `compute` takes operands of the lengths `exact`, and panics if one of them is a value shorter.
 fn refuses<const N: usize>(what: &str, exact: [usize; N], compute: impl Fn([Vec<f32>; N])) {
@@ -137,4 +139,37 @@ fn tiles_stay_inside() {
     // The last tile of such a range is not the one that reaches farthest.
     panics("a part of a row", || convolve(0..4, pitch, ample()));
     panics("a part of a row", || convolve(1..3, pitch, ample()));
+}
+
+#[test]
+fn updates_take_parameters_gradients_and_momenta_of_one_length() {
+    let descend = |[mut p, mut b, g]: [Vec<f32>; 3]| {
+        let (p, b) = (&mut p, &mut b);
+        Descend { p, b, g: &g, momentum: 0.9, decay: 0.0, rate: 0.1, nesterov: false }.compute();
+    };
+    refuses("descend", [17, 17, 17], descend);
+    descend([17, 0, 17].map(|len| vec![0.5; len]));
+}
+
+#[test]
+fn sizes_that_wrap_around_are_refused() {
+    const HALF: usize = usize::MAX / 2 + 1;
+    let (x, mut y) = (vec![0.5f32; 100], vec![0.5f32; 100]);
+    panics("a transpose", || {
+        Transpose { from: &x, from_step: HALF, size: [3, 1], to: &mut y.clone(), to_step: 3 }.compute();
+    });
+    let grid = Grid { x: [0, HALF, 1], size: [3, 1], ..Grid::product(3, 1, 1) };
+    panics("a contraction", || {
+        Contract { grid: &grid, x: &x, w: &x, y: &mut y.clone(), rows: 0..3, origin: 0, add: false }.compute();
+    });
+    let [near, far] = [1, HALF].map(|row| Pixels { first: 0, steps: [1, row, 1] });
+    panics("an outer product", || {
+        let (count, size) = ([1, 3, 1], [1, 1]);
+        Outer { count, g: &x, g_at: near, x: &x, x_at: far, w: &mut y.clone(), size, pitch: 1, add: false }.compute();
+    });
+    let by = Coefficients { mean: &x, slope: &x, shift: &x };
+    let rows = Rows { rows: 3, pixels: 1, channels: 1 };
+    panics("a normalization", || {
+        Normalize { rows, z: (&x, HALF), residual: None, by, relu: true, y: (&mut y, 1) }.compute();
+    });
 }

@@ -1,6 +1,7 @@
 //! y[p] += Σ_k x[p,k] w[k]: grids of any size, distances between pixels, runs, parts of a grid, overlapping outputs.
 
 use mbn::kernel::contract::{padded, Contract, Grid, Run};
+use mbn::kernel::Kernel;
 
 use crate::fence::Fenced;
 use crate::support::{assert_sums, on_every_isa, random, wide, Real, Sum};

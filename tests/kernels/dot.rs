@@ -1,6 +1,7 @@
 //! out[i,j] = Σ_k a[i,k] b[j,k].
 
 use mbn::kernel::dot::Dot;
+use mbn::kernel::Kernel;
 
 use crate::fence::Fenced;
 use crate::support::{assert_sums, on_every_isa, random, wide, Real, Sum};

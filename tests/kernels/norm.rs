@@ -1,6 +1,7 @@
 //! Moments, normalization with residual and rectifier, and the two passes of the gradient, on rows some steps apart.
 
 use mbn::kernel::norm::{Coefficients, Gradient, Moments, Normalize, Reduce, Residual, Rows};
+use mbn::kernel::Kernel;
 
 use crate::fence::Fenced;
 use crate::support::{assert_sums, on_every_isa, quarters, random, wide, Real, Sum};

@@ -1,6 +1,7 @@
 //! w[i,j] += Σ_p g[p,i] x[p,j]: any number of pictures, rows and columns of pixels, with gaps between all of them.
 
 use mbn::kernel::outer::{Outer, Pixels};
+use mbn::kernel::Kernel;
 
 use crate::fence::Fenced;
 use crate::support::{assert_sums, on_every_isa, random, wide, Real, Sum};

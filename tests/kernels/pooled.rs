@@ -2,6 +2,7 @@
 
 use mbn::kernel::norm::{Coefficients, Rows};
 use mbn::kernel::pooled::{Gradient, Normalize, Reduce};
+use mbn::kernel::Kernel;
 
 use crate::fence::Fenced;
 use crate::support::{assert_sums, on_every_isa, quarters, random, wide, Real, Sum};

@@ -1,6 +1,7 @@
 //! Rows that become columns: every value moved, no other touched.
 
 use mbn::kernel::transpose::Transpose;
+use mbn::kernel::Kernel;
 
 use crate::fence::Fenced;
 use crate::support::{on_every_isa, random, Real};

@@ -1,6 +1,7 @@
 //! Gradient descent: with and without momentum, in Nesterov's form, with weight decay.
 
 use mbn::kernel::update::Descend;
+use mbn::kernel::Kernel;
 
 use crate::fence::Fenced;
 use crate::support::{assert_sums, on_every_isa, random, wide, Real, Sum};
@@ -27,7 +28,7 @@ fn check<T: Real>(len: usize, momentum: bool, nesterov: bool) {
     }
     let [m, w, r] = [MOMENTUM, DECAY, RATE].map(T::from_f64);
     let buffer = if momentum { &mut b[..] } else { &mut [] };
-    T::dispatch(Descend { p: &mut p, b: buffer, g: &g, momentum: m, decay: w, rate: r, nesterov });
+    Descend { p: &mut p, b: buffer, g: &g, momentum: m, decay: w, rate: r, nesterov }.compute();
     let what = format!("{len} values, momentum {momentum}, nesterov {nesterov}");
     assert_sums::<T>(&what, &wide(&p), &new_p);
     if momentum {

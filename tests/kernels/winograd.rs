@@ -8,6 +8,7 @@
 
 use mbn::kernel::contract::padded;
 use mbn::kernel::winograd::{Convolve, Layout, Weights, POINTS};
+use mbn::kernel::Kernel;
 
 use crate::fence::Fenced;
 use crate::support::{assert_sums, on_every_isa, quarters, random, wide, Real, Sum};

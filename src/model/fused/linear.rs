@@ -6,7 +6,7 @@ use crate::kernel::contract::{padded, Contract, Grid};
 use crate::kernel::dot::Dot;
 use crate::kernel::outer::{Outer, Pixels};
 use crate::kernel::transpose::Transpose;
-use crate::kernel::Float;
+use crate::kernel::{Float, Kernel};
 
 use super::map::{Buffer, Map, Sizes, Workspace};
 use super::parallel::{parallel, Work};

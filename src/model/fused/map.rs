@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex};
 use candle_core::{bail, Device, Result, Tensor};
 
 use crate::kernel::transpose::Transpose;
-use crate::kernel::{with_values, Float};
+use crate::kernel::{with_values, Float, Kernel};
 
 /// What the passes of a network share: buffers waiting for their next use (a step takes and frees the same ones over and
 /// over), and the choice of algorithm.

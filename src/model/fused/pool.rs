@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use crate::kernel::transpose::Transpose;
-use crate::kernel::Float;
+use crate::kernel::{Float, Kernel};
 
 use super::map::{Map, Sizes, Workspace};
 use super::parallel::{parallel, Work};

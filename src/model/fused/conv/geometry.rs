@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use crate::kernel::contract::{padded, Grid, Run};
 use crate::kernel::transpose::Transpose;
-use crate::kernel::Float;
+use crate::kernel::{Float, Kernel};
 use crate::model::fused::map::{Buffer, Sizes, Workspace};
 
 /// Kernel size, stride, padding and channels of a convolution, and the maps it goes between (without borders).

@@ -8,7 +8,7 @@ use std::ops::Range;
 use crate::kernel::contract::Contract;
 use crate::kernel::outer::{Outer, Pixels};
 use crate::kernel::transpose::Transpose;
-use crate::kernel::Float;
+use crate::kernel::{Float, Kernel};
 
 use super::map::{Map, Piece, Sizes};
 use super::norm::{observe, PieceMoments};

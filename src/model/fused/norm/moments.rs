@@ -1,7 +1,7 @@
 //! Moments of maps, piece by piece and put together.
 
 use crate::kernel::norm::Moments;
-use crate::kernel::Float;
+use crate::kernel::{Float, Kernel};
 use crate::model::fused::conv::rows_together;
 use crate::model::fused::map::Sizes;
 

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::{Applied, PieceMoments};
 use crate::kernel::norm::{Gradient, Normalize, Reduce, Residual, Rows};
-use crate::kernel::Float;
+use crate::kernel::{Float, Kernel};
 use crate::model::fused::conv::rows_together;
 use crate::model::fused::map::{Map, Piece, Sizes, Workspace};
 use crate::model::fused::parallel::{parallel, Work};

@@ -7,7 +7,7 @@ use candle_core::{bail, Result};
 use super::passes::{clear_border, rows};
 use super::{Applied, PieceMoments};
 use crate::kernel::pooled::{Gradient, Normalize, Reduce};
-use crate::kernel::Float;
+use crate::kernel::{Float, Kernel};
 use crate::model::fused::conv::rows_together;
 use crate::model::fused::map::{Map, Sizes, Workspace};
 use crate::model::fused::parallel::{parallel, Work};
