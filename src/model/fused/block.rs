@@ -51,13 +51,18 @@ impl Block {
     ) -> Result<Map<T>> {
         let residual = shortcut.as_ref().unwrap_or(&first.x);
         let (dz, through) = self.conv2.normalized_backward(&second, Some(residual), g, gradients, workspace)?;
-        let inner = self.conv2.input_gradient(&second, &dz, None, workspace)?;
-        drop((second, dz));
+        // What was saved makes room for the gradients as soon as it has done its duty.
+        let (geometry, is_identity) = (second.geometry, shortcut.is_none());
+        drop((second, shortcut));
+        let inner = self.conv2.input_gradient(&geometry, &dz, None, workspace)?;
+        drop(dz);
         let (dz, _) = self.conv1.normalized_backward(&first, None, inner, gradients, workspace)?;
-        if shortcut.is_none() {
-            return self.conv1.input_gradient(&first, &dz, Some(through), workspace);
+        let geometry = first.geometry;
+        drop(first);
+        if is_identity {
+            return self.conv1.input_gradient(&geometry, &dz, Some(through), workspace);
         }
-        let mut dx = self.conv1.input_gradient(&first, &dz, None, workspace)?;
+        let mut dx = self.conv1.input_gradient(&geometry, &dz, None, workspace)?;
         pool::add_shortcut_gradient(&mut dx, self.stride, &through);
         Ok(dx)
     }

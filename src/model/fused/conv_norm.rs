@@ -15,7 +15,7 @@ use crate::profile::timed;
 
 /// Input, convolution and normalization of a [`ConvNorm`].
 pub(super) struct Convolved<T: Float> {
-    geometry: Geometry,
+    pub(super) geometry: Geometry,
     pub(super) x: Map<T>,
     z: Map<T>,
     applied: Applied<T>,
@@ -101,15 +101,15 @@ impl ConvNorm {
     /// The gradient with respect to the input, added to `onto` if given.
     pub(super) fn input_gradient<T: Float>(
         &self,
-        saved: &Convolved<T>,
+        geometry: &Geometry,
         dz: &Map<T>,
         onto: Option<Map<T>>,
         workspace: &Arc<Workspace<T>>,
     ) -> Result<Map<T>> {
         let add = onto.is_some();
-        let mut dx = onto.unwrap_or_else(|| Map::new(saved.geometry.x, workspace));
+        let mut dx = onto.unwrap_or_else(|| Map::new(geometry.x, workspace));
         with_values(&self.weight, |w| {
-            timed("convolution, input gradient", || conv::input_gradient(&saved.geometry, dz, w, &mut dx, add))
+            timed("convolution, input gradient", || conv::input_gradient(geometry, dz, w, &mut dx, add))
         })?;
         Ok(dx)
     }

@@ -53,7 +53,7 @@ pub struct Passing<V> {
 /// The logits of pictures (N,C,H,W).
 pub fn forward<T: Float>(units: &[Unit], x: &Tensor, pass: Pass, workspace: &Arc<Workspace<T>>) -> Result<Tensor> {
     let batches = [Passing { x: x.clone(), pass }];
-    parallel::pass(multiplications(units, &batches), || chain(units, &batches, workspace, |_| {}))
+    parallel::pass(multiplications(units, x), || chain(units, &batches, workspace, |_| {}))
 }
 
 /// The logits of the last of several batches, and what its backward pass needs.
@@ -67,7 +67,7 @@ pub fn record<'a, T: Float>(
     workspace: &Arc<Workspace<T>>,
 ) -> Result<(Tensor, Tape<'a, T>)> {
     let mut saved = Vec::with_capacity(units.len());
-    let work = multiplications(units, batches);
+    let work = batches.last().map_or(0, |batch| multiplications(units, &batch.x));
     let logits = parallel::pass(work, || chain(units, batches, workspace, |unit| saved.push(unit)))?;
     Ok((logits, Tape { units, saved, work, workspace: workspace.clone() }))
 }
@@ -104,7 +104,7 @@ fn chain<T: Float>(
 pub struct Tape<'a, T: Float> {
     units: &'a [Unit],
     saved: Vec<Saved<T>>,
-    /// Multiplications of the forward pass.
+    /// Multiplications of the last batch's forward pass.
     work: usize,
     workspace: Arc<Workspace<T>>,
 }
@@ -191,7 +191,9 @@ impl Unit {
         let dx = match (self, saved) {
             (Unit::Conv(conv), Saved::Conv(saved)) => {
                 let (dz, _) = conv.normalized_backward(&saved, None, g, gradients, workspace)?;
-                wanted.then(|| conv.input_gradient(&saved, &dz, None, workspace)).transpose()?
+                let geometry = saved.geometry;
+                drop(saved);
+                wanted.then(|| conv.input_gradient(&geometry, &dz, None, workspace)).transpose()?
             }
             (Unit::Block(block), Saved::Block(first, second, shortcut)) => {
                 Some(block.fused_backward(first, second, shortcut, g, gradients, workspace)?)

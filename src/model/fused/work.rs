@@ -3,20 +3,16 @@
 use candle_core::{Result, Tensor};
 
 use super::map::Sizes;
-use super::Passing;
 use crate::model::unit::{ConvNorm, Unit};
 
-/// Multiplications of the batches' way through the network, up to a unit that they do not fit.
-pub fn multiplications(units: &[Unit], batches: &[Passing<Tensor>]) -> usize {
-    let mut total = 0;
-    for Passing { x, .. } in batches {
-        let [n, c, h, w] = *x.dims() else { continue };
-        let mut sizes = Sizes::new([n, h, w, c]);
-        for unit in units {
-            let Ok((count, y)) = unit.multiplications(sizes) else { break };
-            total += count;
-            sizes = y;
-        }
+/// Multiplications of pictures' (N,C,H,W) way through the network, up to a unit that they do not fit.
+pub fn multiplications(units: &[Unit], pictures: &Tensor) -> usize {
+    let [n, c, h, w] = *pictures.dims() else { return 0 };
+    let (mut total, mut sizes) = (0, Sizes::new([n, h, w, c]));
+    for unit in units {
+        let Ok((count, y)) = unit.multiplications(sizes) else { break };
+        total += count;
+        sizes = y;
     }
     total
 }

@@ -55,11 +55,9 @@ pub fn apply<T: Float>(form: &Form, seen: &PieceMoments, shape: &Shape, pass: Pa
     let (mean, var, center, flow) = match form.source {
         Source::Batch(rule) => {
             let batch = rule.observes(pass).then(|| {
-                let spreads: Vec<Spread> = (0..c).map(|c| seen.batch(c)).collect();
-                let tensor = |f: fn(&Spread) -> f64| {
-                    Tensor::from_vec(rounded::<T>(&spreads.iter().map(f).collect::<Vec<_>>()), c, &Device::Cpu)
-                };
-                Ok::<_, candle_core::Error>(norm::Moments { mean: tensor(|s| s.mean)?, var: tensor(Spread::var)? })
+                let batch = seen.of(0..seen.sizes.n);
+                let tensor = |values: &[f64]| Tensor::from_vec(rounded::<T>(values), c, &Device::Cpu);
+                Ok::<_, candle_core::Error>(norm::Moments { mean: tensor(&batch.mean)?, var: tensor(&batch.var())? })
             });
             let Used { moments, center, factor } = rule.statistics(batch.transpose()?, shape, pass)?;
             (floats::<T>(&moments.mean)?, floats::<T>(&moments.var)?, floats::<T>(&center)?, Flow::Batch(factor))
@@ -67,11 +65,14 @@ pub fn apply<T: Float>(form: &Form, seen: &PieceMoments, shape: &Shape, pass: Pa
         Source::Sample(rule) => {
             let groups = rule.groups(shape)?;
             let (mut mean, mut var) = (vec![], vec![]);
-            for (n, group) in (0..seen.sizes.n).flat_map(|n| (0..groups).map(move |g| (n, g))) {
-                let channels = group * (c / groups)..(group + 1) * (c / groups);
-                let spread = channels.map(|c| seen.picture(n, c)).fold(Spread::default(), Spread::and);
-                mean.extend(std::iter::repeat_n(spread.mean, c / groups));
-                var.extend(std::iter::repeat_n(spread.var(), c / groups));
+            for n in 0..seen.sizes.n {
+                let picture = seen.of(n..n + 1);
+                for group in 0..groups {
+                    let channels = group * (c / groups)..(group + 1) * (c / groups);
+                    let spread = channels.map(|c| picture.channel(c)).fold(Spread::default(), Spread::and);
+                    mean.extend(std::iter::repeat_n(spread.mean, c / groups));
+                    var.extend(std::iter::repeat_n(spread.var(), c / groups));
+                }
             }
             (mean.clone(), var, mean, Flow::Groups(groups))
         }

@@ -1,5 +1,7 @@
 //! Moments of maps, piece by piece and put together.
 
+use std::ops::Range;
+
 use crate::kernel::norm::Moments;
 use crate::kernel::{Float, Kernel};
 use crate::model::fused::conv::rows_together;
@@ -36,6 +38,40 @@ impl Spread {
     }
 }
 
+/// A [`Spread`] per channel, of as many values each.
+pub(super) struct Spreads {
+    count: f64,
+    pub mean: Vec<f64>,
+    squares: Vec<f64>,
+}
+
+impl Spreads {
+    fn new(channels: usize) -> Self {
+        Self { count: 0.0, mean: vec![0.0; channels], squares: vec![0.0; channels] }
+    }
+
+    /// Adds those of `count` values more: [`Spread::and`], its divisions made once for all channels.
+    fn add(&mut self, count: f64, mean: &[f64], squares: &[f64]) {
+        let share = count / (self.count + count);
+        let weight = self.count * share;
+        let own = self.mean.iter_mut().zip(&mut self.squares);
+        for ((own_mean, own_squares), (mean, squares)) in own.zip(mean.iter().zip(squares)) {
+            let apart = mean - *own_mean;
+            *own_squares += squares + apart * apart * weight;
+            *own_mean += apart * share;
+        }
+        self.count += count;
+    }
+
+    pub fn var(&self) -> Vec<f64> {
+        self.squares.iter().map(|squares| squares / self.count).collect()
+    }
+
+    pub fn channel(&self, c: usize) -> Spread {
+        Spread { count: self.count, mean: self.mean[c], squares: self.squares[c] }
+    }
+}
+
 impl PieceMoments {
     /// Room for the pieces of a map of those sizes.
     pub fn new(sizes: Sizes) -> Self {
@@ -48,21 +84,20 @@ impl PieceMoments {
         self.sums.chunks_exact_mut(2 * self.sizes.c).collect()
     }
 
-    /// Those of channel `c` in picture `n`.
-    pub(super) fn picture(&self, n: usize, c: usize) -> Spread {
+    /// Those of some pictures.
+    pub(super) fn of(&self, pictures: Range<usize>) -> Spreads {
+        let Sizes { h, w, c, .. } = self.sizes;
         let together = rows_together(&self.sizes);
-        let pieces = self.sizes.h.div_ceil(together);
-        let piece = |i: usize| {
-            let rows = together.min(self.sizes.h - i * together);
-            let sums = &self.sums[(n * pieces + i) * 2 * self.sizes.c..];
-            Spread { count: (rows * self.sizes.w) as f64, mean: sums[c], squares: sums[self.sizes.c + c] }
-        };
-        (0..pieces).map(piece).fold(Spread::default(), Spread::and)
-    }
-
-    /// Those of channel `c` in the whole batch.
-    pub(super) fn batch(&self, c: usize) -> Spread {
-        (0..self.sizes.n).map(|n| self.picture(n, c)).fold(Spread::default(), Spread::and)
+        let pieces = h.div_ceil(together);
+        let mut spreads = Spreads::new(c);
+        for (i, sums) in
+            self.sums.chunks_exact(2 * c).enumerate().take(pictures.end * pieces).skip(pictures.start * pieces)
+        {
+            let rows = together.min(h - i % pieces * together);
+            let (mean, squares) = sums.split_at(c);
+            spreads.add((rows * w) as f64, mean, squares);
+        }
+        spreads
     }
 }
 
