@@ -107,14 +107,12 @@ impl<T: Float> Kernel<T> for Contract<'_, T> {
     }
 }
 
-impl<T> Contract<'_, T> {
+impl<T: Float> Contract<'_, T> {
     /// Whether there is no pixel to compute.
     fn is_empty(&self) -> bool {
         self.rows.is_empty() || self.grid.size[1] == 0
     }
-}
 
-impl<T: Float> Contract<'_, T> {
     /// The `count` channels from `c` on, up to two vectors of them; how many that were.
     #[inline(always)]
     unsafe fn columns<S: Simd<T = T>>(&mut self, c: usize, count: usize) -> usize {

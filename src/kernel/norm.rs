@@ -18,6 +18,11 @@ pub struct Rows {
 }
 
 impl Rows {
+    /// From one row to the next where they lie one after the other.
+    pub(super) fn step(&self) -> usize {
+        self.pixels * self.channels
+    }
+
     pub(super) fn check(&self, what: &str, len: usize, step: usize) {
         let needed = end(&[self.rows.saturating_sub(1), self.pixels], &[step, self.channels]);
         assert!(self.rows == 0 || needed <= len, "{what}: {needed} values needed, {len} given");
@@ -282,9 +287,8 @@ pub struct Reduce<'a, T> {
 
 impl<T: Float> Kernel<T> for Reduce<'_, T> {
     fn check(&self) {
-        let step = self.rows.pixels * self.rows.channels;
-        self.rows.check("gradient", self.g.len(), step);
-        self.rows.check("input", self.z.len(), step);
+        self.rows.check("gradient", self.g.len(), self.rows.step());
+        self.rows.check("input", self.z.len(), self.rows.step());
         if let Some((residual, step)) = self.residual {
             self.rows.check("residual", residual.len(), step);
         }
@@ -300,7 +304,7 @@ impl<T: Float> Kernel<T> for Reduce<'_, T> {
             for c in (0..channels).step_by(S::LANES) {
                 let n = S::LANES.min(channels - c);
                 let by = Loaded::<S>::new(&self.by, c, n);
-                let start = row * pixels * channels + c;
+                let start = row * self.rows.step() + c;
                 let (g, z) = (self.g.as_mut_ptr().add(start), self.z.as_ptr().add(start));
                 let residual = self.residual.map(|(r, step)| r.as_ptr().add(row * step + c));
                 let sums = sums::<S, 2>(pixels, Gated { g, z, residual, channels, n, by, relu: self.relu });
@@ -329,9 +333,8 @@ pub struct Gradient<'a, T> {
 
 impl<T: Float> Kernel<T> for Gradient<'_, T> {
     fn check(&self) {
-        let step = self.rows.pixels * self.rows.channels;
-        self.rows.check("gradient", self.g.len(), step);
-        self.rows.check("input", self.z.len(), step);
+        self.rows.check("gradient", self.g.len(), self.rows.step());
+        self.rows.check("input", self.z.len(), self.rows.step());
         self.rows.check("output", self.dz.0.len(), self.dz.1);
     }
 
@@ -341,16 +344,36 @@ impl<T: Float> Kernel<T> for Gradient<'_, T> {
         for row in 0..rows {
             for c in (0..channels).step_by(S::LANES) {
                 let n = S::LANES.min(channels - c);
-                let [a, b, d, center] = self.by.map(|v| S::load_n(v[c..c + n].as_ptr(), n));
-                let start = row * pixels * channels + c;
+                let flow = Flow::<S>::new(self.by, c, n);
+                let start = row * self.rows.step() + c;
                 let (g, z) = (self.g.as_ptr().add(start), self.z.as_ptr().add(start));
                 let dz = self.dz.0.as_mut_ptr().add(row * self.dz.1 + c);
                 for at in (0..pixels).map(|p| p * channels) {
-                    let around = S::sub(S::load_n(z.add(at), n), center);
-                    let value = S::fma(a, S::load_n(g.add(at), n), S::fma(b, around, d));
+                    let value = flow.gradient(S::load_n(g.add(at), n), S::load_n(z.add(at), n));
                     S::store_n(dz.add(at), value, n);
                 }
             }
         }
+    }
+}
+
+/// The second pass's coefficients of one vector of channels.
+pub(super) struct Flow<S: Simd> {
+    a: S::V,
+    b: S::V,
+    d: S::V,
+    center: S::V,
+}
+
+impl<S: Simd> Flow<S> {
+    #[inline(always)]
+    pub unsafe fn new(by: [&[S::T]; 4], c: usize, n: usize) -> Self {
+        let [a, b, d, center] = by.map(|v| S::load_n(v[c..c + n].as_ptr(), n));
+        Self { a, b, d, center }
+    }
+
+    #[inline(always)]
+    pub unsafe fn gradient(&self, g: S::V, z: S::V) -> S::V {
+        S::fma(self.a, g, S::fma(self.b, S::sub(z, self.center), self.d))
     }
 }

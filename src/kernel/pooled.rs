@@ -4,18 +4,13 @@
 //! What goes into the windows is never written. The gradient's passes compute it again from z, which they read anyway,
 //! and find the maximum's place, the first in reading order. Rows and columns beyond the last whole window reach nothing.
 
-use super::norm::{sums, Coefficients, Loaded, Rows, Terms};
+use super::norm::{sums, Coefficients, Flow, Loaded, Rows, Terms};
 use super::{Float, Kernel, Simd};
 
 impl Rows {
     /// The windows on these pixels.
     fn windows(&self) -> Self {
         Self { rows: self.rows / 2, pixels: self.pixels / 2, channels: self.channels }
-    }
-
-    /// From one row to the next where they lie one after the other.
-    fn step(&self) -> usize {
-        self.pixels * self.channels
     }
 
     /// From a window's first pixel to each of its pixels.
@@ -135,7 +130,8 @@ impl<T: Float> Kernel<T> for Gradient<'_, T> {
             for c in (0..channels).step_by(S::LANES) {
                 let n = S::LANES.min(channels - c);
                 let by = Loaded::<S>::new(&self.by, c, n);
-                let flow = Flow::<S> { slope: by.slope, by: self.flow.map(|v| S::load_n(v[c..c + n].as_ptr(), n)) };
+                let [b, d, center] = self.flow;
+                let flow = Flow::<S>::new([self.by.slope, b, d, center], c, n);
                 let z = self.z.as_ptr().add(row * self.rows.step() + c);
                 let dz = self.dz.0.as_mut_ptr().add(row * self.dz.1 + c);
                 // Windows of this row; none on a last row without a partner.
@@ -157,21 +153,6 @@ impl<T: Float> Kernel<T> for Gradient<'_, T> {
                 }
             }
         }
-    }
-}
-
-/// The second pass's coefficients of one vector of channels.
-struct Flow<S: Simd> {
-    slope: S::V,
-    /// b, d and center.
-    by: [S::V; 3],
-}
-
-impl<S: Simd> Flow<S> {
-    #[inline(always)]
-    unsafe fn gradient(&self, g: S::V, z: S::V) -> S::V {
-        let [b, d, center] = self.by;
-        S::fma(self.slope, g, S::fma(b, S::sub(z, center), d))
     }
 }
 

@@ -12,7 +12,6 @@ use crate::kernel::{with_values, Float};
 use crate::norm::{self, Form, Pass, Source, Used};
 
 use super::map::Sizes;
-use moments::Spread;
 
 pub use moments::{observe, PieceMoments};
 
@@ -69,9 +68,9 @@ pub fn apply<T: Float>(form: &Form, seen: &PieceMoments, shape: &Shape, pass: Pa
                 let picture = seen.of(n..n + 1);
                 for group in 0..groups {
                     let channels = group * (c / groups)..(group + 1) * (c / groups);
-                    let spread = channels.map(|c| picture.channel(c)).fold(Spread::default(), Spread::and);
-                    mean.extend(std::iter::repeat_n(spread.mean, c / groups));
-                    var.extend(std::iter::repeat_n(spread.var(), c / groups));
+                    let (group_mean, group_var) = picture.together(channels);
+                    mean.extend(std::iter::repeat_n(group_mean, c / groups));
+                    var.extend(std::iter::repeat_n(group_var, c / groups));
                 }
             }
             (mean.clone(), var, mean, Flow::Groups(groups))

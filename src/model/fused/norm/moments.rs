@@ -13,32 +13,7 @@ pub struct PieceMoments {
     pub(super) sums: Vec<f64>,
 }
 
-/// Mean and sum of squared deviations of `count` values.
-#[derive(Clone, Copy, Default)]
-pub(super) struct Spread {
-    count: f64,
-    pub mean: f64,
-    squares: f64,
-}
-
-impl Spread {
-    /// Both together (Chan et al., 1979).
-    pub fn and(self, other: Self) -> Self {
-        let count = self.count + other.count;
-        if self.count == 0.0 || count == 0.0 {
-            return other;
-        }
-        let (apart, share) = (other.mean - self.mean, other.count / count);
-        let squares = self.squares + other.squares + apart * apart * self.count * share;
-        Self { count, mean: self.mean + apart * share, squares }
-    }
-
-    pub fn var(&self) -> f64 {
-        self.squares / self.count
-    }
-}
-
-/// A [`Spread`] per channel, of as many values each.
+/// Per channel, mean and sum of squared deviations of `count` values.
 pub(super) struct Spreads {
     count: f64,
     pub mean: Vec<f64>,
@@ -50,7 +25,7 @@ impl Spreads {
         Self { count: 0.0, mean: vec![0.0; channels], squares: vec![0.0; channels] }
     }
 
-    /// Adds those of `count` values more: [`Spread::and`], its divisions made once for all channels.
+    /// Adds those of `count` values more per channel (Chan et al., 1979).
     fn add(&mut self, count: f64, mean: &[f64], squares: &[f64]) {
         let share = count / (self.count + count);
         let weight = self.count * share;
@@ -67,8 +42,13 @@ impl Spreads {
         self.squares.iter().map(|squares| squares / self.count).collect()
     }
 
-    pub fn channel(&self, c: usize) -> Spread {
-        Spread { count: self.count, mean: self.mean[c], squares: self.squares[c] }
+    /// Mean and variance of some channels together.
+    pub fn together(&self, channels: Range<usize>) -> (f64, f64) {
+        let mut one = Self::new(1);
+        for c in channels {
+            one.add(self.count, &self.mean[c..=c], &self.squares[c..=c]);
+        }
+        (one.mean[0], one.squares[0] / one.count)
     }
 }
 
