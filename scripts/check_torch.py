@@ -17,7 +17,7 @@ import torch.nn.functional as F
 
 import mbn_torch as mbn
 import passes
-from passes import uniform
+from values import difference, uniform
 
 SHAPES = (6, 3, 4, 2), (6, 3)
 GOLDEN = pathlib.Path(__file__).parent.parent / "tests/golden/memorized_passes.json"
@@ -212,7 +212,7 @@ def recorded(path, tolerance):
         for t, (step, results, state) in enumerate(passes.replay(case)):
             expected = {k: step[k] for k in results if k in step} | step.get("state", {})
             for name, theirs in expected.items():
-                apart[f"pass {t}, {name}"] = passes.difference((results | state)[name], theirs)
+                apart[f"pass {t}, {name}"] = difference((results | state)[name], theirs)
         where = max(apart, key=apart.get)
         agree &= apart[where] <= tolerance
         print(f"{path} case {i}: {len(apart)} results, at most {apart[where]:.1e} apart ({where})")

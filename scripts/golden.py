@@ -16,14 +16,8 @@ import torch.nn as nn
 import torch.nn.functional as F
 
 import networks
-from passes import replay, summary, uniform
-
-def parameter(name, *shape):
-    """Value of the tensor called `name` of a network: He's range for kernels, near 1 for scales and variances."""
-    if len(shape) > 1:
-        return uniform(name, *shape) * math.sqrt(6 / math.prod(shape[1:]))
-    return uniform(name, *shape) * 0.25 + (1.0 if name.endswith(("weight", "running_var")) else 0.0)
-
+from golden_memory import memorized_networks, memorized_passes
+from values import parameter, summary, uniform
 
 def leaf(name, *shape):
     return parameter(name, *shape).requires_grad_()
@@ -97,36 +91,6 @@ def memorized():
         y = normalize(uniform("x5", *shape) * 2, *pooled(memory, decay, pool))
         yield {"shape": shape, "size": size, "decay": decay, "eps": eps, "pool": pool, "stat_grad": stat_grad,
                "steps": steps, "eval": summary(y)}
-
-
-def memorized_passes():
-    """Three updates of two micro-batches each, Double-Forward after the first and the last; then inference (`passes.py`)."""
-    config = {"size": 4, "decay": 0.9, "pool": "total", "stat_grad": "memorized", "grad_size": 3, "grad_decay": 0.8,
-              "eps": 1e-5}
-
-    def given(name, shape, scale, offset):
-        return {"name": name, "shape": shape, "scale": scale, "offset": offset}
-
-    def affine(update):
-        return {"gamma": given(f"gamma{update}", [3], 0.25, 1.0), "beta": given(f"beta{update}", [3], 0.25, 0.0)}
-
-    for shape, other in (([2, 3, 2, 2], {}), ([4, 3], {}), ([2, 3, 2, 2], {"size": 1}), ([2, 3, 2, 2], {"pool": "mean"}),
-                         ([1, 3], {})):
-        passes = []
-        for u in range(3):
-            for i in range(2):
-                passes.append({"pass": "train", "x": given(f"x{u}{i}", shape, 2.0 - 0.5 * i, 0.5 * u),
-                               "g": given(f"g{u}{i}", shape, 1.0, 0.5 - 0.25 * u), **affine(u)})
-            for age in (1, 0) if u != 1 else ():  # the inputs of the micro-batches under the updated weights
-                passes.append({"pass": "refresh", "age": age, "x": given(f"again{u}{1 - age}", shape, 2.0, 0.5 * u),
-                               **affine(u + 1)})
-        passes.append({"pass": "eval", "x": given("x", shape, 2.0, 0.0), **affine(3)})
-        case = {"config": {**config, **other}, "passes": passes}
-        for step, results, state in replay(case):
-            step.update({k: summary(v) for k, v in results.items()})
-        names = ("running_mean", "running_var", "memory_mean", "memory_var", "grad_mean", "grad_cov")
-        step["state"] = {name: summary(state[name]) for name in names}
-        yield case
 
 
 def group_norm():
@@ -211,7 +175,7 @@ NETWORKS = (("lenet", 1, 28, 10), ("lenet", 3, 32, 100), ("resnet8", 1, 28, 10),
 def main():
     torch.set_num_threads(1)
     folder = pathlib.Path(sys.argv[1] if len(sys.argv) > 1 else pathlib.Path(__file__).parent.parent / "tests/golden")
-    cases = (batch_norm, memorized, memorized_passes, group_norm, cross_entropy, sgd, schedules)
+    cases = (batch_norm, memorized, memorized_passes, memorized_networks, group_norm, cross_entropy, sgd, schedules)
     files = {case.__name__: case() for case in cases}
     files["networks"] = (case for spec in NETWORKS for case in network(*spec))
     for name, cases in files.items():

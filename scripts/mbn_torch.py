@@ -29,10 +29,10 @@ Inference uses the pool as it stands, `running_mean` and `running_var`: an affin
 One value per channel, (1,C): the variance is that between batches, so it takes pool="total" and two batches. The very first
 is only scaled and shifted, and its gradient is not remembered. Lengths of 1 and stat_grad="full" are refused.
 
-Limits. A training pass is what is remembered, whatever it is made for: recomputation (`torch.utils.checkpoint`) counts batches
-twice, and a training pass without a backward pass leaves no gradient. DataParallel loses what its replicas remember; under
-DistributedDataParallel each process has a memory of its own if `broadcast_buffers=False`, else that of rank 0.  Remembered
-gradients are as large as the loss was: keep its scale constant (mean over the batch, accumulation, GradScaler).
+Limits. Every pass in training mode is remembered, and every backward pass: recomputation (`torch.utils.checkpoint`) and
+`retain_graph` count a batch twice. Do not use DataParallel: its replicas forget. Under DistributedDataParallel each process
+has its own memory with `broadcast_buffers=False`, else that of rank 0. Remembered gradients are as large as the loss was:
+keep its scale (divided by the micro-batches of an update, always; a GradScaler with a constant factor only).
 """
 import contextlib
 import copy
@@ -254,9 +254,10 @@ FORMS = {form.plain: form for form in (MemorizedBatchNorm1d, MemorizedBatchNorm2
 @contextlib.contextmanager
 def refreshing(net, age=0):
     """The second pass of Double-Forward: within it, passes in training mode take no gradient and *replace* the statistics
-    of the batch of `age` normalization batches ago, normalizing with the pool as that batch's training pass did.
+    of the batch of `age` normalization batches ago; they pool the batches that its training pass pooled.
 
-    To be used after the update, on the same inputs. With several micro-batches per update, from the oldest to the newest:
+    To be used after the update, on the same inputs; seed random layers alike in both passes. With several micro-batches per
+    update, from the oldest to the newest:
 
         for age, x in zip(reversed(range(len(parts))), parts):
             with mbn.refreshing(net, age):
@@ -282,7 +283,7 @@ def convert(net, **options):
     def memorized(bn):
         if type(bn) not in FORMS:
             raise TypeError(f"no memorized form of {type(bn).__name__}")
-        layer = FORMS[type(bn)](bn.num_features, bn.eps, bn.affine, **options)
+        layer = FORMS[type(bn)](bn.num_features, affine=bn.affine, **{"eps": bn.eps, **options})
         return _take_over(layer, bn)
 
     return _replace(net, nn.modules.batchnorm._BatchNorm, memorized)
