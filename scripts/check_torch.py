@@ -8,6 +8,7 @@ Without FILE it also replays tests/golden/memorized_passes.json. Exit code 0 if 
 import argparse
 import copy
 import json
+import math
 import pathlib
 import sys
 
@@ -213,7 +214,7 @@ def recorded(path, tolerance):
             expected = {k: step[k] for k in results if k in step} | step.get("state", {})
             for name, theirs in expected.items():
                 apart[f"pass {t}, {name}"] = difference((results | state)[name], theirs)
-        where = max(apart, key=apart.get)
+        where = max(apart, key=lambda name: (math.isnan(apart[name]), apart[name]))
         agree &= apart[where] <= tolerance
         print(f"{path} case {i}: {len(apart)} results, at most {apart[where]:.1e} apart ({where})")
     return agree

@@ -20,16 +20,16 @@ def memorized_passes():
 
     for shape, other in (([2, 3, 2, 2], {}), ([4, 3], {}), ([2, 3, 2, 2], {"size": 1}), ([2, 3, 2, 2], {"pool": "mean"}),
                          ([1, 3], {})):
-        passes = []
+        config, passes = {**CONFIG, **other}, []
         for u in range(3):
             for i in range(2):
                 passes.append({"pass": "train", "x": given(f"x{u}{i}", shape, 2.0 - 0.5 * i, 0.5 * u),
                                "g": given(f"g{u}{i}", shape, 1.0, 0.5 - 0.25 * u), **affine(u)})
-            for age in (1, 0) if u != 1 else ():  # the inputs of the micro-batches under the updated weights
+            for age in (1, 0)[-config["size"] :] if u != 1 else ():  # under the updated weights, where still remembered
                 passes.append({"pass": "refresh", "age": age, "x": given(f"again{u}{1 - age}", shape, 2.0, 0.5 * u),
                                **affine(u + 1)})
         passes.append({"pass": "eval", "x": given("x", shape, 2.0, 0.0), **affine(3)})
-        case = {"config": {**CONFIG, **other}, "passes": passes}
+        case = {"config": config, "passes": passes}
         for step, results, state in replay(case):
             step.update({k: summary(v) for k, v in results.items()})
         names = ("running_mean", "running_var", "memory_mean", "memory_var", "grad_mean", "grad_cov")
