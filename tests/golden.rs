@@ -4,6 +4,8 @@
 
 #[path = "golden/layers.rs"]
 mod layers;
+#[path = "golden/memory.rs"]
+mod memory;
 #[path = "golden/networks.rs"]
 mod networks;
 #[path = "golden/support.rs"]
