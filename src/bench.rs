@@ -44,13 +44,13 @@ pub struct Measured {
 }
 
 impl Cell {
-    /// The settings of the step: SGD with momentum 0.9 and weight decay 1e-4; MBN of size 8 without decay.
+    /// The settings of the step: SGD with momentum 0.9 and weight decay 1e-4; normalizers as they are by default.
     fn config(&self) -> Result<Config> {
         let (norm, double_forward) = match self.norm.strip_suffix("-df") {
             Some(norm) => (norm, true),
             None => (self.norm.as_str(), false),
         };
-        let mut config = Config {
+        let config = Config {
             dataset: self.pictures().into(),
             model: self.model.clone(),
             norm: norm.into(),
@@ -62,9 +62,6 @@ impl Cell {
             schedule: ScheduleKind::Constant,
             ..Config::default()
         };
-        if norm == "mbn" {
-            config.norm_params = toml::toml! { size = 8 decay = 1.0 };
-        }
         config.resolve()
     }
 

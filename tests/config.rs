@@ -154,7 +154,7 @@ fn the_name_tells_runs_apart() {
 fn the_canonical_form_is_the_documented_one() {
     let text = resolve("norm = \"bn\"\nlr = 1").unwrap().canonical().unwrap();
     let lines: Vec<&str> = text.lines().collect();
-    assert_eq!(lines[0], "mbn-config 2");
+    assert_eq!(lines[0], "mbn-config 3");
     assert!(lines[1..].is_sorted(), "{text}");
     for line in ["norm = \"bn\"", "lr = 1.0", "batch_size = 32", "weight_decay = 0.0001", "bn.momentum = 0.1"] {
         assert!(lines.contains(&line), "{line} is not in\n{text}");

@@ -5,12 +5,13 @@ use std::path::Path;
 
 use toml::{Table, Value};
 
-use super::{Config, Layers};
+use super::{Config, DeviceName, Layers};
+use crate::model::Kernels;
 use crate::norm::NormSpec;
 use crate::{data, Error, Result};
 
 /// Version of [`Config::canonical`]; raise it when the same settings come to mean another computation.
-const FORMAT: u32 = 2;
+const FORMAT: u32 = 3;
 
 impl Config {
     /// Checked ([`Config::validate`]) and completed: names as the tables spell them, `norm_batch_size` and `augment`
@@ -34,6 +35,10 @@ impl Config {
         self.augment = self.augment.or(Some(dataset.augment));
         if self.norm_batch_size == 0 {
             self.norm_batch_size = self.batch_size;
+        }
+        // The fused passes are the CPU's.
+        if self.device.parse::<DeviceName>()? != DeviceName::Cpu {
+            self.kernels = Kernels::Plain;
         }
         Ok(self)
     }

@@ -208,6 +208,8 @@ pub struct Normalize<'a, T> {
     pub by: Coefficients<'a, T>,
     /// Whether the rectifier follows.
     pub relu: bool,
+    /// What is added behind it, per channel, where it is not to begin at 0.
+    pub raise: Option<&'a [T]>,
     /// Output and the step between its rows.
     pub y: (&'a mut [T], usize),
 }
@@ -231,6 +233,7 @@ impl<T: Float> Kernel<T> for Normalize<'_, T> {
                 let z = self.z.0.as_ptr().add(row * self.z.1 + c);
                 let y = self.y.0.as_mut_ptr().add(row * self.y.1 + c);
                 let residual = self.residual.map(|(r, step)| r.as_ptr().add(row * step + c));
+                let raise = self.raise.map(|raise| S::load_n(raise[c..c + n].as_ptr(), n));
                 for at in (0..pixels).map(|p| p * channels) {
                     let mut v = by.apply(S::load_n(z.add(at), n));
                     if let Some(residual) = residual {
@@ -238,6 +241,9 @@ impl<T: Float> Kernel<T> for Normalize<'_, T> {
                     }
                     if self.relu {
                         v = S::gate(v, v);
+                    }
+                    if let Some(raise) = raise {
+                        v = S::add(v, raise);
                     }
                     S::store_n(y.add(at), v, n);
                 }

@@ -27,6 +27,8 @@ pub struct Normalize<'a, T> {
     pub z: &'a [T],
     /// The coefficients.
     pub by: Coefficients<'a, T>,
+    /// What is added behind the rectifier, per channel, where it is not to begin at 0.
+    pub raise: Option<&'a [T]>,
     /// Output, a pixel per window, and the step between its rows.
     pub y: (&'a mut [T], usize),
 }
@@ -46,9 +48,14 @@ impl<T: Float> Kernel<T> for Normalize<'_, T> {
                 let by = Loaded::<S>::new(&self.by, c, n);
                 let z = self.z.as_ptr().add(2 * row * self.rows.step() + c);
                 let y = self.y.0.as_mut_ptr().add(row * self.y.1 + c);
+                let raise = self.raise.map(|raise| S::load_n(raise[c..c + n].as_ptr(), n));
                 for p in 0..pixels {
                     let (max, _) = Window::<S>::new(z.add(2 * p * channels), taps, n, &by).maximum();
-                    S::store_n(y.add(p * channels), S::gate(max, max), n);
+                    let mut v = S::gate(max, max);
+                    if let Some(raise) = raise {
+                        v = S::add(v, raise);
+                    }
+                    S::store_n(y.add(p * channels), v, n);
                 }
             }
         }

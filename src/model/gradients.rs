@@ -44,6 +44,11 @@ impl Gradients {
         Ok(())
     }
 
+    /// [`Self::add`] of a small gradient that is no tensor yet.
+    pub(super) fn add_values<T: Float>(&mut self, parameter: &Tensor, values: Vec<T>) -> Result<()> {
+        self.add(parameter, Tensor::from_vec(values, parameter.shape(), parameter.device())?)
+    }
+
     /// Lets `write` write a gradient over a parameter's sum, or add to it where its second argument is true.
     pub(super) fn write<T: Float>(&mut self, parameter: &Tensor, write: impl FnOnce(&mut [T], bool)) -> Result<()> {
         let sum = match self.0.entry(parameter.id()) {

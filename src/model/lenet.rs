@@ -2,12 +2,12 @@
 
 use candle_core::{bail, Result};
 
-use super::unit::{Builder, Conv, Unit};
+use super::units::{Builder, Conv, Flatten, Units};
 use super::Task;
 
 const CONV: Conv = Conv { size: 5, stride: 1, padding: 0 };
 
-pub(super) fn build(_: usize, task: Task, b: Builder) -> Result<Vec<Unit>> {
+pub(super) fn build(_: usize, task: Task, b: Builder) -> Result<Units> {
     let [channels, height, width] = task.shape;
     if height.min(width) < 16 {
         bail!("lenet: pictures of {height}x{width} are too small, 16x16 is the least");
@@ -15,10 +15,10 @@ pub(super) fn build(_: usize, task: Task, b: Builder) -> Result<Vec<Unit>> {
     // A 5x5 convolution without padding, then pooling by 2; twice.
     let side = |pixels: usize| ((pixels - 4) / 2 - 4) / 2;
     Ok(vec![
-        Unit::Conv(b.conv_norm("conv1", "bn1", [channels, 20], CONV)?.pooled()),
-        Unit::Conv(b.conv_norm("conv2", "bn2", [20, 50], CONV)?.pooled()),
-        Unit::Flatten,
-        Unit::Linear(b.linear_norm("fc1", "bn3", [50 * side(height) * side(width), 500])?),
-        Unit::Last(b.linear("fc2", [500, task.classes])?),
+        Box::new(b.conv_norm("conv1", "bn1", [channels, 20], CONV)?.pooled()),
+        Box::new(b.conv_norm("conv2", "bn2", [20, 50], CONV)?.pooled()),
+        Box::new(Flatten),
+        Box::new(b.linear_norm("fc1", "bn3", [50 * side(height) * side(width), 500])?),
+        Box::new(b.linear("fc2", [500, task.classes])?),
     ])
 }

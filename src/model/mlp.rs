@@ -2,17 +2,17 @@
 
 use candle_core::Result;
 
-use super::unit::{Builder, Unit};
+use super::units::{Builder, Flatten, Units};
 use super::Task;
 
 const WIDTH: usize = 256;
 
-pub(super) fn build(_: usize, task: Task, b: Builder) -> Result<Vec<Unit>> {
+pub(super) fn build(_: usize, task: Task, b: Builder) -> Result<Units> {
     let inputs = task.shape.iter().product();
     Ok(vec![
-        Unit::Flatten,
-        Unit::Linear(b.linear_norm("fc1", "bn1", [inputs, WIDTH])?),
-        Unit::Linear(b.linear_norm("fc2", "bn2", [WIDTH, WIDTH])?),
-        Unit::Last(b.linear("fc3", [WIDTH, task.classes])?),
+        Box::new(Flatten),
+        Box::new(b.linear_norm("fc1", "bn1", [inputs, WIDTH])?),
+        Box::new(b.linear_norm("fc2", "bn2", [WIDTH, WIDTH])?),
+        Box::new(b.linear("fc3", [WIDTH, task.classes])?),
     ])
 }

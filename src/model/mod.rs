@@ -8,7 +8,7 @@ mod lenet;
 mod mlp;
 mod resnet;
 mod store;
-pub mod unit;
+pub mod units;
 mod vgg;
 
 use std::collections::HashMap;
@@ -19,12 +19,11 @@ use serde::{Deserialize, Serialize};
 
 pub use gradients::Gradients;
 pub use store::Store;
-pub use unit::NamedNorm;
+pub use units::NamedNorm;
 
 use self::fused::{Passing, Workspace};
-use self::unit::Unit;
-use crate::kernel::Float;
-use crate::norm::{is_statistic, NormSpec, Pass};
+use self::units::{Number, Units};
+use crate::norm::{is_statistic, Call, NormSpec, Pass};
 use crate::{Error, Result};
 
 /// What a network maps: pictures of that shape to that many classes.
@@ -44,7 +43,7 @@ pub struct Family {
     pub about: &'static str,
     /// Whether the family has a member of that depth (0 for names without a number).
     has: fn(usize) -> bool,
-    build: fn(usize, Task, unit::Builder) -> CandleResult<Vec<Unit>>,
+    build: fn(usize, Task, units::Builder) -> CandleResult<Units>,
 }
 
 /// Every network the program knows.
@@ -98,7 +97,7 @@ pub fn check(name: &str) -> Result<()> {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Kernels {
-    /// The passes of [`fused`] where they cover the network, with Winograd's algorithm where it is faster.
+    /// The passes of [`fused`], with Winograd's algorithm where it is faster.
     #[default]
     Fused,
     /// The same with direct convolutions only.
@@ -109,7 +108,7 @@ pub enum Kernels {
 
 /// A network: a chain of units, its normalizers and its tensors.
 pub struct Network {
-    units: Vec<Unit>,
+    units: Units,
     norms: Vec<NamedNorm>,
     store: Store,
     kernels: Kernels,
@@ -132,7 +131,7 @@ impl Network {
     /// An unknown name; pictures too small for the network; a tensor that the store lacks or has in another shape.
     pub fn new(name: &str, task: Task, spec: &NormSpec, store: Store, dtype: DType, device: &Device) -> Result<Self> {
         let (family, depth) = find(name)?;
-        let builder = unit::Builder::new(store.builder(dtype, device), spec);
+        let builder = units::Builder::new(store.builder(dtype, device), spec);
         let units = (family.build)(depth, task, builder.clone())?;
         let (singles, doubles) = (Workspace::new(true), Workspace::new(true));
         let kernels = Kernels::Plain;
@@ -141,23 +140,25 @@ impl Network {
         Ok(network)
     }
 
-    /// Chooses how to compute; [`fused`] passes are only taken where they cover the network's normalizers.
+    /// Chooses how to compute on the CPU.
     pub fn use_kernels(&mut self, kernels: Kernels) {
-        self.kernels = if fused::covers(&self.units) { kernels } else { Kernels::Plain };
+        self.kernels = kernels;
         let winograd = kernels == Kernels::Fused;
         (self.singles, self.doubles) = (Workspace::new(winograd), Workspace::new(winograd));
     }
 
     /// Logits (N,classes) of pictures (N,C,H,W), differentiable by candle in [`Pass::Train`].
     pub fn forward(&self, x: &Tensor, pass: Pass) -> CandleResult<Tensor> {
+        self.forward_at(x, pass.into())
+    }
+
+    /// [`Self::forward`] at a known point of training.
+    pub fn forward_at(&self, x: &Tensor, call: Call) -> CandleResult<Tensor> {
+        let fused = self.is_fused(x) && !call.pass.is_differentiated();
         match x.dtype() {
-            DType::F32 if !pass.is_differentiated() && self.is_fused(x) => {
-                fused::forward(&self.units, x, pass, &self.singles)
-            }
-            DType::F64 if !pass.is_differentiated() && self.is_fused(x) => {
-                fused::forward(&self.units, x, pass, &self.doubles)
-            }
-            _ => self.units.iter().try_fold(x.clone(), |x, unit| unit.forward(&x, pass)),
+            DType::F32 if fused => fused::forward(&self.units, x, call, &self.singles),
+            DType::F64 if fused => fused::forward(&self.units, x, call, &self.doubles),
+            _ => self.units.iter().try_fold(x.clone(), |x, unit| unit.forward(&x, call)),
         }
     }
 
@@ -167,18 +168,18 @@ impl Network {
     pub fn differentiate(
         &self,
         before: &[Passing<Tensor>],
-        x: &Tensor,
+        x: Passing<Tensor>,
         loss: impl FnOnce(&Tensor) -> CandleResult<Tensor>,
         gradients: &mut Gradients,
     ) -> CandleResult<Differentiated> {
-        match x.dtype() {
-            DType::F32 if self.is_fused(x) => self.differentiate_fused(before, x, loss, gradients, &self.singles),
-            DType::F64 if self.is_fused(x) => self.differentiate_fused(before, x, loss, gradients, &self.doubles),
+        match x.x.dtype() {
+            DType::F32 if self.is_fused(&x.x) => self.differentiate_fused(before, x, loss, gradients, &self.singles),
+            DType::F64 if self.is_fused(&x.x) => self.differentiate_fused(before, x, loss, gradients, &self.doubles),
             _ => {
-                for Passing { x, pass } in before {
-                    self.forward(x, *pass)?;
+                for Passing { x, call } in before {
+                    self.forward_at(x, *call)?;
                 }
-                let logits = self.forward(x, Pass::Train)?;
+                let logits = self.forward_at(&x.x, x.call)?;
                 let loss = loss(&logits)?;
                 let mut store = loss.backward()?;
                 for (_, var) in self.parameters() {
@@ -191,16 +192,16 @@ impl Network {
         }
     }
 
-    fn differentiate_fused<T: Float>(
+    fn differentiate_fused<T: Number>(
         &self,
         before: &[Passing<Tensor>],
-        x: &Tensor,
+        x: Passing<Tensor>,
         loss: impl FnOnce(&Tensor) -> CandleResult<Tensor>,
         gradients: &mut Gradients,
         workspace: &Arc<Workspace<T>>,
     ) -> CandleResult<Differentiated> {
         let mut batches = before.to_vec();
-        batches.push(Passing { x: x.clone(), pass: Pass::Train });
+        batches.push(x);
         let (logits, tape) = fused::record(&self.units, &batches, workspace)?;
         let leaf = Var::from_tensor(&logits)?;
         let loss = loss(leaf.as_tensor())?;

@@ -5,22 +5,22 @@
 
 use candle_core::Result;
 
-use super::unit::{Builder, Conv, Unit};
+use super::units::{Builder, Conv, GlobalAvgPool, Units};
 use super::Task;
 
 const CONV: Conv = Conv { size: 3, stride: 1, padding: 1 };
 
-pub(super) fn build(depth: usize, task: Task, b: Builder) -> Result<Vec<Unit>> {
-    let mut units = vec![Unit::Conv(b.conv_norm("conv1", "bn1", [task.shape[0], 16], CONV)?)];
+pub(super) fn build(depth: usize, task: Task, b: Builder) -> Result<Units> {
+    let mut units: Units = vec![Box::new(b.conv_norm("conv1", "bn1", [task.shape[0], 16], CONV)?)];
     let mut input = 16;
     for (stage, output) in [16, 32, 64].into_iter().enumerate() {
         for i in 0..(depth - 2) / 6 {
             let stride = if stage > 0 && i == 0 { 2 } else { 1 };
-            units.push(Unit::Block(b.pp(format!("layer{}.{i}", stage + 1)).block([input, output], stride)?));
+            units.push(Box::new(b.pp(format!("layer{}.{i}", stage + 1)).block([input, output], stride)?));
             input = output;
         }
     }
-    units.push(Unit::GlobalAvgPool);
-    units.push(Unit::Last(b.linear("fc", [input, task.classes])?));
+    units.push(Box::new(GlobalAvgPool));
+    units.push(Box::new(b.linear("fc", [input, task.classes])?));
     Ok(units)
 }

@@ -8,6 +8,7 @@ use candle_nn::init::NormalOrUniform;
 use candle_nn::var_builder::SimpleBackend;
 use candle_nn::{Init, VarBuilder};
 
+use crate::norm::{role, Role};
 use crate::rng::{self, Stream};
 
 /// The variables of a network by name, in the order of their creation (the network's own order).
@@ -21,9 +22,6 @@ pub struct Store {
     strict: bool,
     vars: Arc<Mutex<Vec<(String, Var)>>>,
 }
-
-/// Last components of names that a checkpoint made elsewhere lacks: only training and `--stats ema` need them.
-const TRAINING_ONLY: &[&str] = &["memory_mean", "memory_var", "ema_mean", "ema_var"];
 
 /// Last component of the name of PyTorch's count of batches, which no normalizer here needs.
 const PYTORCH_ONLY: &str = "num_batches_tracked";
@@ -60,8 +58,8 @@ impl Store {
     pub fn unused(&self) -> Option<String> {
         let vars = self.lock();
         let used: HashSet<&str> = vars.iter().map(|(name, _)| name.as_str()).collect();
-        let needless = |name: &str| TRAINING_ONLY.contains(&name) || name == PYTORCH_ONLY;
-        let unused = |name: &&String| !used.contains(name.as_str()) && !needless(last_component(name));
+        let needless = |name: &str| for_training_only(name) || name.rsplit('.').next() == Some(PYTORCH_ONLY);
+        let unused = |name: &&String| !used.contains(name.as_str()) && !needless(name);
         self.given.keys().filter(unused).min().cloned()
     }
 
@@ -76,7 +74,7 @@ impl Store {
             }
             return Var::from_tensor(&tensor.to_dtype(dtype)?.to_device(device)?.detach());
         }
-        if self.strict && !TRAINING_ONLY.contains(&last_component(name)) {
+        if self.strict && !for_training_only(name) {
             bail!("tensor `{name}` {shape:?} is missing");
         }
         let values = draw(&mut rng::stream(self.seed, &format!("init/{name}")), shape, init);
@@ -84,8 +82,9 @@ impl Store {
     }
 }
 
-fn last_component(name: &str) -> &str {
-    name.rsplit('.').next().unwrap_or(name)
+/// Whether a checkpoint made elsewhere lacks a tensor of that name.
+fn for_training_only(name: &str) -> bool {
+    role(name) == Some(Role::Training)
 }
 
 /// Values of candle-nn's distributions.

@@ -3,7 +3,7 @@
 
 use candle_core::Result;
 
-use super::unit::{Builder, Conv, Unit};
+use super::units::{Builder, Conv, GlobalAvgPool, Units};
 use super::Task;
 
 /// Channels of the five stages, and how many convolutions each has, by depth.
@@ -15,11 +15,11 @@ pub(super) fn has(depth: usize) -> bool {
     DEPTHS.iter().any(|(known, _)| *known == depth)
 }
 
-pub(super) fn build(depth: usize, task: Task, b: Builder) -> Result<Vec<Unit>> {
+pub(super) fn build(depth: usize, task: Task, b: Builder) -> Result<Units> {
     let counts = DEPTHS.iter().find(|(known, _)| *known == depth).map(|(_, counts)| *counts).unwrap_or_default();
     let features = b.pp("features");
     // torchvision's numbering: convolution, normalizer and ReLU count one each, so does the pooling after a stage.
-    let (mut units, mut input, mut index) = (vec![], task.shape[0], 0);
+    let (mut units, mut input, mut index): (Units, _, _) = (vec![], task.shape[0], 0);
     let mut side = task.shape[1].min(task.shape[2]);
     for (output, count) in CHANNELS.into_iter().zip(counts) {
         // 28x28 pictures are down to one pixel after four stages.
@@ -28,13 +28,13 @@ pub(super) fn build(depth: usize, task: Task, b: Builder) -> Result<Vec<Unit>> {
             let (conv, norm) = (index.to_string(), (index + 1).to_string());
             let shape = Conv { size: 3, stride: 1, padding: 1 };
             let unit = features.conv_norm(&conv, &norm, [input, output], shape)?;
-            units.push(Unit::Conv(if last && pooled { unit.pooled() } else { unit }));
+            units.push(Box::new(if last && pooled { unit.pooled() } else { unit }));
             (input, index) = (output, index + 3);
         }
         side /= 2;
         index += 1;
     }
-    units.push(Unit::GlobalAvgPool);
-    units.push(Unit::Last(b.linear("classifier", [input, task.classes])?));
+    units.push(Box::new(GlobalAvgPool));
+    units.push(Box::new(b.linear("classifier", [input, task.classes])?));
     Ok(units)
 }

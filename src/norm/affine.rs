@@ -3,16 +3,26 @@
 use candle_core::{Result, Shape, Tensor};
 use candle_nn::{Init, VarBuilder};
 
-use super::{BatchStatistics, Form, Moments, NormError, Pass, Source};
-use crate::ops::{self, Statistics};
+use super::{Coefficients, Gradient, Moments, NormError};
+use crate::ops::Linear;
 
 /// Scale and shift per channel, `weight` and `bias`, with the layer's name for messages.
 #[derive(Debug, Clone)]
-pub(super) struct Affine {
+pub struct Affine {
     weight: Tensor,
     bias: Tensor,
     eps: f64,
-    pub layer: String,
+    layer: String,
+}
+
+/// What is subtracted from g in dx = gamma/s [g - mean_g - mean_gx (x - center)/s].
+pub struct Projection {
+    /// An estimate of the mean of g.
+    pub mean_g: Tensor,
+    /// An estimate of the mean of g x̂.
+    pub mean_gx: Tensor,
+    /// Mean around which the variance moves.
+    pub center: Tensor,
 }
 
 impl Affine {
@@ -26,32 +36,64 @@ impl Affine {
         })
     }
 
-    /// (gamma, beta) as the pass wants them: attached to the graph only where it is differentiated.
-    pub fn parameters(&self, pass: Pass) -> (Tensor, Tensor) {
-        if pass.is_differentiated() {
-            (self.weight.clone(), self.bias.clone())
-        } else {
-            (self.weight.detach(), self.bias.detach())
-        }
+    /// gamma and beta, attached to the graph.
+    pub fn parameters(&self) -> [&Tensor; 2] {
+        [&self.weight, &self.bias]
     }
 
-    /// Scale, shift and eps beside a source of statistics.
-    pub fn form<'a>(&'a self, source: Source<'a>) -> Form<'a> {
-        Form { gamma: &self.weight, beta: &self.bias, eps: self.eps, source }
+    /// gamma, detached.
+    pub fn gamma(&self) -> Tensor {
+        self.weight.detach()
     }
 
-    /// gamma (x - mean)/sqrt(var + eps) + beta with the statistics that `rule` makes of the batch's.
-    pub fn normalize(&self, x: &Tensor, rule: &dyn BatchStatistics, pass: Pass) -> Result<Tensor> {
-        self.count(x.shape())?;
-        let batch = rule.observes(pass).then(|| ops::moments(x)).transpose()?;
-        let used = rule.statistics(batch, x.shape(), pass)?;
-        let Moments { mean, var } = used.moments;
-        let stats = Statistics { mean, var, eps: self.eps, center: used.center, factor: used.factor };
-        let (gamma, beta) = self.parameters(pass);
-        ops::normalize(x, &gamma, &beta, &stats)
+    /// beta, detached.
+    pub fn beta(&self) -> Tensor {
+        self.bias.detach()
     }
 
-    /// Values per channel of `x`.
+    /// The layer's path in the network.
+    pub fn layer(&self) -> &str {
+        &self.layer
+    }
+
+    /// 1/s = 1/sqrt(var + eps).
+    pub fn scale(&self, var: &Tensor) -> Result<Tensor> {
+        (var + self.eps)?.sqrt()?.recip()
+    }
+
+    /// gamma x̂ + beta with x̂ = (x - mean)/s and statistics per channel.
+    ///
+    /// `project` is given the batch's means of g and of g x̂, and returns the terms that the gradient subtracts; none for
+    /// statistics that are constants.
+    pub fn normalized(
+        &self,
+        moments: &Moments,
+        count: usize,
+        project: impl Fn(Tensor, Tensor) -> Result<Option<Projection>> + Send + Sync + 'static,
+    ) -> Result<Coefficients> {
+        let scale = self.scale(&moments.var)?;
+        let slope = (&self.gamma() * &scale)?;
+        let mean = moments.mean.clone();
+        let map = Linear { mean: mean.clone(), slope: slope.clone(), shift: self.beta() };
+        Ok(Coefficients::new(map, move |sums| {
+            let along = (&sums.gx * &scale)?;
+            let parameters = vec![along.clone(), sums.g.clone()];
+            let share = 1.0 / count as f64;
+            let Some(by) = project(sums.g.affine(share, 0.0)?, along.affine(share, 0.0)?)? else {
+                let zero = slope.zeros_like()?;
+                return Ok(Gradient { b: zero.clone(), center: mean.clone(), d: zero, parameters });
+            };
+            let b = ((&slope * &scale)? * by.mean_gx)?.neg()?;
+            Ok(Gradient { b, center: by.center, d: (&slope * by.mean_g)?.neg()?, parameters })
+        }))
+    }
+
+    /// [`Self::normalized`] by constants.
+    pub fn constant(&self, moments: &Moments) -> Result<Coefficients> {
+        self.normalized(moments, 1, |_, _| Ok(None))
+    }
+
+    /// Values per channel of an input.
     ///
     /// # Errors
     /// Not (N,C) or (N,C,H,W), another number of channels, or empty.
@@ -70,5 +112,10 @@ impl Affine {
             return Ok(());
         }
         Err(NormError::OneValue { layer: self.layer.clone(), shape: x.clone() }.into())
+    }
+
+    /// The refusal of one value per channel where a choice of parameters is to blame.
+    pub fn undefined(&self, x: &Shape, choice: &'static str, instead: &'static str) -> candle_core::Error {
+        NormError::Undefined { layer: self.layer.clone(), shape: x.clone(), choice, instead }.into()
     }
 }

@@ -7,16 +7,17 @@
 //! Double-Forward: the refresh pass replaces the batch's part in the running averages by that of the updated weights.
 //! One value per channel (n = 1): refused, the variance of one value is 0 and its unbiased form 0/0.
 
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 
-use candle_core::{ModuleT, Result, Shape, Tensor};
+use candle_core::Result;
 use candle_nn::VarBuilder;
 use serde::{Deserialize, Serialize};
 
-use super::affine::Affine;
-use super::registry::Family;
-use super::running::{self, Blend, RunningAverage};
-use super::{BatchStatistics, Form, Moments, Norm, Observed, Pass, Source, Used};
+use super::observed::Observation;
+use super::registry::{Family, Site};
+use super::running::{Blend, RunningAverage};
+use super::state::{StateTensor, RUNNING};
+use super::{module_t, Affine, Coefficients, Input, Moments, Norm, Observed, Pass, Projection};
 
 /// Parameters of [`BatchNorm`].
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
@@ -35,48 +36,47 @@ impl Default for BatchNormConfig {
 }
 
 /// Batch Normalization of (N,C,H,W) or (N,C).
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct BatchNorm {
     affine: Affine,
     running: RunningAverage,
-    observed: Mutex<Option<Observed>>,
+    momentum: f64,
+    observed: Observation,
 }
 
 /// A [`BatchNorm`] for `num_features` channels: `weight`, `bias`, `running_mean`, `running_var` from `vb`.
 pub fn batch_norm(num_features: usize, config: BatchNormConfig, vb: VarBuilder) -> Result<BatchNorm> {
     Ok(BatchNorm {
         affine: Affine::new(num_features, config.eps, &vb)?,
-        running: RunningAverage::new("running", num_features, config.momentum, Blend::Unbiased, &vb)?,
-        observed: Mutex::default(),
+        running: RunningAverage::new(RUNNING, num_features, Blend::Unbiased, &vb)?,
+        momentum: config.momentum,
+        observed: Observation::default(),
     })
 }
 
-impl BatchStatistics for BatchNorm {
+impl Norm for BatchNorm {
+    fn affine(&self) -> &Affine {
+        &self.affine
+    }
+
     fn observes(&self, pass: Pass) -> bool {
         pass != Pass::Eval
     }
 
-    fn statistics(&self, batch: Option<Moments>, x: &Shape, pass: Pass) -> Result<Used> {
-        let count = self.affine.count(x)?;
-        let Some(batch) = batch else { return Ok(Used::frozen(self.running.now.get())) };
-        self.affine.refuse_one_value(x, count)?;
-        match pass {
-            Pass::Train => self.running.update(&batch, count)?,
-            Pass::Refresh { age } => self.running.refresh(&batch, count, age, &self.affine.layer)?,
+    fn coefficients(&self, input: &Input) -> Result<Coefficients> {
+        let Some(batch) = &input.moments else { return self.affine.constant(&self.running.now.get()) };
+        let count = input.count();
+        self.affine.refuse_one_value(input.shape, count)?;
+        match input.call.pass {
+            Pass::Train => self.running.update(batch, count, self.momentum, input.call.progress.parts)?,
+            Pass::Refresh { age } => self.running.refresh(batch, count, age, self.affine.layer())?,
             Pass::Probe | Pass::Batch | Pass::Eval => {}
         }
-        Observed { batch: batch.clone(), used: batch.clone(), count }.remember(&self.observed);
-        Ok(Used::own(batch))
-    }
-}
-
-impl Norm for BatchNorm {
-    fn forward(&self, x: &Tensor, pass: Pass) -> Result<Tensor> {
-        self.affine.normalize(x, self, pass)
-    }
-
-    fn form(&self) -> Option<Form<'_>> {
-        Some(self.affine.form(Source::Batch(self)))
+        self.observed.set(batch, batch, count);
+        let center = batch.mean.clone();
+        self.affine.normalized(batch, count, move |mean_g, mean_gx| {
+            Ok(Some(Projection { mean_g, mean_gx, center: center.clone() }))
+        })
     }
 
     fn rule(&self) -> &'static str {
@@ -99,25 +99,22 @@ impl Norm for BatchNorm {
         Some(self.running.now.get())
     }
 
-    fn refresh_depth(&self) -> usize {
-        running::DEPTH
+    fn refresh_depth(&self, _: usize) -> usize {
+        usize::MAX
     }
 
     fn observed(&self) -> Option<Observed> {
-        Observed::recall(&self.observed)
+        self.observed.get()
     }
 }
 
-impl ModuleT for BatchNorm {
-    fn forward_t(&self, x: &Tensor, train: bool) -> Result<Tensor> {
-        self.forward(x, if train { Pass::Train } else { Pass::Eval })
-    }
-}
+module_t!(BatchNorm);
 
 impl Family for BatchNorm {
     const NAME: &'static str = "bn";
     const ABOUT: &'static str = "Batch Normalization: the batch's statistics, running averages for inference";
     const REFRESHES: bool = true;
+    const STATE: &'static [StateTensor] = &RUNNING;
     type Config = BatchNormConfig;
 
     fn check(config: &Self::Config) -> std::result::Result<(), String> {
@@ -125,7 +122,7 @@ impl Family for BatchNorm {
         super::check_momentum(config.momentum)
     }
 
-    fn build(features: usize, config: &Self::Config, vb: VarBuilder) -> Result<Arc<dyn Norm>> {
-        Ok(Arc::new(batch_norm(features, *config, vb)?))
+    fn build(site: Site, config: &Self::Config) -> Result<Arc<dyn Norm>> {
+        Ok(Arc::new(batch_norm(site.features, *config, site.vb)?))
     }
 }

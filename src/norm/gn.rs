@@ -8,13 +8,14 @@
 
 use std::sync::Arc;
 
-use candle_core::{ModuleT, Result, Shape, Tensor};
+use candle_core::{Result, Tensor};
 use candle_nn::VarBuilder;
 use serde::{Deserialize, Serialize};
 
-use super::affine::Affine;
-use super::registry::Family;
-use super::{Form, Norm, NormError, Pass, SampleStatistics, Source};
+use super::registry::{Family, Site};
+use super::state::StateTensor;
+use super::{module_t, Affine, Coefficients, Gradient, Granularity, Input, Norm, Pass};
+use crate::ops::Linear;
 
 /// Parameters of [`GroupNorm`].
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
@@ -33,11 +34,10 @@ impl Default for GroupNormConfig {
 }
 
 /// Group Normalization of (N,C,H,W) or (N,C).
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct GroupNorm {
     affine: Affine,
     groups: usize,
-    eps: f64,
 }
 
 /// A [`GroupNorm`] for `num_features` channels: `weight` and `bias` from `vb`.
@@ -47,52 +47,67 @@ pub struct GroupNorm {
 pub fn group_norm(num_features: usize, config: GroupNormConfig, vb: VarBuilder) -> Result<GroupNorm> {
     GroupNorm::check(&config).map_err(candle_core::Error::Msg)?;
     let groups = (1..=config.groups.min(num_features)).rev().find(|g| num_features.is_multiple_of(*g)).unwrap_or(1);
-    Ok(GroupNorm { affine: Affine::new(num_features, config.eps, &vb)?, groups, eps: config.eps })
+    Ok(GroupNorm { affine: Affine::new(num_features, config.eps, &vb)?, groups })
 }
 
-impl SampleStatistics for GroupNorm {
-    fn groups(&self, x: &Shape) -> Result<usize> {
-        self.affine.count(x)?;
-        if x.elem_count() > x.dims()[0] * self.groups {
-            return Ok(self.groups);
-        }
-        let (layer, shape) = (self.affine.layer.clone(), x.clone());
-        let (choice, instead) = ("a group of one channel", "use fewer groups");
-        Err(NormError::Undefined { layer, shape, choice, instead }.into())
+impl GroupNorm {
+    /// Sums over the channels of a group of (N,C), back at every channel.
+    fn grouped(groups: usize, per_channel: &Tensor) -> Result<Tensor> {
+        let (n, c) = per_channel.dims2()?;
+        let sums = per_channel.reshape((n, groups, c / groups))?.sum_keepdim(2)?;
+        sums.broadcast_as((n, groups, c / groups))?.reshape((n, c))
     }
 }
 
 impl Norm for GroupNorm {
-    fn forward(&self, x: &Tensor, pass: Pass) -> Result<Tensor> {
-        let grouped = x.reshape((x.dim(0)?, SampleStatistics::groups(self, x.shape())?, ()))?;
-        let centred = grouped.broadcast_sub(&grouped.mean_keepdim(2)?)?;
-        let std = (centred.sqr()?.mean_keepdim(2)? + self.eps)?.sqrt()?;
-        let normalized = centred.broadcast_div(&std)?.reshape(x.shape())?;
-        let (gamma, beta) = self.affine.parameters(pass);
-        let per_channel: &[usize] =
-            if x.rank() == 4 { &[1, gamma.elem_count(), 1, 1] } else { &[1, gamma.elem_count()] };
-        normalized.broadcast_mul(&gamma.reshape(per_channel)?)?.broadcast_add(&beta.reshape(per_channel)?)
+    fn affine(&self) -> &Affine {
+        &self.affine
+    }
+
+    fn granularity(&self) -> Granularity {
+        Granularity::Image
+    }
+
+    fn observes(&self, _: Pass) -> bool {
+        true
+    }
+
+    fn coefficients(&self, input: &Input) -> Result<Coefficients> {
+        let Some(own) = &input.moments else { candle_core::bail!("group normalization needs its input's moments") };
+        let (groups, channels) = (self.groups, input.shape.dims()[1]);
+        if input.count() * channels <= input.images() * groups {
+            let (choice, instead) = ("a group of one channel", "use fewer groups");
+            return Err(self.affine.undefined(input.shape, choice, instead));
+        }
+        let share = groups as f64 / channels as f64;
+        let mean = Self::grouped(groups, &own.mean)?.affine(share, 0.0)?;
+        let spread = (&own.var + (&own.mean - &mean)?.sqr()?)?;
+        let scale = self.affine.scale(&Self::grouped(groups, &spread)?.affine(share, 0.0)?)?;
+        let (gamma, pixels) = (self.affine.gamma(), input.count() / input.images());
+        let map = Linear { mean: mean.clone(), slope: scale.broadcast_mul(&gamma)?, shift: self.affine.beta() };
+        Ok(Coefficients::new(map, move |sums| {
+            let along = (&sums.gx * &scale)?;
+            let mean_over_group = |sums: &Tensor| {
+                Self::grouped(groups, &sums.broadcast_mul(&gamma)?)?.affine(-share / pixels as f64, 0.0)
+            };
+            let b = (scale.sqr()? * mean_over_group(&along)?)?;
+            let d = (&scale * mean_over_group(&sums.g)?)?;
+            Ok(Gradient { b, center: mean.clone(), d, parameters: vec![along.sum(0)?, sums.g.sum(0)?] })
+        }))
     }
 
     fn rule(&self) -> &'static str {
         "sample"
     }
-
-    fn form(&self) -> Option<Form<'_>> {
-        Some(self.affine.form(Source::Sample(self)))
-    }
 }
 
-impl ModuleT for GroupNorm {
-    fn forward_t(&self, x: &Tensor, train: bool) -> Result<Tensor> {
-        self.forward(x, if train { Pass::Train } else { Pass::Eval })
-    }
-}
+module_t!(GroupNorm);
 
 impl Family for GroupNorm {
     const NAME: &'static str = "gn";
     const ABOUT: &'static str = "Group Normalization: each sample alone, no batch statistics";
     const REFRESHES: bool = false;
+    const STATE: &'static [StateTensor] = &[];
     type Config = GroupNormConfig;
 
     fn check(config: &Self::Config) -> std::result::Result<(), String> {
@@ -103,7 +118,7 @@ impl Family for GroupNorm {
         }
     }
 
-    fn build(features: usize, config: &Self::Config, vb: VarBuilder) -> Result<Arc<dyn Norm>> {
-        Ok(Arc::new(group_norm(features, *config, vb)?))
+    fn build(site: Site, config: &Self::Config) -> Result<Arc<dyn Norm>> {
+        Ok(Arc::new(group_norm(site.features, *config, site.vb)?))
     }
 }

@@ -1,43 +1,51 @@
-//! Memorized Batch Normalization (Guo, Wu, Deng, Chen, Tan, AAAI 2018, arXiv 2010.04947).
+//! Memorized Batch Normalization (Guo, Wu, Deng, Chen, Tan, AAAI 2018, arXiv 2010.04947), with a memory for both passes.
 //!
-//! Training: y = gamma (x - mu)/sqrt(v + eps) + beta with statistics pooled over the newest `size` batches, the current
-//! one (age 0) included: mu = sum a_i mu_i, v = sum a_i v_i (`pool = "mean"`) or
-//! v = sum a_i (v_i + (mu_i - mu)²) (`pool = "total"`); a_i proportional to `decay`^i over the slots filled so far.
-//! Remembers: (mu_i, biased v_i) of the newest `size` batches; the pooled (mu, v) as `running_mean`, `running_var`; and,
-//! for comparison only, an exponential average (`ema_mean`, `ema_var`).
-//! Gradient: remembered entries are constants, dx = gamma/s (g - c mean(g) - c x̃ mean(g x̂)), x̃ = (x - mu)/s for
-//! "total", (x - mu_B)/s for "mean"; c = a_0 (`stat_grad = "weighted"`, the exact gradient), 1 ("full", BN's
-//! gradient straight through), 0 ("none").
-//! Inference: the same rule with the memory alone, an affine map.
+//! Training: y = gamma (x - mu)/s + beta, s = sqrt(v + eps), with statistics pooled over the newest batches, the current one
+//! (age 0) included: mu = sum a_i mu_i, v = sum a_i v_i (`pool = "mean"`) or v = sum a_i (v_i + (mu_i - mu)²)
+//! (`pool = "total"`); a_i falls by `decay` from each to the next older, over the slots filled so far.
+//! Gradient: dx = gamma/s (g - G1 - x̃ G2), x̃ = (x - mu)/s for "total", (x - mu_B)/s for "mean". BN subtracts the batch's
+//! means of g and g x̂; here `stat_grad` says what stands for them: "memorized" pools them over the newest batches, as the
+//! forward pass pools its statistics, G1 = sum b_i mean(g)_i and G2 = sum b_i mean(g x̂)_i, older batches' constants;
+//! "weighted" takes a_0 times the batch's (the exact gradient with remembered statistics constant), "full" the batch's
+//! (BN's gradient, straight through), "none" nothing.
+//! Length: `size` batches, or as many as hold `samples` images, at least one: then MBN is BN from batches of that many
+//! images on. Likewise for the gradient's memory (`grad_size`, `grad_samples`, `grad_decay`).
+//! Remembers: (mu_i, biased v_i) and (mean(g)_i, mean(g x̂)_i) of the newest batches, and a running average of all batches'
+//! (mu, v), by the law of total variance, whose weight for 128 images is `momentum` (for batches of that many: BN's).
+//! Inference: that average (`inference = "average"`), a longer memory than training's, or the memory alone ("memory"), kept
+//! as `running_mean`, `running_var`; an affine map either way.
 //! Double-Forward: the refresh pass replaces the batch's slot by the statistics under the updated weights, then
-//! normalizes with the pool (`refresh = "pooled"`) or with the fresh batch alone ("batch").
+//! normalizes with the pool (`refresh = "pooled"`) or with the fresh batch alone ("batch"). Gradients are not refreshed.
 //! One value per channel (n = 1): v_B = 0, so the variance is that between batches, which only `pool = "total"` has
-//! ("mean" refuses), and it takes two batches: the very first is only scaled and shifted (mean 0, variance 1). BN's
-//! gradient vanishes identically for n = 1, so "full" refuses, too.
+//! ("mean" refuses), and it takes two batches: the very first is only scaled and shifted (mean 0, variance 1), its gradient
+//! not remembered. BN's gradient vanishes identically for n = 1, so "full" refuses, too.
 //!
-//! The abstract fixes the idea; size, weights, pool and gradient are our reconstruction (see the README).
+//! The abstract fixes the idea; lengths, weights, pool and gradient are our reconstruction (see the README).
 
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 
-use candle_core::{ModuleT, Result, Shape, Tensor};
+use candle_core::{DType, Result, Shape, Var};
 use candle_nn::VarBuilder;
 use serde::{Deserialize, Serialize};
 
-use super::affine::Affine;
-use super::memory::{Memory, Pool, Pooled};
-use super::registry::Family;
+use super::memory::{GradientMemory, Length, Memory, Pool, Pooled, GRADIENTS, MEMORY};
+use super::observed::Observation;
+use super::registry::{Family, Site};
 use super::running::{Blend, RunningAverage, Stored};
-use super::{BatchStatistics, Form, Moments, Norm, NormError, Observed, Pass, Source, Used};
+use super::state::{StateTensor, RUNNING};
+use super::{module_t, Affine, Coefficients, Input, Moments, Norm, Observed, Pass, Projection};
 
-/// How much of the gradient flows through the statistics.
+/// What stands for BN's means of g and g x̂ in the gradient.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum StatGrad {
-    /// c = a_0, the exact gradient with the remembered entries constant.
+    /// Those pooled over the newest batches.
+    Memorized,
+    /// a_0 times the batch's: the exact gradient with the remembered statistics constant.
     Weighted,
-    /// c = 1, BN's gradient, straight through.
+    /// The batch's: BN's gradient, straight through.
     Full,
-    /// c = 0, the statistics are constants.
+    /// Nothing: the statistics are constants.
     None,
 }
 
@@ -51,114 +59,189 @@ pub enum RefreshWith {
     Batch,
 }
 
+/// What inference normalizes with.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum InferWith {
+    /// The running average.
+    Average,
+    /// The pool, as training does.
+    Memory,
+}
+
 /// Parameters of [`MemorizedBatchNorm`].
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct MemorizedBatchNormConfig {
-    /// Batches pooled, the current one included; 1 is exactly BN.
+    /// Batches pooled, the current one included; 1 is exactly BN. 0: as `samples` says.
     pub size: usize,
-    /// Weight of a batch relative to the next newer one; 1 is uniform.
+    /// Images that the pooled batches hold together, where `size` is 0.
+    pub samples: usize,
+    /// Weight relative to the next newer batch (with `size`) or image (with `samples`); 1 is uniform. 0: such that weights
+    /// fall to a quarter over the length of the memory.
     pub decay: f64,
     /// Whether the spread between the batches' means counts as variance.
     pub pool: Pool,
     /// Gradient through the statistics.
     pub stat_grad: StatGrad,
+    /// Batches whose gradients are pooled ("memorized"). 0: `size` where that is given, else as `grad_samples` says.
+    pub grad_size: usize,
+    /// Images that those batches hold together, where neither `grad_size` nor `size` is given. 0: `samples`.
+    pub grad_samples: usize,
+    /// As `decay`, for the gradients. 0: `decay`.
+    pub grad_decay: f64,
     /// What the refresh pass normalizes with.
     pub refresh: RefreshWith,
+    /// What inference normalizes with.
+    pub inference: InferWith,
     /// Added to the variance.
     pub eps: f64,
-    /// Weight of the newest batch in the exponential average kept for `--stats ema`; training does not use it.
+    /// Weight of the newest 128 images in the running average; training does not use it.
     pub momentum: f64,
 }
 
 impl Default for MemorizedBatchNormConfig {
     fn default() -> Self {
         Self {
-            size: 64,
-            decay: 0.98,
+            size: 0,
+            samples: 128,
+            decay: 0.0,
             pool: Pool::Total,
-            stat_grad: StatGrad::Weighted,
+            stat_grad: StatGrad::Memorized,
+            grad_size: 0,
+            grad_samples: 32,
+            grad_decay: 0.0,
             refresh: RefreshWith::Pooled,
+            inference: InferWith::Average,
             eps: 1e-5,
             momentum: 0.1,
         }
     }
 }
 
+impl MemorizedBatchNormConfig {
+    fn length(&self) -> Length {
+        match self.size {
+            0 => Length::images(self.samples, self.decay),
+            size => Length::batches(size, self.decay),
+        }
+    }
+
+    fn grad_length(&self) -> Length {
+        let decay = if self.grad_decay > 0.0 { self.grad_decay } else { self.decay };
+        match (self.grad_size, self.size, self.grad_samples) {
+            (0, 0, 0) => Length::images(self.samples, decay),
+            (0, 0, samples) => Length::images(samples, decay),
+            (0, size, _) | (size, _, _) => Length::batches(size, decay),
+        }
+    }
+}
+
 /// Memorized Batch Normalization of (N,C,H,W) or (N,C).
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct MemorizedBatchNorm {
     affine: Affine,
     config: MemorizedBatchNormConfig,
     memory: Memory,
-    /// The pool over the memory as it stands: what inference uses.
+    gradients: Option<GradientMemory>,
+    /// What inference uses.
     inference: Stored,
-    ema: RunningAverage,
-    observed: Mutex<Option<Observed>>,
+    average: RunningAverage,
+    seen: Var,
+    observed: Observation,
 }
 
-/// A [`MemorizedBatchNorm`] for `num_features` channels, to use where `candle_nn::batch_norm` was:
-/// `weight`, `bias`, `running_mean`, `running_var`, `memory_mean`, `memory_var`, `ema_mean`, `ema_var` from `vb`.
+/// The running average, and how many batches it has seen.
+const AVERAGE: [StateTensor; 2] = [StateTensor::training("ema_mean", 0.0), StateTensor::training("ema_var", 1.0)];
+const SEEN: StateTensor = StateTensor::training("ema_batches", 0.0);
+
+/// A [`MemorizedBatchNorm`] for `num_features` channels, to use where `candle_nn::batch_norm` was: `weight`, `bias`,
+/// `running_mean`, `running_var` and the state of training from `vb`.
 ///
 /// # Errors
-/// `size` 0, or a builder that only reads and lacks a tensor.
+/// Parameters out of range, or a builder that only reads and lacks a tensor.
 pub fn memorized_batch_norm(
     num_features: usize,
     config: MemorizedBatchNormConfig,
     vb: VarBuilder,
 ) -> Result<MemorizedBatchNorm> {
     MemorizedBatchNorm::check(&config).map_err(candle_core::Error::Msg)?;
+    let memorized = config.stat_grad == StatGrad::Memorized;
+    let gradients = || GradientMemory::new(num_features, config.grad_length(), &vb);
     Ok(MemorizedBatchNorm {
         affine: Affine::new(num_features, config.eps, &vb)?,
-        memory: Memory::new(num_features, config.size, config.decay, config.pool, &vb)?,
-        inference: Stored::new("running", num_features, &vb)?,
-        ema: RunningAverage::new("ema", num_features, config.momentum, Blend::Total, &vb)?,
+        memory: Memory::new(num_features, config.length(), config.pool, &vb)?,
+        gradients: memorized.then(gradients).transpose()?,
+        inference: Stored::new(RUNNING, num_features, &vb)?,
+        average: RunningAverage::new(AVERAGE, num_features, Blend::Total, &vb)?,
+        seen: SEEN.create(1, &vb)?,
         config,
-        observed: Mutex::default(),
+        observed: Observation::default(),
     })
 }
 
+/// What a batch is normalized with: statistics, and the weight of the batch among them; 0 where they rest on a single
+/// value, and say nothing.
+struct Normalization {
+    moments: Moments,
+    newest: f64,
+}
+
 impl MemorizedBatchNorm {
-    /// Takes the batch into the memory as the pass says; the statistics to normalize with, and c.
-    fn remember(&self, batch: &Moments, count: usize, pass: Pass) -> Result<(Moments, f64)> {
-        let layer = &self.affine.layer;
-        match pass {
+    /// Takes the batch into the memory as the pass says.
+    fn remember(&self, batch: &Moments, input: &Input) -> Result<Normalization> {
+        let (layer, images, count) = (self.affine.layer(), input.images(), input.count());
+        let alone = || Normalization { moments: batch.clone(), newest: 1.0 };
+        match input.call.pass {
             Pass::Train => {
-                self.memory.push(batch)?;
-                self.ema.update(batch, count)?;
-                let (used, factor) = self.usable(self.memory.pooled(0, layer)?, count)?;
-                self.inference.set(&used)?;
-                Ok((used, factor))
+                self.memory.push(batch, input.call.progress.parts)?;
+                self.average.update(batch, count, self.weight(images)?, input.call.progress.parts)?;
+                let used = self.usable(self.memory.pooled(0, images, layer)?, count)?;
+                self.infer_with(&used.moments)?;
+                Ok(used)
             }
             Pass::Refresh { age } => {
                 self.memory.replace(age, batch, layer)?;
-                self.ema.refresh(batch, count, age, layer)?;
-                let (used, factor) = self.usable(self.memory.pooled(age, layer)?, count)?;
+                self.average.refresh(batch, count, age, layer)?;
+                let used = self.usable(self.memory.pooled(age, images, layer)?, count)?;
                 if age == 0 {
-                    self.inference.set(&used)?;
+                    self.infer_with(&used.moments)?;
                 }
                 Ok(match self.config.refresh {
-                    RefreshWith::Pooled => (used, factor),
-                    RefreshWith::Batch => (batch.clone(), 1.0),
+                    RefreshWith::Pooled => used,
+                    RefreshWith::Batch => alone(),
                 })
             }
-            Pass::Probe => self.usable(self.memory.pooled_with(batch, layer)?, count),
-            Pass::Batch | Pass::Eval => Ok((batch.clone(), 1.0)),
+            Pass::Probe => self.usable(self.memory.pooled_with(batch, images, layer)?, count),
+            Pass::Batch | Pass::Eval => Ok(alone()),
         }
     }
 
-    /// The pooled statistics and c; while they rest on a single value, mean 0 and variance 1.
-    fn usable(&self, pooled: Pooled, count: usize) -> Result<(Moments, f64)> {
-        if count * pooled.batches < 2 {
-            let Moments { mean, var } = &pooled.moments;
-            return Ok((Moments { mean: mean.zeros_like()?, var: var.ones_like()? }, 0.0));
+    /// The weight of the next batch, of so many images, in the running average: that of all batches so far alike until they
+    /// are many.
+    fn weight(&self, images: usize) -> Result<f64> {
+        let seen = self.seen.as_detached_tensor().to_dtype(DType::F64)?.to_vec1::<f64>()?[0];
+        self.seen.set(&self.seen.affine(1.0, 1.0)?)?;
+        let settled = 1.0 - (1.0 - self.config.momentum).powf(images as f64 / 128.0);
+        Ok(settled.max(1.0 / (seen + 1.0)))
+    }
+
+    /// Sets the statistics of inference, given the pool.
+    fn infer_with(&self, pool: &Moments) -> Result<()> {
+        match self.config.inference {
+            InferWith::Average => self.inference.set(&self.average.now.get()),
+            InferWith::Memory => self.inference.set(pool),
         }
-        let factor = match self.config.stat_grad {
-            StatGrad::Weighted => pooled.newest,
-            StatGrad::Full => 1.0,
-            StatGrad::None => 0.0,
-        };
-        Ok((pooled.moments, factor))
+    }
+
+    /// The pooled statistics; while they rest on a single value, mean 0 and variance 1.
+    fn usable(&self, pooled: Pooled, count: usize) -> Result<Normalization> {
+        let Pooled { moments, newest, batches } = pooled;
+        if count * batches < 2 {
+            let (mean, var) = (moments.mean.zeros_like()?, moments.var.ones_like()?);
+            return Ok(Normalization { moments: Moments { mean, var }, newest: 0.0 });
+        }
+        Ok(Normalization { moments, newest })
     }
 
     /// The refusals for one value per channel.
@@ -166,53 +249,52 @@ impl MemorizedBatchNorm {
         if count > 1 {
             return Ok(());
         }
-        let batch_alone =
-            pass == Pass::Batch || (matches!(pass, Pass::Refresh { .. }) && self.config.refresh == RefreshWith::Batch);
-        if self.config.size == 1 || batch_alone {
+        let refreshed_alone = matches!(pass, Pass::Refresh { .. }) && self.config.refresh == RefreshWith::Batch;
+        if self.memory.batches(x.dims()[0]) == 1 || pass == Pass::Batch || refreshed_alone {
             return self.affine.refuse_one_value(x, count);
         }
-        let refusal = if self.config.pool == Pool::Mean {
-            ("pool = \"mean\"", "every batch's own variance is 0; use pool = \"total\"")
-        } else if self.config.stat_grad == StatGrad::Full {
-            (
-                "stat_grad = \"full\"",
-                "BN's gradient through one value is no descent direction; use \"weighted\" or \"none\"",
-            )
-        } else {
-            return Ok(());
+        let (choice, instead) = match (self.config.pool, self.config.stat_grad) {
+            (Pool::Mean, _) => ("pool = \"mean\"", "every batch's own variance is 0; use pool = \"total\""),
+            (_, StatGrad::Full) => {
+                let why = "BN's gradient through one value is no descent direction; use \"memorized\" or \"weighted\"";
+                ("stat_grad = \"full\"", why)
+            }
+            _ => return Ok(()),
         };
-        let (choice, instead) = refusal;
-        let (layer, shape) = (self.affine.layer.clone(), x.clone());
-        Err(NormError::Undefined { layer, shape, choice, instead }.into())
-    }
-}
-
-impl BatchStatistics for MemorizedBatchNorm {
-    fn observes(&self, pass: Pass) -> bool {
-        pass != Pass::Eval
-    }
-
-    fn statistics(&self, batch: Option<Moments>, x: &Shape, pass: Pass) -> Result<Used> {
-        let count = self.affine.count(x)?;
-        let Some(batch) = batch else { return Ok(Used::frozen(self.inference.get())) };
-        self.check_count(x, count, pass)?;
-        let (moments, factor) = self.remember(&batch, count, pass)?;
-        Observed { batch: batch.clone(), used: moments.clone(), count }.remember(&self.observed);
-        let center = match self.config.pool {
-            Pool::Mean => batch.mean,
-            Pool::Total => moments.mean.clone(),
-        };
-        Ok(Used { moments, center, factor })
+        Err(self.affine.undefined(x, choice, instead))
     }
 }
 
 impl Norm for MemorizedBatchNorm {
-    fn forward(&self, x: &Tensor, pass: Pass) -> Result<Tensor> {
-        self.affine.normalize(x, self, pass)
+    fn affine(&self) -> &Affine {
+        &self.affine
     }
 
-    fn form(&self) -> Option<Form<'_>> {
-        Some(self.affine.form(Source::Batch(self)))
+    fn observes(&self, pass: Pass) -> bool {
+        pass != Pass::Eval
+    }
+
+    fn coefficients(&self, input: &Input) -> Result<Coefficients> {
+        let Some(batch) = &input.moments else { return self.affine.constant(&self.inference.get()) };
+        let (images, count) = (input.images(), input.count());
+        self.check_count(input.shape, count, input.call.pass)?;
+        let Normalization { moments, newest } = self.remember(batch, input)?;
+        self.observed.set(batch, &moments, count);
+        let center = match self.config.pool {
+            Pool::Mean => batch.mean.clone(),
+            Pool::Total => moments.mean.clone(),
+        };
+        let (stat_grad, gradients) = (self.config.stat_grad, self.gradients.clone());
+        self.affine.normalized(&moments, count, move |mean_g, mean_gx| {
+            let (mean_g, mean_gx) = match (stat_grad, &gradients) {
+                _ if newest == 0.0 => return Ok(None),
+                (StatGrad::None, _) => return Ok(None),
+                (StatGrad::Memorized, Some(memory)) => memory.push(&mean_g, &mean_gx, images)?,
+                (StatGrad::Weighted, _) => (mean_g.affine(newest, 0.0)?, mean_gx.affine(newest, 0.0)?),
+                (StatGrad::Full | StatGrad::Memorized, _) => (mean_g, mean_gx),
+            };
+            Ok(Some(Projection { mean_g, mean_gx, center: center.clone() }))
+        })
     }
 
     fn rule(&self) -> &'static str {
@@ -232,43 +314,64 @@ impl Norm for MemorizedBatchNorm {
     }
 
     fn ema(&self) -> Option<Moments> {
-        Some(self.ema.now.get())
+        Some(self.average.now.get())
     }
 
-    fn refresh_depth(&self) -> usize {
-        self.config.size
+    fn refresh_depth(&self, images: usize) -> usize {
+        self.memory.batches(images)
     }
 
     fn observed(&self) -> Option<Observed> {
-        Observed::recall(&self.observed)
+        self.observed.get()
     }
 }
 
-impl ModuleT for MemorizedBatchNorm {
-    fn forward_t(&self, x: &Tensor, train: bool) -> Result<Tensor> {
-        self.forward(x, if train { Pass::Train } else { Pass::Eval })
-    }
-}
+module_t!(MemorizedBatchNorm);
+
+const STATE: [StateTensor; 10] = [
+    RUNNING[0],
+    RUNNING[1],
+    MEMORY[0],
+    MEMORY[1],
+    AVERAGE[0],
+    AVERAGE[1],
+    SEEN,
+    GRADIENTS[0],
+    GRADIENTS[1],
+    GRADIENTS[2],
+];
 
 impl Family for MemorizedBatchNorm {
     const NAME: &'static str = "mbn";
-    const ABOUT: &'static str = "Memorized Batch Normalization: statistics pooled over the newest batches";
+    const ABOUT: &'static str =
+        "Memorized Batch Normalization: statistics and gradients pooled over the newest batches";
     const REFRESHES: bool = true;
+    const STATE: &'static [StateTensor] = &STATE;
     type Config = MemorizedBatchNormConfig;
 
     fn check(config: &Self::Config) -> std::result::Result<(), String> {
         super::check_eps(config.eps)?;
         super::check_momentum(config.momentum)?;
-        if config.size == 0 || config.size > 4096 {
-            return Err(format!("size = {}: expected 1 to 4096 batches (1 is plain BN)", config.size));
+        for (key, value) in [("size", config.size), ("grad_size", config.grad_size)] {
+            if value > 4096 {
+                return Err(format!(
+                    "{key} = {value}: expected 1 to 4096 batches (1 is plain BN), or 0 for a length in images"
+                ));
+            }
         }
-        if !(config.decay > 0.0 && config.decay <= 1.0) {
-            return Err(format!("decay = {}: expected a number above 0 and at most 1 (1 is uniform)", config.decay));
+        if config.samples > 4096 || config.grad_samples > 4096 || (config.size, config.samples) == (0, 0) {
+            let (samples, grad) = (config.samples, config.grad_samples);
+            return Err(format!("samples = {samples}, grad_samples = {grad}: expected 1 to 4096 images"));
+        }
+        for (key, value) in [("decay", config.decay), ("grad_decay", config.grad_decay)] {
+            if !(0.0..=1.0).contains(&value) {
+                return Err(format!("{key} = {value}: expected 0 to 1 (1 is uniform, 0 follows from the length)"));
+            }
         }
         Ok(())
     }
 
-    fn build(features: usize, config: &Self::Config, vb: VarBuilder) -> Result<Arc<dyn Norm>> {
-        Ok(Arc::new(memorized_batch_norm(features, *config, vb)?))
+    fn build(site: Site, config: &Self::Config) -> Result<Arc<dyn Norm>> {
+        Ok(Arc::new(memorized_batch_norm(site.features, *config, site.vb)?))
     }
 }

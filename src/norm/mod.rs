@@ -5,71 +5,88 @@
 
 mod affine;
 mod bn;
+mod cbn;
+mod coefficients;
 mod error;
-mod form;
+mod forward;
 mod gn;
+mod mabn;
 mod mbn;
 mod memory;
 mod none;
+mod observed;
 mod pass;
 mod registry;
 mod running;
+mod state;
+mod weight_form;
 
+pub use affine::{Affine, Projection};
 pub use bn::{batch_norm, BatchNorm, BatchNormConfig};
+pub use cbn::{cross_iteration_batch_norm, CrossIterationBatchNorm, CrossIterationBatchNormConfig};
+pub use coefficients::{Coefficients, Gradient, Input, Producer};
 pub use error::{is_undefined, NormError};
-pub use form::{BatchStatistics, Form, SampleStatistics, Source, Used};
 pub use gn::{group_norm, GroupNorm, GroupNormConfig};
-pub use mbn::{memorized_batch_norm, MemorizedBatchNorm, MemorizedBatchNormConfig, RefreshWith, StatGrad};
+pub use mabn::{moving_average_batch_norm, MovingAverageBatchNorm, MovingAverageBatchNormConfig};
+pub use mbn::{memorized_batch_norm, InferWith, MemorizedBatchNorm, MemorizedBatchNormConfig, RefreshWith, StatGrad};
 pub use memory::Pool;
 pub use none::{no_norm, NoNorm, NoNormConfig};
-pub use pass::Pass;
-pub use registry::{find, Kind, NormSpec, NORMS};
+pub use observed::Observed;
+pub use pass::{Call, Pass, Progress};
+pub use registry::{find, Family, Kind, NormSpec, Site, NORMS};
+pub use state::{is_statistic, role, Role, StateTensor};
+pub use weight_form::WeightForm;
 
-use std::sync::Mutex;
+pub use crate::ops::{Granularity, Moments};
 
 use candle_core::{Result, Tensor};
 
-/// Mean and variance per channel, shape (C) each.
-#[derive(Debug, Clone)]
-pub struct Moments {
-    /// Mean of each channel.
-    pub mean: Tensor,
-    /// Variance of each channel; biased (divided by n) unless said otherwise.
-    pub var: Tensor,
-}
-
-impl Moments {
-    /// The same values in storage of their own.
-    pub fn copy(&self) -> Result<Self> {
-        Ok(Self { mean: self.mean.copy()?, var: self.var.copy()? })
-    }
-}
-
-/// What a layer saw the last time it met a batch: the input to the measured distribution shift.
-#[derive(Debug, Clone)]
-pub struct Observed {
-    /// The batch's own statistics (biased variance).
-    pub batch: Moments,
-    /// The statistics it was normalized with.
-    pub used: Moments,
-    /// Values per channel in that batch (N·H·W).
-    pub count: usize,
-}
-
-impl Observed {
-    fn remember(self, slot: &Mutex<Option<Self>>) {
-        *slot.lock().unwrap_or_else(|poisoned| poisoned.into_inner()) = Some(self);
-    }
-
-    fn recall(slot: &Mutex<Option<Self>>) -> Option<Self> {
-        slot.lock().unwrap_or_else(|poisoned| poisoned.into_inner()).clone()
-    }
-}
-
 /// A normalization layer with its state.
+///
+/// A normalizer's file says how its input's moments become a linear map of channels ([`Self::coefficients`]) and how
+/// gradients flow through them; whoever computes, on tensors of any device or in the fused passes of the CPU, does the rest.
 pub trait Norm: Send + Sync + std::fmt::Debug {
+    /// Scale and shift, name and size of the layer.
+    fn affine(&self) -> &Affine;
+
+    /// What moments and sums of gradients are taken over.
+    fn granularity(&self) -> Granularity {
+        Granularity::Channel
+    }
+
+    /// Whether that pass looks at its input's moments.
+    fn observes(&self, pass: Pass) -> bool;
+
+    /// The map to normalize an input with; remembers what the pass says.
+    ///
+    /// # Errors
+    /// An input whose statistics are undefined.
+    fn coefficients(&self, input: &Input) -> Result<Coefficients>;
+
+    /// Parameters that [`Gradient::parameters`] has the gradients of, attached to the graph.
+    fn parameters(&self) -> Vec<Tensor> {
+        self.affine().parameters().map(Tensor::clone).to_vec()
+    }
+
+    /// Where the rectifier behind the layer begins, per channel: max(y, threshold), a parameter; 0 where there is none.
+    fn threshold(&self) -> Option<&Tensor> {
+        None
+    }
+
+    /// What the weights before the layer have to be like.
+    fn weight_form(&self) -> WeightForm {
+        WeightForm::Free
+    }
+
     /// Normalizes `x`, (N,C,H,W) or (N,C); see [`Pass`] for what each pass uses and remembers.
-    fn forward(&self, x: &Tensor, pass: Pass) -> Result<Tensor>;
+    fn forward(&self, x: &Tensor, pass: Pass) -> Result<Tensor> {
+        self.forward_at(x, pass.into(), None)
+    }
+
+    /// [`Self::forward`] for normalizers that depend on how far training has come, or on what made their input.
+    fn forward_at(&self, x: &Tensor, call: Call, producer: Option<&dyn Producer>) -> Result<Tensor> {
+        forward::forward(self, x, call, producer)
+    }
 
     /// Name of the inference rule, as the column `stats` has it: `ema`, `memory`, `sample`.
     fn rule(&self) -> &'static str;
@@ -94,14 +111,10 @@ pub trait Norm: Send + Sync + std::fmt::Debug {
         None
     }
 
-    /// How many of the newest training passes a [`Pass::Refresh`] can still reach; 0 where there is nothing to refresh.
-    fn refresh_depth(&self) -> usize {
+    /// How many of the newest batches, of so many images each, a [`Pass::Refresh`] is of use to; 0 where there is nothing
+    /// to refresh.
+    fn refresh_depth(&self, _images: usize) -> usize {
         0
-    }
-
-    /// The layer taken apart for kernels that fuse it with its neighbours; none if it is of another form.
-    fn form(&self) -> Option<Form<'_>> {
-        None
     }
 
     /// What the layer saw in the last pass that took batch statistics.
@@ -110,13 +123,17 @@ pub trait Norm: Send + Sync + std::fmt::Debug {
     }
 }
 
-/// Last components of the names under which layers keep statistics: state, not parameters.
-const STATISTICS: &[&str] = &["running_mean", "running_var", "memory_mean", "memory_var", "ema_mean", "ema_var"];
-
-/// Whether a variable of that (dotted) name is a normalizer's state rather than a parameter: no gradient, no optimizer.
-pub fn is_statistic(name: &str) -> bool {
-    STATISTICS.contains(&name.rsplit('.').next().unwrap_or(name))
+/// candle-nn's way to call a layer: training passes and inference.
+macro_rules! module_t {
+    ($layer:ty) => {
+        impl candle_core::ModuleT for $layer {
+            fn forward_t(&self, x: &candle_core::Tensor, train: bool) -> candle_core::Result<candle_core::Tensor> {
+                $crate::norm::Norm::forward(self, x, if train { super::Pass::Train } else { super::Pass::Eval })
+            }
+        }
+    };
 }
+use module_t;
 
 fn check_eps(eps: f64) -> std::result::Result<(), String> {
     match eps.is_finite() && eps > 0.0 {
@@ -129,5 +146,12 @@ fn check_momentum(momentum: f64) -> std::result::Result<(), String> {
     match momentum > 0.0 && momentum <= 1.0 {
         true => Ok(()),
         false => Err(format!("momentum = {momentum}: expected a number above 0 and at most 1")),
+    }
+}
+
+fn check_part(key: &str, part: f64) -> std::result::Result<(), String> {
+    match (0.0..=1.0).contains(&part) {
+        true => Ok(()),
+        false => Err(format!("{key} = {part}: expected a part of the training, 0 to 1")),
     }
 }

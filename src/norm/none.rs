@@ -5,13 +5,13 @@
 
 use std::sync::Arc;
 
-use candle_core::{ModuleT, Result, Shape, Tensor};
+use candle_core::{Result, Tensor};
 use candle_nn::VarBuilder;
 use serde::{Deserialize, Serialize};
 
-use super::affine::Affine;
-use super::registry::Family;
-use super::{BatchStatistics, Form, Moments, Norm, Pass, Source, Used};
+use super::registry::{Family, Site};
+use super::state::StateTensor;
+use super::{module_t, Affine, Coefficients, Input, Moments, Norm, Pass};
 
 /// Parameters of [`NoNorm`]: none.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
@@ -32,24 +32,17 @@ pub fn no_norm(num_features: usize, vb: VarBuilder) -> Result<NoNorm> {
     Ok(NoNorm { affine, identity: Moments { mean: ones.zeros_like()?, var: ones } })
 }
 
-impl BatchStatistics for NoNorm {
+impl Norm for NoNorm {
+    fn affine(&self) -> &Affine {
+        &self.affine
+    }
+
     fn observes(&self, _: Pass) -> bool {
         false
     }
 
-    fn statistics(&self, _: Option<Moments>, x: &Shape, _: Pass) -> Result<Used> {
-        self.affine.count(x)?;
-        Ok(Used::frozen(self.identity.clone()))
-    }
-}
-
-impl Norm for NoNorm {
-    fn forward(&self, x: &Tensor, pass: Pass) -> Result<Tensor> {
-        self.affine.normalize(x, self, pass)
-    }
-
-    fn form(&self) -> Option<Form<'_>> {
-        Some(self.affine.form(Source::Batch(self)))
+    fn coefficients(&self, _: &Input) -> Result<Coefficients> {
+        self.affine.constant(&self.identity)
     }
 
     fn rule(&self) -> &'static str {
@@ -57,19 +50,16 @@ impl Norm for NoNorm {
     }
 }
 
-impl ModuleT for NoNorm {
-    fn forward_t(&self, x: &Tensor, train: bool) -> Result<Tensor> {
-        self.forward(x, if train { Pass::Train } else { Pass::Eval })
-    }
-}
+module_t!(NoNorm);
 
 impl Family for NoNorm {
     const NAME: &'static str = "none";
     const ABOUT: &'static str = "no normalization: scale and shift alone";
     const REFRESHES: bool = false;
+    const STATE: &'static [StateTensor] = &[];
     type Config = NoNormConfig;
 
-    fn build(features: usize, _: &Self::Config, vb: VarBuilder) -> Result<Arc<dyn Norm>> {
-        Ok(Arc::new(no_norm(features, vb)?))
+    fn build(site: Site, _: &Self::Config) -> Result<Arc<dyn Norm>> {
+        Ok(Arc::new(no_norm(site.features, site.vb)?))
     }
 }

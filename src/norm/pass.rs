@@ -31,3 +31,46 @@ impl Pass {
         self == Self::Train
     }
 }
+
+/// How far training has come: what schedules of normalizers depend on, and how many batches an update takes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Progress {
+    /// Updates made before this one.
+    pub step: usize,
+    /// Updates in all; 0 if nobody knows.
+    pub steps: usize,
+    /// Normalization batches per update: how far back refreshes go.
+    pub parts: usize,
+}
+
+impl Default for Progress {
+    /// Nobody knows: refreshes may go back as far as 64 batches.
+    fn default() -> Self {
+        Self { step: 0, steps: 0, parts: 64 }
+    }
+}
+
+impl Progress {
+    /// The part of the training that has been done; all of it where nobody knows, so that schedules are at their end.
+    pub fn part(&self) -> f64 {
+        match self.steps {
+            0 => 1.0,
+            steps => self.step as f64 / steps as f64,
+        }
+    }
+}
+
+/// A pass, and when it is made.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Call {
+    /// The pass.
+    pub pass: Pass,
+    /// When.
+    pub progress: Progress,
+}
+
+impl From<Pass> for Call {
+    fn from(pass: Pass) -> Self {
+        Self { pass, progress: Progress::default() }
+    }
+}

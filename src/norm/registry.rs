@@ -1,14 +1,33 @@
 //! The table of normalizers.
 
+use std::fmt::Debug;
 use std::sync::Arc;
 
-use candle_core::Result as CandleResult;
+use candle_core::{Result as CandleResult, Shape};
 use candle_nn::VarBuilder;
 use serde::{de::DeserializeOwned, Serialize};
 use toml::Table;
 
+use super::state::StateTensor;
 use super::Norm;
 use crate::{Error, Result};
+
+/// Where a layer is built.
+pub struct Site<'a> {
+    /// Channels.
+    pub features: usize,
+    /// Its parameters and state, by name.
+    pub vb: VarBuilder<'a>,
+    /// Shape of the weight of what makes its input, where that is known.
+    pub producer: Option<Shape>,
+}
+
+impl<'a> Site<'a> {
+    /// A place for so many channels, behind something unknown.
+    pub fn new(features: usize, vb: VarBuilder<'a>) -> Self {
+        Self { features, vb, producer: None }
+    }
+}
 
 /// What a normalizer's file provides to be named in [`NORMS`].
 pub trait Family {
@@ -18,14 +37,16 @@ pub trait Family {
     const ABOUT: &'static str;
     /// Whether it remembers statistics that Double-Forward can refresh.
     const REFRESHES: bool;
+    /// The tensors it keeps besides its parameters.
+    const STATE: &'static [StateTensor];
     /// Its parameters, with their defaults.
-    type Config: Default + Serialize + DeserializeOwned;
+    type Config: Clone + Debug + Default + Serialize + DeserializeOwned + Send + Sync + 'static;
     /// Contradictions among the parameters, in words.
     fn check(_config: &Self::Config) -> std::result::Result<(), String> {
         Ok(())
     }
-    /// Builds the layer for `features` channels.
-    fn build(features: usize, config: &Self::Config, vb: VarBuilder) -> CandleResult<Arc<dyn Norm>>;
+    /// Builds the layer.
+    fn build(site: Site, config: &Self::Config) -> CandleResult<Arc<dyn Norm>>;
 }
 
 /// One line of the table.
@@ -37,42 +58,60 @@ pub struct Kind {
     pub about: &'static str,
     /// Whether it remembers statistics that Double-Forward can refresh.
     pub refreshes: bool,
-    resolve: fn(&Table) -> Result<Table>,
-    build: fn(usize, &Table, VarBuilder) -> CandleResult<Arc<dyn Norm>>,
+    /// The tensors it keeps besides its parameters.
+    pub state: &'static [StateTensor],
+    parse: fn(&Table) -> Result<Arc<dyn Parameters>>,
 }
 
 /// Every normalizer the program knows.
 pub static NORMS: &[Kind] = &[
     kind::<super::BatchNorm>(),
     kind::<super::MemorizedBatchNorm>(),
+    kind::<super::MovingAverageBatchNorm>(),
+    kind::<super::CrossIterationBatchNorm>(),
     kind::<super::GroupNorm>(),
     kind::<super::NoNorm>(),
 ];
 
-const fn kind<F: Family>() -> Kind {
-    Kind { name: F::NAME, about: F::ABOUT, refreshes: F::REFRESHES, resolve: resolve::<F>, build: build::<F> }
+const fn kind<F: Family + 'static>() -> Kind {
+    Kind { name: F::NAME, about: F::ABOUT, refreshes: F::REFRESHES, state: F::STATE, parse: parse::<F> }
 }
 
-fn parse<F: Family>(params: &Table) -> Result<F::Config> {
+fn parse<F: Family + 'static>(params: &Table) -> Result<Arc<dyn Parameters>> {
     let invalid = |why: String| Error::config(format!("[{}] {}", F::NAME, why.trim_end()));
     let config = params.clone().try_into::<F::Config>().map_err(|e| invalid(e.to_string()))?;
     F::check(&config).map_err(invalid)?;
-    Ok(config)
+    Ok(Arc::new(Typed::<F>(config)))
 }
 
-fn resolve<F: Family>(params: &Table) -> Result<Table> {
-    Table::try_from(parse::<F>(params)?).map_err(|e| Error::config(format!("[{}] {e}", F::NAME)))
+/// A normalizer's parameters in their typed form, whatever it is.
+trait Parameters: Debug + Send + Sync {
+    fn table(&self) -> Result<Table>;
+    fn build(&self, site: Site) -> CandleResult<Arc<dyn Norm>>;
 }
 
-fn build<F: Family>(features: usize, params: &Table, vb: VarBuilder) -> CandleResult<Arc<dyn Norm>> {
-    let config = parse::<F>(params).map_err(candle_core::Error::wrap)?;
-    F::build(features, &config, vb)
+struct Typed<F: Family>(F::Config);
+
+impl<F: Family> Debug for Typed<F> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+impl<F: Family> Parameters for Typed<F> {
+    fn table(&self) -> Result<Table> {
+        Table::try_from(&self.0).map_err(|e| Error::config(format!("[{}] {e}", F::NAME)))
+    }
+
+    fn build(&self, site: Site) -> CandleResult<Arc<dyn Norm>> {
+        F::build(site, &self.0)
+    }
 }
 
 impl Kind {
     /// The full parameters: `params` checked (unknown keys, types, ranges) and completed with the defaults.
     pub fn resolve(&self, params: &Table) -> Result<Table> {
-        (self.resolve)(params)
+        (self.parse)(params)?.table()
     }
 }
 
@@ -94,7 +133,8 @@ pub fn find(name: &str) -> Result<&'static Kind> {
 #[derive(Debug, Clone)]
 pub struct NormSpec {
     kind: &'static Kind,
-    params: Table,
+    parameters: Arc<dyn Parameters>,
+    table: Table,
 }
 
 impl NormSpec {
@@ -104,7 +144,8 @@ impl NormSpec {
     /// An unknown name or parameter, a value out of range.
     pub fn new(name: &str, params: &Table) -> Result<Self> {
         let kind = find(name)?;
-        Ok(Self { kind, params: kind.resolve(params)? })
+        let parameters = (kind.parse)(params)?;
+        Ok(Self { kind, table: parameters.table()?, parameters })
     }
 
     /// Its name.
@@ -119,11 +160,11 @@ impl NormSpec {
 
     /// All its parameters.
     pub fn params(&self) -> &Table {
-        &self.params
+        &self.table
     }
 
-    /// The layer for `features` channels, its tensors taken from `vb`.
-    pub fn build(&self, features: usize, vb: VarBuilder) -> CandleResult<Arc<dyn Norm>> {
-        (self.kind.build)(features, &self.params, vb)
+    /// The layer at that place.
+    pub fn build(&self, site: Site) -> CandleResult<Arc<dyn Norm>> {
+        self.parameters.build(site)
     }
 }

@@ -1,14 +1,15 @@
 //! A running average of batch statistics, with enough history for Double-Forward to replace its newest entries.
 
 use std::collections::VecDeque;
-use std::sync::Mutex;
+use std::sync::{Arc, Mutex};
 
-use candle_core::{Result, Shape, Tensor, Var};
-use candle_nn::{Init, VarBuilder};
+use candle_core::{Result, Tensor, Var};
+use candle_nn::VarBuilder;
 
+use super::state::StateTensor;
 use super::{Moments, NormError};
 
-/// How a batch's statistics enter the average, a = momentum.
+/// How a batch's statistics enter the average, with weight a.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Blend {
     /// PyTorch's: m += a (mu_B - m), v += a (n/(n-1) v_B - v).
@@ -17,23 +18,17 @@ pub(super) enum Blend {
     Total,
 }
 
-/// How many training passes back a refresh can reach; older entries weigh (1-a)^64, nothing at any usual momentum.
-pub(super) const DEPTH: usize = 64;
-
 /// A mean and a variance per channel, shape (C) each, kept in the variable builder's tensors.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(super) struct Stored {
     mean: Var,
     var: Var,
 }
 
 impl Stored {
-    /// The pair kept under `<prefix>_mean` (0 at first) and `<prefix>_var` (1).
-    pub fn new(prefix: &str, features: usize, vb: &VarBuilder) -> Result<Self> {
-        Ok(Self {
-            mean: state(features, &format!("{prefix}_mean"), 0.0, vb)?,
-            var: state(features, &format!("{prefix}_var"), 1.0, vb)?,
-        })
+    /// The pair that those two tensors of state are.
+    pub fn new([mean, var]: [StateTensor; 2], features: usize, vb: &VarBuilder) -> Result<Self> {
+        Ok(Self { mean: mean.create(features, vb)?, var: var.create(features, vb)? })
     }
 
     /// The pair as it stands; later changes show through.
@@ -49,53 +44,49 @@ impl Stored {
 }
 
 /// The running average.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(super) struct RunningAverage {
     /// As it stands.
     pub now: Stored,
-    momentum: f64,
     blend: Blend,
-    /// The average as it stood before each of the newest training passes, newest first.
-    before: Mutex<VecDeque<Moments>>,
+    /// The average as it stood before each of the newest update's training passes, and the weight a of each, newest first.
+    before: Arc<Mutex<VecDeque<(Moments, f64)>>>,
 }
 
 impl RunningAverage {
-    /// The average kept under `<prefix>_mean` (0 at first) and `<prefix>_var` (1).
-    pub fn new(prefix: &str, features: usize, momentum: f64, blend: Blend, vb: &VarBuilder) -> Result<Self> {
-        Ok(Self { now: Stored::new(prefix, features, vb)?, momentum, blend, before: Mutex::default() })
+    /// The average kept in those two tensors of state.
+    pub fn new(state: [StateTensor; 2], features: usize, blend: Blend, vb: &VarBuilder) -> Result<Self> {
+        Ok(Self { now: Stored::new(state, features, vb)?, blend, before: Arc::default() })
     }
 
-    /// Takes in the statistics (biased) of a batch of `count` values per channel.
-    pub fn update(&self, batch: &Moments, count: usize) -> Result<()> {
+    /// Takes in, with weight `a`, the statistics (biased) of a batch of `count` values per channel, one of the `parts` of an
+    /// update.
+    pub fn update(&self, batch: &Moments, count: usize, a: f64, parts: usize) -> Result<()> {
         let old = self.now.get().copy()?;
-        self.now.set(&self.step(&old, batch, count)?)?;
+        self.now.set(&self.step(&old, batch, count, a)?)?;
         let mut before = self.before.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
-        before.push_front(old);
-        before.truncate(DEPTH);
+        before.push_front((old, a));
+        before.truncate(parts);
         Ok(())
     }
 
     /// Replaces what the training pass of `age` passes ago put in. Refreshing several goes from the oldest to age 0,
-    /// which is when the average itself changes; beyond [`DEPTH`] there is nothing left to replace.
+    /// which is when the average itself changes.
     pub fn refresh(&self, batch: &Moments, count: usize, age: usize, layer: &str) -> Result<()> {
-        if age >= DEPTH {
-            return Ok(());
-        }
         let mut before = self.before.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
-        let Some(old) = before.get(age) else {
+        let Some((old, a)) = before.get(age) else {
             return Err(NormError::NothingToRefresh { layer: layer.into(), age, remembered: before.len() }.into());
         };
-        let new = self.step(old, batch, count)?;
+        let new = self.step(old, batch, count, *a)?;
         match age {
             0 => self.now.set(&new)?,
-            _ => before[age - 1] = new,
+            _ => before[age - 1].0 = new,
         }
         Ok(())
     }
 
     /// The average after one more batch.
-    fn step(&self, old: &Moments, batch: &Moments, count: usize) -> Result<Moments> {
-        let a = self.momentum;
+    fn step(&self, old: &Moments, batch: &Moments, count: usize, a: f64) -> Result<Moments> {
         let mix = |old: &Tensor, new: &Tensor, scale: f64| old.affine(1.0 - a, 0.0)? + new.affine(a * scale, 0.0)?;
         let mean = mix(&old.mean, &batch.mean, 1.0)?;
         let var = match self.blend {
@@ -106,18 +97,5 @@ impl RunningAverage {
             }
         };
         Ok(Moments { mean, var })
-    }
-}
-
-/// A tensor of state: shared with the variable builder's variable where it keeps variables, a fresh one where it only
-/// reads (a checkpoint opened for inference). What a plain BatchNorm's checkpoint lacks, memories and the average kept
-/// for comparison, starts empty there.
-pub(super) fn state<S: Into<Shape>>(shape: S, name: &str, fill: f64, vb: &VarBuilder) -> Result<Var> {
-    let shape = shape.into();
-    match vb.get_with_hints(shape.clone(), name, Init::Const(fill)) {
-        Err(_) if !name.starts_with("running_") && !vb.contains_tensor(name) => {
-            Var::from_tensor(&Tensor::full(fill, shape, vb.device())?.to_dtype(vb.dtype())?)
-        }
-        tensor => Var::from_tensor(&tensor?),
     }
 }

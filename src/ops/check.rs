@@ -1,6 +1,5 @@
 //! What the operations demand of their arguments, checked once for every device.
 
-use super::Statistics;
 use candle_core::{bail, DType, Result, Tensor};
 
 /// Elements no buffer may exceed, so that sizes in bytes never overflow.
@@ -24,16 +23,18 @@ pub(super) struct Channels {
     pub plane: usize,
 }
 
-pub(super) fn channels(op: &str, x: &Tensor) -> Result<Channels> {
-    let (batch, channels, plane) = match *x.dims() {
-        [n, c] => (n, c, 1),
-        [n, c, h, w] => (n, c, h * w),
-        _ => bail!("{op}: the input has shape {:?}, expected (N,C,H,W) or (N,C)", x.dims()),
-    };
-    if x.elem_count() == 0 {
-        bail!("{op}: the input {:?} is empty", x.dims());
+impl Channels {
+    pub fn of(op: &str, dims: &[usize]) -> Result<Self> {
+        let (batch, channels, plane) = match *dims {
+            [n, c] => (n, c, 1),
+            [n, c, h, w] => (n, c, h * w),
+            _ => bail!("{op}: the input has shape {dims:?}, expected (N,C,H,W) or (N,C)"),
+        };
+        if dims.contains(&0) {
+            bail!("{op}: the input {dims:?} is empty");
+        }
+        Ok(Self { batch, channels, plane })
     }
-    Ok(Channels { batch, channels, plane })
 }
 
 /// Demands shape (C) for what belongs to the C channels (or outputs) of `x`.
@@ -52,15 +53,20 @@ pub(super) fn same_dtype(op: &str, x: &Tensor, other: &Tensor) -> Result<()> {
     Ok(())
 }
 
-/// The channels of an input to normalize, its parameters checked.
-pub(super) fn normalize(x: &Tensor, gamma: &Tensor, beta: &Tensor, s: &Statistics) -> Result<Channels> {
-    let sizes = channels("normalize", x)?;
-    let constants = [("mean", &s.mean), ("variance", &s.var), ("center", &s.center)];
-    for (what, vector) in [("gamma", gamma), ("beta", beta)].into_iter().chain(constants) {
-        per_channel("normalize", what, x, sizes.channels, vector)?;
+/// The channels of an input whose coefficients are of shape (C) or (N,C).
+pub(super) fn coefficients(op: &str, x: &Tensor, coefficients: &[&Tensor]) -> Result<Channels> {
+    let sizes = Channels::of(op, x.dims())?;
+    for coefficient in coefficients {
+        if coefficient.dims() != [sizes.channels] && coefficient.dims() != [sizes.batch, sizes.channels] {
+            let (n, c) = (sizes.batch, sizes.channels);
+            bail!(
+                "{op}: a coefficient has shape {:?}, expected [{c}] or [{n}, {c}] for {:?}",
+                coefficient.dims(),
+                x.dims()
+            );
+        }
+        same_dtype(op, x, coefficient)?;
     }
-    same_dtype("normalize", x, gamma)?;
-    same_dtype("normalize", x, beta)?;
     Ok(sizes)
 }
 
@@ -121,18 +127,13 @@ pub(super) fn cross_entropy(logits: &Tensor, targets: &Tensor, label_smoothing: 
     Ok((rows, classes))
 }
 
-/// Shapes of one convolution, checked.
+/// Height and width of a convolution's input, kernel and output, checked.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Conv {
-    pub batch: usize,
-    pub cin: usize,
     pub h: usize,
     pub w: usize,
-    pub cout: usize,
     pub kh: usize,
     pub kw: usize,
-    pub stride: usize,
-    pub padding: usize,
     pub oh: usize,
     pub ow: usize,
 }
@@ -159,7 +160,7 @@ impl Conv {
         if product(&[batch, cout, oh, ow]).is_none() || product(&[cin, kh, kw, oh, ow]).is_none() {
             bail!("conv2d: input {:?}, weight {:?}, padding {padding}: too large", x.dims(), weight.dims());
         }
-        Ok(Self { batch, cin, h, w, cout, kh, kw, stride, padding, oh, ow })
+        Ok(Self { h, w, kh, kw, oh, ow })
     }
 }
 

@@ -8,7 +8,7 @@ use crate::config::Config;
 use crate::data::Batch;
 use crate::model::fused::Passing;
 use crate::model::{Gradients, Network, Store, Task};
-use crate::norm::{NormSpec, Pass};
+use crate::norm::{Call, NormSpec, Pass, Progress};
 use crate::ops;
 use crate::profile::timed;
 use crate::{Error, Result};
@@ -27,6 +27,7 @@ pub struct Trainer {
     pending: Vec<Passing<Tensor>>,
     gradients: Gradients,
     schedule: Schedule,
+    steps: usize,
     norm_batch_size: usize,
     double_forward: bool,
     label_smoothing: f64,
@@ -62,6 +63,7 @@ impl Trainer {
             pending: vec![],
             gradients: Gradients::default(),
             schedule: Schedule::new(config, steps_per_epoch),
+            steps: config.epochs * steps_per_epoch,
             norm_batch_size: config.norm_batch_size,
             double_forward: config.double_forward,
             label_smoothing: config.label_smoothing,
@@ -79,13 +81,15 @@ impl Trainer {
     /// [`Error::Diverged`] where the loss or a remembered statistic is not finite; in the first case before the update.
     pub fn step(&mut self, batch: &Batch, after_backward: &mut dyn FnMut(&Network)) -> Result<StepReport> {
         let micro_batches = self.micro_batches(batch)?;
+        let progress = Progress { step: self.step, steps: self.steps, parts: micro_batches.len() };
         let mut report = StepReport { images: batch.len(), lr: self.schedule.rate(self.step), ..Default::default() };
         self.gradients.clear();
         let mut before = std::mem::take(&mut self.pending);
         for (x, y) in &micro_batches {
-            let share = x.dim(0)? as f64 / batch.len() as f64;
+            let share = y.dim(0)? as f64 / batch.len() as f64;
             let smoothing = self.label_smoothing;
             let weighted = |logits: &Tensor| ops::cross_entropy(logits, y, smoothing)?.affine(share, 0.0);
+            let x = Passing { x: x.clone(), call: Call { pass: Pass::Train, progress } };
             let part = self.network.differentiate(&before, x, weighted, &mut self.gradients)?;
             before.clear();
             let loss = scalar(&part.loss)?;
@@ -100,7 +104,7 @@ impl Trainer {
         self.step += 1;
         self.guard()?;
         if self.double_forward {
-            self.pending = self.refreshes(micro_batches);
+            self.pending = self.refreshes(micro_batches, progress);
         }
         if self.refresh_at_once {
             self.settle()?;
@@ -117,8 +121,8 @@ impl Trainer {
         if self.pending.is_empty() {
             return Ok(());
         }
-        for Passing { x, pass } in std::mem::take(&mut self.pending) {
-            self.network.forward(&x, pass)?;
+        for Passing { x, call } in std::mem::take(&mut self.pending) {
+            self.network.forward_at(&x, call)?;
         }
         self.guard()
     }
@@ -136,11 +140,13 @@ impl Trainer {
     }
 
     /// The second forward passes, oldest micro-batch first; those already forgotten are left alone.
-    fn refreshes(&self, micro_batches: Vec<(Tensor, Tensor)>) -> Vec<Passing<Tensor>> {
-        let depth = self.network.norms().iter().map(|n| n.norm.refresh_depth()).min().unwrap_or(0);
+    fn refreshes(&self, micro_batches: Vec<(Tensor, Tensor)>, progress: Progress) -> Vec<Passing<Tensor>> {
+        let layers = self.network.norms().iter();
+        let depth = layers.map(|layer| layer.norm.refresh_depth(self.norm_batch_size)).max().unwrap_or(0);
         let ages = (0..micro_batches.len()).rev();
-        let passes = ages.zip(micro_batches).map(|(age, (x, _))| (age, Passing { x, pass: Pass::Refresh { age } }));
-        passes.filter(|(age, _)| *age < depth).map(|(_, passing)| passing).collect()
+        let passes = ages.zip(micro_batches).filter(|(age, _)| *age < depth);
+        let passing = |(age, (x, _))| Passing { x, call: Call { pass: Pass::Refresh { age }, progress } };
+        passes.map(passing).collect()
     }
 
     fn micro_batches(&self, batch: &Batch) -> Result<Vec<(Tensor, Tensor)>> {

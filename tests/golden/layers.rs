@@ -3,8 +3,8 @@
 use candle_core::{Tensor, Var};
 use candle_nn::VarMap;
 use mbn::norm::{
-    batch_norm, group_norm, memorized_batch_norm, BatchNormConfig, GroupNormConfig, MemorizedBatchNormConfig, Norm,
-    Pass, Pool, RefreshWith, StatGrad,
+    batch_norm, group_norm, memorized_batch_norm, BatchNormConfig, GroupNormConfig, InferWith,
+    MemorizedBatchNormConfig, Norm, Pass, Pool, RefreshWith, StatGrad,
 };
 use mbn::ops;
 use serde::Deserialize;
@@ -141,6 +141,7 @@ fn memorized_batch_norm_is_what_autograd_makes_of_its_definition() {
             pool: case.pool,
             stat_grad: case.stat_grad,
             refresh: RefreshWith::Pooled,
+            inference: InferWith::Memory,
             eps: case.eps,
             ..MemorizedBatchNormConfig::default()
         };

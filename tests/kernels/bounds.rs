@@ -80,7 +80,7 @@ fn normalization_stays_inside() {
     refuses("normalize", exact, |[z, residual, mut y, mean, slope, shift]| {
         let by = Coefficients { mean: &mean, slope: &slope, shift: &shift };
         let residual = Some((&residual[..], 61));
-        Normalize { rows, z: (&z, 60), residual, by, relu: true, y: (&mut y, 62) }.compute();
+        Normalize { rows, z: (&z, 60), residual, by, relu: true, raise: None, y: (&mut y, 62) }.compute();
     });
     let exact = [2 * inside, 2 * inside, 61 + inside, channels, channels, channels, 2 * channels];
     refuses("reduce", exact, |[mut g, z, residual, mean, slope, shift, out]| {
@@ -100,7 +100,7 @@ fn pooled_normalization_stays_inside() {
     let (z, g, row, channels) = (5 * 7 * 17, 2 * 3 * 17, 7 * 17, 17);
     refuses("normalize", [z, 60 + 3 * 17, channels, channels, channels], |[z, mut y, mean, slope, shift]| {
         let by = Coefficients { mean: &mean, slope: &slope, shift: &shift };
-        pooled::Normalize { rows, z: &z, by, y: (&mut y, 60) }.compute();
+        pooled::Normalize { rows, z: &z, by, raise: None, y: (&mut y, 60) }.compute();
     });
     refuses("reduce", [g, z, channels, channels, channels, 2 * channels], |[g, z, mean, slope, shift, out]| {
         let by = Coefficients { mean: &mean, slope: &slope, shift: &shift };
@@ -170,6 +170,6 @@ fn sizes_that_wrap_around_are_refused() {
     let by = Coefficients { mean: &x, slope: &x, shift: &x };
     let rows = Rows { rows: 3, pixels: 1, channels: 1 };
     panics("a normalization", || {
-        Normalize { rows, z: (&x, HALF), residual: None, by, relu: true, y: (&mut y, 1) }.compute();
+        Normalize { rows, z: (&x, HALF), residual: None, by, relu: true, raise: None, y: (&mut y, 1) }.compute();
     });
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use candle_core::{DType, Device, Result, Tensor, Var};
 use mbn::model::fused::{self, Passing, Workspace};
-use mbn::model::unit::{Builder, Conv, Unit};
+use mbn::model::units::{Builder, Conv, Flatten, GlobalAvgPool, Units};
 use mbn::model::{Gradients, Store};
 use mbn::norm::{is_statistic, NormSpec, Pass};
 use mbn::{ops, rng};
@@ -22,44 +22,44 @@ pub type Numbers = BTreeMap<String, Vec<f64>>;
 #[derive(Clone, Copy)]
 pub struct Recipe<'a> {
     pub shape: [usize; 3],
-    pub build: &'a dyn Fn(&Builder) -> Result<Vec<Unit>>,
+    pub build: &'a dyn Fn(&Builder) -> Result<Units>,
 }
 
 /// A 5x5 convolution without padding, both kinds of shortcut at odd sizes, a linear map with a normalizer.
 pub const RESIDUAL: Recipe = Recipe { shape: [3, 14, 13], build: &residual };
 
-fn residual(b: &Builder) -> Result<Vec<Unit>> {
+fn residual(b: &Builder) -> Result<Units> {
     Ok(vec![
-        Unit::Conv(b.conv_norm("conv", "norm", [3, 20], Conv { size: 5, stride: 1, padding: 0 })?.pooled()),
-        Unit::Block(b.pp("same").block([20, 20], 1)?),
-        Unit::Block(b.pp("wider").block([20, 33], 2)?),
-        Unit::GlobalAvgPool,
-        Unit::Linear(b.linear_norm("hidden", "hidden_norm", [33, 17])?),
-        Unit::Last(b.linear("last", [17, CLASSES])?),
+        Box::new(b.conv_norm("conv", "norm", [3, 20], Conv { size: 5, stride: 1, padding: 0 })?.pooled()),
+        Box::new(b.pp("same").block([20, 20], 1)?),
+        Box::new(b.pp("wider").block([20, 33], 2)?),
+        Box::new(GlobalAvgPool),
+        Box::new(b.linear_norm("hidden", "hidden_norm", [33, 17])?),
+        Box::new(b.linear("last", [17, CLASSES])?),
     ])
 }
 
 /// Strides, windows that leave rows and columns over, features in the order of channels.
 pub const POOLED: Recipe = Recipe { shape: [1, 15, 17], build: &pooled };
 
-fn pooled(b: &Builder) -> Result<Vec<Unit>> {
+fn pooled(b: &Builder) -> Result<Units> {
     Ok(vec![
-        Unit::Conv(b.conv_norm("first", "first_norm", [1, 5], Conv { size: 3, stride: 1, padding: 1 })?.pooled()),
-        Unit::Conv(b.conv_norm("second", "second_norm", [5, 17], Conv { size: 3, stride: 1, padding: 1 })?.pooled()),
-        Unit::Flatten,
-        Unit::Last(b.linear("last", [17 * 3 * 4, CLASSES])?),
+        Box::new(b.conv_norm("first", "first_norm", [1, 5], Conv { size: 3, stride: 1, padding: 1 })?.pooled()),
+        Box::new(b.conv_norm("second", "second_norm", [5, 17], Conv { size: 3, stride: 1, padding: 1 })?.pooled()),
+        Box::new(Flatten),
+        Box::new(b.linear("last", [17 * 3 * 4, CLASSES])?),
     ])
 }
 
 /// Blocks wide and large enough for Winograd's algorithm, whatever the batch.
 pub const TILED: Recipe = Recipe { shape: [2, 16, 16], build: &tiled };
 
-fn tiled(b: &Builder) -> Result<Vec<Unit>> {
+fn tiled(b: &Builder) -> Result<Units> {
     Ok(vec![
-        Unit::Conv(b.conv_norm("conv", "norm", [2, 33], Conv { size: 3, stride: 1, padding: 1 })?),
-        Unit::Block(b.pp("same").block([33, 33], 1)?),
-        Unit::GlobalAvgPool,
-        Unit::Last(b.linear("last", [33, CLASSES])?),
+        Box::new(b.conv_norm("conv", "norm", [2, 33], Conv { size: 3, stride: 1, padding: 1 })?),
+        Box::new(b.pp("same").block([33, 33], 1)?),
+        Box::new(GlobalAvgPool),
+        Box::new(b.linear("last", [33, CLASSES])?),
     ])
 }
 
@@ -93,7 +93,7 @@ pub fn spec(name: &str, params: &str) -> NormSpec {
 
 /// Units with their parameters.
 pub struct Chain<T> {
-    units: Vec<Unit>,
+    units: Units,
     store: Store,
     /// Where the fused passes compute; the plain form is taken if there is none.
     workspace: Option<Arc<Workspace<T>>>,
@@ -126,8 +126,8 @@ impl<T: Real> Chain<T> {
     /// The logits of a pass.
     pub fn pass(&self, x: &Tensor, pass: Pass) -> Result<Tensor> {
         match &self.workspace {
-            Some(workspace) => fused::forward(&self.units, x, pass, workspace),
-            None => self.units.iter().try_fold(x.clone(), |x, unit| unit.forward(&x, pass)),
+            Some(workspace) => fused::forward(&self.units, x, pass.into(), workspace),
+            None => self.units.iter().try_fold(x.clone(), |x, unit| unit.forward(&x, pass.into())),
         }
     }
 
@@ -136,7 +136,7 @@ impl<T: Real> Chain<T> {
         let mut gradients = Gradients::default();
         let (logits, loss) = match &self.workspace {
             Some(workspace) => {
-                let batch = Passing { x: pictures.x.clone(), pass: Pass::Train };
+                let batch = Passing { x: pictures.x.clone(), call: Pass::Train.into() };
                 let (logits, tape) = fused::record(&self.units, &[batch], workspace)?;
                 let leaf = Var::from_tensor(&logits)?;
                 let loss = pictures.loss(&leaf)?;

@@ -130,7 +130,8 @@ impl<T: Real> Data<T> {
             want[row * self.steps[1] + at] = if relu { value.max(0.0) } else { value };
         }
         let (rows, by, residual) = (self.rows, self.coefficients(), self.residual(residual));
-        Normalize { rows, z: (&self.z, self.inside()), residual, by, relu, y: (&mut y, self.steps[1]) }.compute();
+        Normalize { rows, z: (&self.z, self.inside()), residual, by, relu, raise: None, y: (&mut y, self.steps[1]) }
+            .compute();
         assert_eq!(wide(&y), want, "{rows:?}, residual {}, relu {relu}", residual.is_some());
     }
 
@@ -196,7 +197,7 @@ fn nothing_hides<T: Real>() {
     let rows = Rows { rows: 1, pixels: 1, channels: CHANNELS };
     let z: Vec<T> = (0..CHANNELS).map(|c| if c % 3 == 0 { nan } else { T::from_f64(c as f64 - 9.0) }).collect();
     let (mut y, mut g, mut out) = (zero.clone(), one.clone(), [0.0; 2 * CHANNELS]);
-    Normalize { rows, z: (&z, CHANNELS), residual: None, by, relu: true, y: (&mut y, CHANNELS) }.compute();
+    Normalize { rows, z: (&z, CHANNELS), residual: None, by, relu: true, raise: None, y: (&mut y, CHANNELS) }.compute();
     Reduce { rows, g: &mut g, z: &z, residual: None, by, relu: true, out: &mut out }.compute();
     for c in 0..CHANNELS {
         let bad = c % 3 == 0;

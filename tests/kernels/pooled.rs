@@ -85,7 +85,7 @@ impl<T: Real> Data<T> {
             let max = self.first_maximum(row, pixel, c);
             want[row * step + pixel * channels + c] = self.at(max.0, max.1, c).1.max(0.0);
         }
-        Normalize { rows: self.rows, z: &self.z, by: self.coefficients(), y: (&mut y, step) }.compute();
+        Normalize { rows: self.rows, z: &self.z, by: self.coefficients(), raise: None, y: (&mut y, step) }.compute();
         assert_eq!(wide(&y), want, "{:?}", self.rows);
     }
 
@@ -152,7 +152,7 @@ fn nothing_hides<T: Real>() {
     let by = Coefficients { mean: &zero, slope: &one, shift: &zero };
     let rows = Rows { rows: 2, pixels: 2, channels: CHANNELS };
     let (mut y, mut out) = (zero, [0.0; 2 * CHANNELS]);
-    Normalize { rows, z: &z, by, y: (&mut y, CHANNELS) }.compute();
+    Normalize { rows, z: &z, by, raise: None, y: (&mut y, CHANNELS) }.compute();
     Reduce { rows, g: &one, z: &z, by, out: &mut out }.compute();
     for c in 0..CHANNELS {
         assert_eq!((y[c].is_nan(), out[CHANNELS + c].is_nan()), (c < 4, c < 4), "channel {c}");

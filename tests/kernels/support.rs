@@ -2,11 +2,12 @@
 
 use std::sync::{PoisonError, RwLock, RwLockReadGuard};
 
-use mbn::kernel::{Float, Isa};
+use mbn::kernel::Isa;
+use mbn::model::units::Number;
 use mbn::rng;
 
 /// A kernel's number type.
-pub trait Real: Float {
+pub trait Real: Number {
     /// Unit roundoff: the largest relative error of one operation.
     const UNIT: f64;
 }

@@ -2,8 +2,8 @@
 
 use candle_core::Result;
 use mbn::model::fused::Workspace;
-use mbn::model::unit::{Builder, Conv, Unit};
-use mbn::norm::{NormSpec, Pass};
+use mbn::model::units::{Builder, Conv, Flatten, Units};
+use mbn::norm::{NormSpec, Pass, NORMS};
 
 use crate::chain::{host, spec, Chain, Numbers, Pictures, Recipe, CLASSES, POOLED, RESIDUAL, TILED};
 use crate::support::{on_one_isa, Real};
@@ -63,9 +63,11 @@ fn check<T: Real>(what: &str, recipe: Recipe, spec: &NormSpec, n: usize) {
 #[test]
 fn every_normalizer_is_the_same_in_both_forms() {
     let _isa = on_one_isa();
-    let mut specs =
-        vec![("bn".to_string(), String::new()), ("gn".into(), "groups = 4".into()), ("none".into(), String::new())];
-    for (grad, pool) in ["weighted", "full", "none"].iter().flat_map(|g| ["total", "mean"].map(|pool| (g, pool))) {
+    let mut specs: Vec<(String, String)> = NORMS.iter().map(|kind| (kind.name.into(), String::new())).collect();
+    specs.push(("gn".into(), "groups = 4".into()));
+    for (grad, pool) in
+        ["memorized", "weighted", "full", "none"].iter().flat_map(|g| ["total", "mean"].map(|pool| (g, pool)))
+    {
         let params = format!("size = 3\ndecay = 0.9\nstat_grad = \"{grad}\"\npool = \"{pool}\"");
         specs.push(("mbn".into(), params));
     }
@@ -127,17 +129,13 @@ fn convolutions_of_any_geometry_are_the_same_in_both_forms() {
         let features = output * windows(conv, h) * windows(conv, w);
         // One convolution before it, so that its input gradient counts.
         let build = |b: &Builder| {
-            Ok(vec![
-                Unit::Conv(b.conv_norm(
-                    "before",
-                    "before_norm",
-                    [2, input],
-                    Conv { size: 3, stride: 1, padding: 1 },
-                )?),
-                Unit::Conv(b.conv_norm("conv", "norm", [input, output], conv)?),
-                Unit::Flatten,
-                Unit::Last(b.linear("last", [features, CLASSES])?),
-            ])
+            let units: Units = vec![
+                Box::new(b.conv_norm("before", "before_norm", [2, input], Conv { size: 3, stride: 1, padding: 1 })?),
+                Box::new(b.conv_norm("conv", "norm", [input, output], conv)?),
+                Box::new(Flatten),
+                Box::new(b.linear("last", [features, CLASSES])?),
+            ];
+            Ok(units)
         };
         let recipe = Recipe { shape: [2, h, w], build: &build };
         for n in [1, 3, 9] {
@@ -151,7 +149,7 @@ fn convolutions_of_any_geometry_are_the_same_in_both_forms() {
 #[test]
 fn what_a_buffer_held_before_does_not_matter() {
     let _isa = on_one_isa();
-    for norm in ["bn", "gn"] {
+    for norm in ["bn", "gn", "cbn"] {
         for recipe in [RESIDUAL, POOLED, TILED] {
             let told = |workspace| story(&Chain::<f32>::new(recipe, &spec(norm, ""), Some(workspace)), 4, recipe.shape);
             let used = Workspace::new(true);
@@ -167,11 +165,12 @@ fn what_a_buffer_held_before_does_not_matter() {
 #[test]
 fn units_that_do_not_fit_are_refused_in_both_forms() {
     let build = |b: &Builder| {
-        Ok(vec![
-            Unit::Conv(b.conv_norm("conv", "norm", [3, 4], Conv { size: 5, stride: 1, padding: 1 })?.pooled()),
-            Unit::Flatten,
-            Unit::Last(b.linear("last", [4, CLASSES])?),
-        ])
+        let units: Units = vec![
+            Box::new(b.conv_norm("conv", "norm", [3, 4], Conv { size: 5, stride: 1, padding: 1 })?.pooled()),
+            Box::new(Flatten),
+            Box::new(b.linear("last", [4, CLASSES])?),
+        ];
+        Ok(units)
     };
     // Too few channels; smaller than the kernel; smaller than the pool; more features than the last layer takes.
     for (shape, word) in

@@ -2,7 +2,9 @@
 
 use crate::support::{list, random, value_and_gradients, Function};
 use candle_core::{DType, Tensor};
-use mbn::ops::{self, Statistics};
+use mbn::model::Store;
+use mbn::norm::{NormSpec, Pass, Site};
+use mbn::ops;
 
 /// Values and gradients in f32, where the order of a sum shows.
 fn bits(threads: usize, f: Function, inputs: &[Tensor]) -> Vec<Vec<u64>> {
@@ -40,14 +42,15 @@ fn everything_else() {
     assert_same_bits("max_pool2d", &|t| ops::max_pool2d(&t[0], 2), &x);
     assert_same_bits("global_avg_pool", &|t| ops::global_avg_pool(&t[0]), &x);
     assert_same_bits("shortcut", &|t| ops::shortcut(&t[0], 2, 6), &x);
-    let normalize = |t: &[Tensor]| {
-        let moments = ops::moments(&t[0])?;
-        let center = moments.mean.clone();
-        let stats = Statistics { mean: moments.mean, var: moments.var, eps: 1e-5, center, factor: 0.5 };
-        ops::normalize(&t[0], &t[1], &t[2], &stats)
-    };
-    let [gamma, beta] = [random("gamma", &[3]), random("beta", &[3])];
-    assert_same_bits("normalize", &normalize, &[x[0].clone(), gamma, beta]);
+    let norm = NormSpec::new("mbn", &toml::Table::new()).unwrap();
+    for shape in [vec![12, 3, 40, 30], vec![600, 70]] {
+        let normalize = |t: &[Tensor]| {
+            let store = Store::fresh(0);
+            let vb = store.builder(t[0].dtype(), t[0].device());
+            norm.build(Site::new(shape[1], vb))?.forward(&t[0], Pass::Train)
+        };
+        assert_same_bits("normalization", &normalize, &[random("x", &shape)]);
+    }
     let targets = Tensor::from_iter((0..300u32).map(|i| i % 100), &candle_core::Device::Cpu).unwrap();
     assert_same_bits("cross_entropy", &|t| ops::cross_entropy(&t[0], &targets, 0.1), &[random("logits", &[300, 100])]);
 }

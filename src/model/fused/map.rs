@@ -99,6 +99,11 @@ impl Sizes {
         Self { before, after, ..self }
     }
 
+    /// As many images of one pixel, with that many channels.
+    pub fn features(&self, channels: usize) -> Self {
+        Self::new([self.n, 1, 1, channels])
+    }
+
     /// From one row to the next.
     pub fn row(&self) -> usize {
         (self.before + self.w + self.after) * self.c

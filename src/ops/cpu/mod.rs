@@ -1,22 +1,13 @@
-//! The kernels for the CPU, in f32 and f64: one file per operation, each a candle custom operation with its gradient.
+//! The kernels for the CPU, in f32 and f64, on tensors as candle lays them out, channels before positions.
 //!
 //! Work is cut into pieces that depend on the shapes alone and partial sums are added in a fixed order, so results are
 //! the same bits for any number of threads.
 
-mod conv;
-mod gemm;
-mod linear;
 mod loss;
 mod norm;
-mod pool;
-mod relu;
 
-pub(super) use conv::conv2d;
-pub(super) use linear::linear;
 pub(super) use loss::cross_entropy;
-pub(super) use norm::{moments, normalize};
-pub(super) use pool::{global_avg_pool, max_pool2d, shortcut};
-pub(super) use relu::relu;
+pub(super) use norm::{gradient_sums, linear_map, linear_map_gradient, linear_map_storage, moments};
 
 use candle_core::{bail, CpuStorage, Device, Layout, Result, Shape, Storage, Tensor, WithDType};
 use rayon::prelude::*;
@@ -25,22 +16,11 @@ use rayon::prelude::*;
 const GRAIN: usize = 1 << 14;
 
 /// The number types the kernels are written for.
-trait Real: WithDType {
-    /// Whether this is no number.
-    fn is_nan(self) -> bool;
-}
+trait Real: WithDType {}
 
-impl Real for f32 {
-    fn is_nan(self) -> bool {
-        self.is_nan()
-    }
-}
+impl Real for f32 {}
 
-impl Real for f64 {
-    fn is_nan(self) -> bool {
-        self.is_nan()
-    }
-}
+impl Real for f64 {}
 
 /// Evaluates an expression with `$t` standing for the number type of a tensor.
 macro_rules! with_real {

@@ -1,49 +1,139 @@
-//! Moments of channels, and normalization by given statistics with the gradient the parent module defines.
+//! Moments, linear maps of channels and their gradients, plane by plane.
 
 use super::{for_each_plane, like, map, output, read, read2, values, with_real, Real};
-use crate::norm::Moments;
-use crate::ops::check::{self, Channels};
-use crate::ops::Statistics;
-use candle_core::{CpuStorage, CustomOp3, DType, Device, Layout, Result, Shape, Tensor, WithDType};
-use std::marker::PhantomData;
+use crate::ops::check::Channels;
+use crate::ops::{Granularity, Linear, LinearGradient, Moments, Sums};
+use candle_core::backend::BackendStorage;
+use candle_core::{bail, CpuStorage, Device, Layout, Result, Shape, Tensor, WithDType};
 
-pub(in crate::ops) fn moments(x: &Tensor) -> Result<Moments> {
-    let sizes = check::channels("moments", x)?;
-    let x = x.detach().contiguous()?;
+impl Channels {
+    /// The shape of a statistic.
+    fn shape(&self, per: Granularity) -> Vec<usize> {
+        match per {
+            Granularity::Channel => vec![self.channels],
+            Granularity::Image => vec![self.batch, self.channels],
+        }
+    }
+
+    /// Values that a statistic is taken over.
+    fn count(&self, per: Granularity) -> f64 {
+        match per {
+            Granularity::Channel => (self.batch * self.plane) as f64,
+            Granularity::Image => self.plane as f64,
+        }
+    }
+
+    /// Sum over the planes, given as ranges, that statistic `i` is taken over.
+    fn sum(&self, per: Granularity, i: usize, f: impl Fn(std::ops::Range<usize>) -> f64) -> f64 {
+        let plane = |p: usize| f(p * self.plane..(p + 1) * self.plane);
+        match per {
+            Granularity::Channel => (0..self.batch).map(|n| plane(n * self.channels + i)).sum(),
+            Granularity::Image => plane(i),
+        }
+    }
+}
+
+pub(in crate::ops) fn moments(x: &Tensor, sizes: Channels, per: Granularity) -> Result<Moments> {
+    let (x, shape) = (x.contiguous()?, sizes.shape(per));
     with_real!(x, T => {
         let (mean, var): (Vec<T>, Vec<T>) = read(&x, |x: &[T]| {
-            let moments = map(sizes.channels, x.len(), |c| {
-                let mean = sizes.sum(c, |plane| sum(&x[plane], |v: f64| v)) / sizes.count();
-                let var = sizes.sum(c, |plane| sum(&x[plane], |v: f64| (v - mean) * (v - mean))) / sizes.count();
-                (T::from_f64(mean), T::from_f64(var))
+            let moments = map(shape.iter().product(), x.len(), |i| {
+                let mean = sizes.sum(per, i, |plane| sum(&x[plane], |v: f64| v)) / sizes.count(per);
+                let squares = sizes.sum(per, i, |plane| sum(&x[plane], |v: f64| (v - mean) * (v - mean)));
+                (T::from_f64(mean), T::from_f64(squares / sizes.count(per)))
             });
             moments.into_iter().unzip()
         })?;
-        let vector = |values| Tensor::from_vec(values, sizes.channels, &Device::Cpu);
-        Ok(Moments { mean: vector(mean)?, var: vector(var)? })
+        let statistic = |values| Tensor::from_vec(values, &shape[..], &Device::Cpu);
+        Ok(Moments { mean: statistic(mean)?, var: statistic(var)? })
     })
 }
 
-pub(in crate::ops) fn normalize(x: &Tensor, gamma: &Tensor, beta: &Tensor, stats: &Statistics) -> Result<Tensor> {
-    let sizes = check::normalize(x, gamma, beta, stats)?;
-    let list = |t: &Tensor| t.to_dtype(DType::F64)?.to_vec1::<f64>();
-    let (mean, center) = (list(&stats.mean)?, list(&stats.center)?);
-    let scale = list(&stats.var)?.into_iter().map(|var| 1.0 / (var + stats.eps).sqrt()).collect();
+pub(in crate::ops) fn linear_map(x: &Tensor, sizes: Channels, by: &Linear) -> Result<Tensor> {
+    let x = x.contiguous()?;
+    with_real!(x, T => like(&x, read(&x, |x: &[T]| mapped(x, sizes, by))??))
+}
+
+/// [`linear_map`] of the values that a custom operation is given.
+pub(in crate::ops) fn linear_map_storage(x: &CpuStorage, layout: &Layout, by: &Linear) -> Result<(CpuStorage, Shape)> {
+    let sizes = Channels::of("normalize", layout.dims())?;
+    match x {
+        CpuStorage::F32(_) => output(mapped(values::<f32>(x, layout)?, sizes, by)?, layout.shape()),
+        CpuStorage::F64(_) => output(mapped(values::<f64>(x, layout)?, sizes, by)?, layout.shape()),
+        _ => bail!("no kernel for {:?}", x.dtype()),
+    }
+}
+
+fn mapped<T: Real>(x: &[T], sizes: Channels, by: &Linear) -> Result<Vec<T>> {
+    let [mean, slope, shift] = [&by.mean, &by.slope, &by.shift].map(PerPlane::<T>::new);
+    let (mean, slope, shift) = (mean?, slope?, shift?);
+    let mut y = vec![T::zero(); x.len()];
+    for_each_plane(&mut y, sizes.plane, |i, y| {
+        let (mean, slope, shift) = (mean.of(i), slope.of(i), shift.of(i));
+        y.iter_mut().zip(&x[i * sizes.plane..]).for_each(|(y, &x)| *y = slope * (x - mean) + shift);
+    });
+    Ok(y)
+}
+
+pub(in crate::ops) fn gradient_sums(
+    x: &Tensor,
+    g: &Tensor,
+    sizes: Channels,
+    mean: &Tensor,
+    per: Granularity,
+) -> Result<Sums> {
+    let (x, g, shape) = (x.contiguous()?, g.contiguous()?, sizes.shape(per));
     with_real!(x, T => {
-        let op = Normalize::<T> { sizes, mean, center, scale, factor: stats.factor, real: PhantomData };
-        x.contiguous()?.apply_op3(&gamma.contiguous()?, &beta.contiguous()?, op)
+        let mean = PerPlane::<T>::new(mean)?;
+        let (total, along): (Vec<T>, Vec<T>) = read2(&x, &g, |x: &[T], g: &[T]| {
+            let sums = map(shape.iter().product(), x.len(), |i| {
+                let total = sizes.sum(per, i, |plane| sum(&g[plane], |g| g));
+                let along = sizes.sum(per, i, |plane| {
+                    let mean = mean.of(plane.start / sizes.plane).to_f64();
+                    sum2(&g[plane.clone()], &x[plane], |g, x| g * (x - mean))
+                });
+                (T::from_f64(total), T::from_f64(along))
+            });
+            sums.into_iter().unzip()
+        })?;
+        let statistic = |values| Tensor::from_vec(values, &shape[..], &Device::Cpu);
+        Ok(Sums { g: statistic(total)?, gx: statistic(along)? })
     })
 }
 
-impl Channels {
-    /// Values per channel.
-    fn count(&self) -> f64 {
-        (self.batch * self.plane) as f64
+pub(in crate::ops) fn linear_map_gradient(
+    x: &Tensor,
+    g: &Tensor,
+    sizes: Channels,
+    by: &LinearGradient,
+) -> Result<Tensor> {
+    let (x, g) = (x.contiguous()?, g.contiguous()?);
+    with_real!(x, T => {
+        let [a, b, center, d] = [&by.a, &by.b, &by.center, &by.d].map(PerPlane::<T>::new);
+        let (a, b, center, d) = (a?, b?, center?, d?);
+        let dx = read2(&x, &g, |x: &[T], g: &[T]| {
+            let mut dx = vec![T::from_f64(0.0); x.len()];
+            for_each_plane(&mut dx, sizes.plane, |i, dx| {
+                let (a, b, center, d) = (a.of(i), b.of(i), center.of(i), d.of(i));
+                let operands = x[i * sizes.plane..].iter().zip(&g[i * sizes.plane..]);
+                dx.iter_mut().zip(operands).for_each(|(dx, (&x, &g))| *dx = a * g + b * (x - center) + d);
+            });
+            dx
+        })?;
+        like(&x, dx)
+    })
+}
+
+/// A coefficient, (C) or (N,C), by the number of the plane it belongs to.
+struct PerPlane<T>(Vec<T>);
+
+impl<T: Real> PerPlane<T> {
+    fn new(coefficient: &Tensor) -> Result<Self> {
+        Ok(Self(coefficient.flatten_all()?.to_vec1()?))
     }
 
-    /// Sum over the planes of channel `c`, given as ranges.
-    fn sum(&self, c: usize, f: impl Fn(std::ops::Range<usize>) -> f64) -> f64 {
-        (0..self.batch).map(|n| (n * self.channels + c) * self.plane).map(|start| f(start..start + self.plane)).sum()
+    fn of(&self, plane: usize) -> T {
+        self.0[plane % self.0.len()]
     }
 }
 
@@ -51,7 +141,7 @@ impl Channels {
 const LANES: usize = 8;
 
 /// Σ f(v) in f64.
-pub(super) fn sum<T: Real>(values: &[T], f: impl Fn(f64) -> f64) -> f64 {
+fn sum<T: Real>(values: &[T], f: impl Fn(f64) -> f64) -> f64 {
     sum2(values, values, |v, _| f(v))
 }
 
@@ -66,100 +156,4 @@ fn sum2<T: Real>(a: &[T], b: &[T], f: impl Fn(f64, f64) -> f64) -> f64 {
         }
     }
     lanes.iter().sum::<f64>() + rest
-}
-
-struct Normalize<T> {
-    sizes: Channels,
-    mean: Vec<f64>,
-    center: Vec<f64>,
-    /// 1/s.
-    scale: Vec<f64>,
-    /// c.
-    factor: f64,
-    real: PhantomData<T>,
-}
-
-impl<T: Real> Normalize<T> {
-    /// For each channel, sum(g) and sum(g x̂).
-    fn sums(&self, x: &[T], g: &[T]) -> (Vec<f64>, Vec<f64>) {
-        let sums = map(self.sizes.channels, x.len(), |c| {
-            let (mean, scale) = (self.mean[c], self.scale[c]);
-            let total = self.sizes.sum(c, |plane| sum(&g[plane], |g| g));
-            let along = self.sizes.sum(c, |plane| sum2(&g[plane.clone()], &x[plane], |g, x| g * (x - mean)));
-            (total, along * scale)
-        });
-        sums.into_iter().unzip()
-    }
-
-    /// gamma/s [ g - c mean(g) - c ((x - center)/s) mean(g x̂) ], as a g + b (x - center) + d with per-channel a, b, d.
-    fn dx(&self, x: &[T], g: &[T], gamma: &[T], total: &[f64], along: &[f64]) -> Vec<T> {
-        let share = self.factor / self.sizes.count();
-        let coefficients = (0..self.sizes.channels).map(|c| {
-            let a = gamma[c].to_f64() * self.scale[c];
-            [a, -a * share * along[c] * self.scale[c], -a * share * total[c], self.center[c]].map(T::from_f64)
-        });
-        let coefficients: Vec<[T; 4]> = coefficients.collect();
-        let plane = self.sizes.plane;
-        let mut dx = vec![T::zero(); x.len()];
-        for_each_plane(&mut dx, plane, |i, dx| {
-            let [a, b, d, center] = coefficients[i % self.sizes.channels];
-            let (x, g) = (&x[i * plane..], &g[i * plane..]);
-            for ((dx, &x), &g) in dx.iter_mut().zip(x).zip(g) {
-                *dx = a * g + b * (x - center) + d;
-            }
-        });
-        dx
-    }
-}
-
-impl<T: Real> CustomOp3 for Normalize<T> {
-    fn name(&self) -> &'static str {
-        "normalize"
-    }
-
-    fn cpu_fwd(
-        &self,
-        x: &CpuStorage,
-        layout: &Layout,
-        gamma: &CpuStorage,
-        gamma_layout: &Layout,
-        beta: &CpuStorage,
-        beta_layout: &Layout,
-    ) -> Result<(CpuStorage, Shape)> {
-        let x = values::<T>(x, layout)?;
-        let (gamma, beta) = (values::<T>(gamma, gamma_layout)?, values::<T>(beta, beta_layout)?);
-        let slope = gamma.iter().zip(&self.scale).map(|(gamma, scale)| T::from_f64(gamma.to_f64() * scale));
-        let (slope, mean): (Vec<T>, Vec<T>) = slope.zip(self.mean.iter().map(|&mean| T::from_f64(mean))).unzip();
-        let mut y = vec![T::zero(); x.len()];
-        for_each_plane(&mut y, self.sizes.plane, |i, y| {
-            let c = i % self.sizes.channels;
-            let (slope, mean, beta) = (slope[c], mean[c], beta[c]);
-            for (y, &x) in y.iter_mut().zip(&x[i * self.sizes.plane..]) {
-                *y = slope * (x - mean) + beta;
-            }
-        });
-        output(y, layout.shape())
-    }
-
-    fn bwd(
-        &self,
-        x: &Tensor,
-        gamma: &Tensor,
-        beta: &Tensor,
-        _y: &Tensor,
-        g: &Tensor,
-    ) -> Result<(Option<Tensor>, Option<Tensor>, Option<Tensor>)> {
-        let g = g.contiguous()?;
-        let (total, along) = read2::<T, _>(x, &g, |x, g| self.sums(x, g))?;
-        let vector = |t: &Tensor, sums: &[f64]| like(t, sums.iter().map(|&s| T::from_f64(s)).collect());
-        let dx = || {
-            let dx = read(gamma, |gamma| read2(x, &g, |x, g| self.dx(x, g, gamma, &total, &along)))??;
-            like(x, dx)
-        };
-        Ok((
-            x.track_op().then(dx).transpose()?,
-            gamma.track_op().then(|| vector(gamma, &along)).transpose()?,
-            beta.track_op().then(|| vector(beta, &total)).transpose()?,
-        ))
-    }
 }

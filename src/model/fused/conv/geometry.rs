@@ -37,7 +37,7 @@ impl Geometry {
     }
 
     /// Values of the weights.
-    pub(super) fn weights(&self) -> usize {
+    pub fn weights(&self) -> usize {
         self.z.c * self.x.c * self.size * self.size
     }
 

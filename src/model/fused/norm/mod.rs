@@ -1,5 +1,5 @@
-//! Normalization of maps with what follows it, whatever the statistics are: one mean and scale per channel, or per sample
-//! and group of channels.
+//! Normalization of maps with what follows it, by whatever coefficients the normalizer gives: per channel, or per image and
+//! channel.
 
 mod moments;
 mod passes;
@@ -7,148 +7,143 @@ mod pooled;
 
 use candle_core::{Device, Result, Shape, Tensor};
 
-use crate::kernel::norm::Coefficients;
+use super::map::{Map, Sizes};
+use crate::kernel::norm::Coefficients as Slices;
 use crate::kernel::{with_values, Float};
-use crate::norm::{self, Form, Pass, Source, Used};
-
-use super::map::Sizes;
+use crate::model::Gradients;
+use crate::norm::{Call, Coefficients, Granularity, Input, Norm, Producer};
+use crate::ops::Sums;
 
 pub use moments::{observe, PieceMoments};
 
-/// The coefficients of a normalization: (C) for the whole batch or (N·C), and what its gradient needs.
+/// A coefficient of every channel, or of every channel of every image.
+struct Coefficient<T> {
+    values: Vec<T>,
+    channels: usize,
+}
+
+impl<T: Float> Coefficient<T> {
+    fn new(tensor: &Tensor, channels: usize) -> Result<Self> {
+        let values = with_values(&tensor.contiguous()?, |values: &[T]| values.to_vec())?;
+        Ok(Self { values, channels })
+    }
+
+    /// That of image `n`.
+    fn of(&self, n: usize) -> &[T] {
+        match self.values.len() == self.channels {
+            true => &self.values,
+            false => &self.values[n * self.channels..][..self.channels],
+        }
+    }
+}
+
+/// A normalizer's coefficients for a map.
 pub struct Applied<T> {
-    mean: Vec<T>,
-    slope: Vec<T>,
-    shift: Vec<T>,
-    /// Mean around which the variance moves.
-    center: Vec<T>,
-    /// 1/s.
-    scale: Vec<f64>,
-    gamma: Vec<f64>,
-    flow: Flow,
-}
-
-/// How the gradient flows through the statistics.
-#[derive(Clone, Copy)]
-enum Flow {
-    /// Through the batch's, with factor c.
-    Batch(f64),
-    /// Through each sample's own, over that many groups of channels.
-    Groups(usize),
-}
-
-fn floats<T: Float>(tensor: &Tensor) -> Result<Vec<f64>> {
-    with_values(&tensor.contiguous()?, |v: &[T]| v.iter().map(|v| v.to_f64()).collect())
-}
-
-fn rounded<T: Float>(values: &[f64]) -> Vec<T> {
-    values.iter().map(|&v| T::from_f64(v)).collect()
+    mean: Coefficient<T>,
+    slope: Coefficient<T>,
+    shift: Coefficient<T>,
+    /// Where the rectifier begins, if not at 0: what `shift` is less by, and what is added behind it.
+    threshold: Option<Vec<T>>,
+    coefficients: Coefficients,
+    per: Granularity,
 }
 
 /// The coefficients for a map with those moments, which the normalizer remembers as the pass says.
 ///
 /// `shape` is the input's as the normalizer knows it, (N,C,H,W) or (N,C).
-pub fn apply<T: Float>(form: &Form, seen: &PieceMoments, shape: &Shape, pass: Pass) -> Result<Applied<T>> {
-    let c = seen.sizes.c;
-    let (gamma, beta) = (floats::<T>(form.gamma)?, floats::<T>(form.beta)?);
-    let (mean, var, center, flow) = match form.source {
-        Source::Batch(rule) => {
-            let batch = rule.observes(pass).then(|| {
-                let batch = seen.of(0..seen.sizes.n);
-                let tensor = |values: &[f64]| Tensor::from_vec(rounded::<T>(values), c, &Device::Cpu);
-                Ok::<_, candle_core::Error>(norm::Moments { mean: tensor(&batch.mean)?, var: tensor(&batch.var())? })
-            });
-            let Used { moments, center, factor } = rule.statistics(batch.transpose()?, shape, pass)?;
-            (floats::<T>(&moments.mean)?, floats::<T>(&moments.var)?, floats::<T>(&center)?, Flow::Batch(factor))
-        }
-        Source::Sample(rule) => {
-            let groups = rule.groups(shape)?;
-            let (mut mean, mut var) = (vec![], vec![]);
-            for n in 0..seen.sizes.n {
-                let picture = seen.of(n..n + 1);
-                for group in 0..groups {
-                    let channels = group * (c / groups)..(group + 1) * (c / groups);
-                    let (group_mean, group_var) = picture.together(channels);
-                    mean.extend(std::iter::repeat_n(group_mean, c / groups));
-                    var.extend(std::iter::repeat_n(group_var, c / groups));
-                }
-            }
-            (mean.clone(), var, mean, Flow::Groups(groups))
-        }
+pub fn apply<T: Float>(
+    norm: &dyn Norm,
+    seen: &PieceMoments,
+    shape: &Shape,
+    call: Call,
+    producer: Option<&dyn Producer>,
+) -> Result<Applied<T>> {
+    norm.affine().count(shape)?;
+    let per = norm.granularity();
+    let moments = norm.observes(call.pass).then(|| seen.tensors::<T>(per)).transpose()?;
+    let coefficients = norm.coefficients(&Input { call, shape, moments, producer })?;
+    let (map, channels) = (&coefficients.map, seen.sizes.c);
+    let shift = match norm.threshold() {
+        Some(threshold) => map.shift.broadcast_sub(&threshold.detach())?,
+        None => map.shift.clone(),
     };
-    let scale: Vec<f64> = var.iter().map(|var| 1.0 / (var + form.eps).sqrt()).collect();
-    let slope: Vec<f64> = scale.iter().zip(gamma.iter().cycle()).map(|(scale, gamma)| scale * gamma).collect();
-    Ok(Applied {
-        mean: rounded(&mean),
-        slope: rounded(&slope),
-        shift: rounded(&beta),
-        center: rounded(&center),
-        scale,
-        gamma,
-        flow,
-    })
+    let [mean, slope, shift] = [&map.mean, &map.slope, &shift].map(|t| Coefficient::new(t, channels));
+    let threshold = norm.threshold().map(|threshold| Coefficient::new(threshold, channels)).transpose()?;
+    let threshold = threshold.map(|coefficient| coefficient.values);
+    Ok(Applied { mean: mean?, slope: slope?, shift: shift?, threshold, coefficients, per })
 }
 
 impl<T: Float> Applied<T> {
-    /// The coefficients for picture `n`.
-    fn coefficients(&self, n: usize) -> Coefficients<'_, T> {
-        let own = self.own(n);
-        Coefficients { mean: &self.mean[own.clone()], slope: &self.slope[own], shift: &self.shift }
+    /// The coefficients for image `n`.
+    fn slices(&self, n: usize) -> Slices<'_, T> {
+        Slices { mean: self.mean.of(n), slope: self.slope.of(n), shift: self.shift.of(n) }
     }
 
-    /// Where picture `n`'s coefficients lie.
-    fn own(&self, n: usize) -> std::ops::Range<usize> {
-        let c = self.shift.len();
-        match self.flow {
-            Flow::Batch(_) => 0..c,
-            Flow::Groups(_) => n * c..(n + 1) * c,
+    /// Adds the threshold's gradient, what did not pass the rectifier: Σ g of all that came less that of what passed.
+    fn add_threshold(
+        &self,
+        norm: &dyn Norm,
+        came: Option<Vec<f64>>,
+        sums: &PieceMoments,
+        gradients: &mut Gradients,
+    ) -> Result<()> {
+        let (Some(threshold), Some(mut left)) = (norm.threshold(), came) else { return Ok(()) };
+        for piece in sums.sums.chunks_exact(2 * left.len()) {
+            left.iter_mut().zip(piece).for_each(|(left, passed)| *left -= passed);
         }
+        gradients.add(threshold, tensor::<T>(&left, &sums.sizes, Granularity::Channel)?)
     }
 
-    /// The second pass's coefficients and the parameters' gradients, from each piece's Σ g and Σ g (z - mean).
-    fn flows(&self, sums: &PieceMoments) -> Flows<T> {
-        let Sizes { n: pictures, c: channels, .. } = sums.sizes;
-        let values = (pictures * sums.sizes.pixels()) as f64;
-        let pieces = sums.sums.len() / (2 * channels) / pictures;
-        // Per picture and channel.
-        let sum = |n: usize, c: usize| -> f64 {
-            (n * pieces..(n + 1) * pieces).map(|piece| sums.sums[piece * 2 * channels + c]).sum()
-        };
-        let (mut gamma, mut beta) = (vec![0.0; channels], vec![0.0; channels]);
-        let (mut b, mut d) = (vec![0.0; self.scale.len()], vec![0.0; self.scale.len()]);
-        for n in 0..pictures {
-            let scale = &self.scale[self.own(n)];
-            for c in 0..channels {
-                beta[c] += sum(n, c);
-                gamma[c] += sum(n, channels + c) * scale[c];
-            }
-            if let Flow::Groups(groups) = self.flow {
-                let size = channels / groups;
-                for first in (0..channels).step_by(size) {
-                    let group = first..first + size;
-                    let total: f64 = group.clone().map(|c| self.gamma[c] * sum(n, c)).sum();
-                    let along: f64 = group.clone().map(|c| self.gamma[c] * sum(n, channels + c) * scale[c]).sum();
-                    let share = scale[first] / (size * sums.sizes.pixels()) as f64;
-                    b[n * channels..][group.clone()].fill(-share * scale[first] * along);
-                    d[n * channels..][group].fill(-share * total);
-                }
-            }
+    /// Σ g per channel of a gradient without border, where the threshold needs it.
+    fn came(&self, g: &Map<T>) -> Option<Vec<f64>> {
+        self.threshold.as_ref()?;
+        let mut sums = vec![0.0; g.sizes.c];
+        for pixel in g.values().chunks_exact(g.sizes.c) {
+            sums.iter_mut().zip(pixel).for_each(|(sum, g)| *sum += g.to_f64());
         }
-        if let Flow::Batch(factor) = self.flow {
-            for c in 0..channels {
-                let share = self.gamma[c] * self.scale[c] * factor / values;
-                b[c] = -share * self.scale[c] * gamma[c];
-                d[c] = -share * beta[c];
-            }
+        Some(sums)
+    }
+
+    /// The second pass's coefficients, from each piece's Σ g and Σ g (z - mean); adds the parameters' gradients.
+    fn flow(&self, norm: &dyn Norm, sums: &PieceMoments, gradients: &mut Gradients) -> Result<Flow<T>> {
+        let gradient = self.coefficients.gradient(&sums.totals::<T>(self.per)?)?;
+        for (parameter, gradient) in norm.parameters().iter().zip(gradient.parameters) {
+            gradients.add(parameter, gradient)?;
         }
-        Flows { b: rounded(&b), d: rounded(&d), gamma: rounded(&gamma), beta: rounded(&beta) }
+        let [b, center, d] = [&gradient.b, &gradient.center, &gradient.d].map(|t| Coefficient::new(t, sums.sizes.c));
+        Ok(Flow { b: b?, center: center?, d: d? })
     }
 }
 
-/// See [`Applied::flows`].
-struct Flows<T> {
-    b: Vec<T>,
-    d: Vec<T>,
-    gamma: Vec<T>,
-    beta: Vec<T>,
+/// dz = slope g + b (z - center) + d.
+struct Flow<T> {
+    b: Coefficient<T>,
+    center: Coefficient<T>,
+    d: Coefficient<T>,
+}
+
+/// A tensor of numbers of a type, (C) or (N,C).
+fn tensor<T: Float>(values: &[f64], sizes: &Sizes, per: Granularity) -> Result<Tensor> {
+    let values: Vec<T> = values.iter().map(|&v| T::from_f64(v)).collect();
+    match per {
+        Granularity::Channel => Tensor::from_vec(values, sizes.c, &Device::Cpu),
+        Granularity::Image => Tensor::from_vec(values, (sizes.n, sizes.c), &Device::Cpu),
+    }
+}
+
+impl PieceMoments {
+    /// Sums of the backward pass, put together.
+    fn totals<T: Float>(&self, per: Granularity) -> Result<Sums> {
+        let channels = self.sizes.c;
+        let images = if per == Granularity::Image { self.sizes.n } else { 1 };
+        let (mut g, mut gx) = (vec![0.0; images * channels], vec![0.0; images * channels]);
+        let together = self.sums.len() / (2 * channels) / images;
+        for (piece, sums) in self.sums.chunks_exact(2 * channels).enumerate() {
+            let image = piece / together * channels;
+            let (total, along) = sums.split_at(channels);
+            g[image..][..channels].iter_mut().zip(total).for_each(|(sum, v)| *sum += v);
+            gx[image..][..channels].iter_mut().zip(along).for_each(|(sum, v)| *sum += v);
+        }
+        Ok(Sums { g: tensor::<T>(&g, &self.sizes, per)?, gx: tensor::<T>(&gx, &self.sizes, per)? })
+    }
 }

@@ -2,10 +2,14 @@
 
 use std::ops::Range;
 
-use crate::kernel::norm::Moments;
+use candle_core::Result;
+
+use super::tensor;
+use crate::kernel::norm::Moments as MomentsKernel;
 use crate::kernel::{Float, Kernel};
 use crate::model::fused::conv::rows_together;
 use crate::model::fused::map::Sizes;
+use crate::ops::{Granularity, Moments};
 
 /// Means and sums of squared deviations, 2C numbers for each piece of a map.
 pub struct PieceMoments {
@@ -14,9 +18,9 @@ pub struct PieceMoments {
 }
 
 /// Per channel, mean and sum of squared deviations of `count` values.
-pub(super) struct Spreads {
+struct Spreads {
     count: f64,
-    pub mean: Vec<f64>,
+    mean: Vec<f64>,
     squares: Vec<f64>,
 }
 
@@ -38,17 +42,8 @@ impl Spreads {
         self.count += count;
     }
 
-    pub fn var(&self) -> Vec<f64> {
+    fn var(&self) -> Vec<f64> {
         self.squares.iter().map(|squares| squares / self.count).collect()
-    }
-
-    /// Mean and variance of some channels together.
-    pub fn together(&self, channels: Range<usize>) -> (f64, f64) {
-        let mut one = Self::new(1);
-        for c in channels {
-            one.add(self.count, &self.mean[c..=c], &self.squares[c..=c]);
-        }
-        (one.mean[0], one.squares[0] / one.count)
     }
 }
 
@@ -59,19 +54,39 @@ impl PieceMoments {
         Self { sizes, sums: vec![0.0; pieces * 2 * sizes.c] }
     }
 
+    /// Values of an image.
+    pub fn image(&self) -> usize {
+        self.sizes.image()
+    }
+
     /// The places for each piece's numbers.
     pub fn places(&mut self) -> Vec<&mut [f64]> {
         self.sums.chunks_exact_mut(2 * self.sizes.c).collect()
     }
 
-    /// Those of some pictures.
-    pub(super) fn of(&self, pictures: Range<usize>) -> Spreads {
+    /// Put together, as a normalizer takes them.
+    pub(super) fn tensors<T: Float>(&self, per: Granularity) -> Result<Moments> {
+        let n = self.sizes.n;
+        let (mut mean, mut var) = (vec![], vec![]);
+        let parts = match per {
+            Granularity::Channel => vec![0..n],
+            Granularity::Image => (0..n).map(|n| n..n + 1).collect(),
+        };
+        for images in parts {
+            let spreads = self.of(images);
+            mean.extend_from_slice(&spreads.mean);
+            var.extend(spreads.var());
+        }
+        Ok(Moments { mean: tensor::<T>(&mean, &self.sizes, per)?, var: tensor::<T>(&var, &self.sizes, per)? })
+    }
+
+    /// Those of some images.
+    fn of(&self, images: Range<usize>) -> Spreads {
         let Sizes { h, w, c, .. } = self.sizes;
         let together = rows_together(&self.sizes);
         let pieces = h.div_ceil(together);
         let mut spreads = Spreads::new(c);
-        for (i, sums) in
-            self.sums.chunks_exact(2 * c).enumerate().take(pictures.end * pieces).skip(pictures.start * pieces)
+        for (i, sums) in self.sums.chunks_exact(2 * c).enumerate().take(images.end * pieces).skip(images.start * pieces)
         {
             let rows = together.min(h - i % pieces * together);
             let (mean, squares) = sums.split_at(c);
@@ -83,5 +98,5 @@ impl PieceMoments {
 
 /// Takes the moments of a piece of a map.
 pub fn observe<T: Float>(z: &[T], channels: usize, out: &mut [f64]) {
-    Moments { z, channels, out }.compute();
+    MomentsKernel { z, channels, out }.compute();
 }

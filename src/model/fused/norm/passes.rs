@@ -2,12 +2,16 @@
 
 use std::sync::Arc;
 
+use candle_core::Result;
+
 use super::{Applied, PieceMoments};
 use crate::kernel::norm::{Gradient, Normalize, Reduce, Residual, Rows};
 use crate::kernel::{Float, Kernel};
 use crate::model::fused::conv::rows_together;
 use crate::model::fused::map::{Map, Piece, Sizes, Workspace};
 use crate::model::fused::parallel::{parallel, Work};
+use crate::model::Gradients;
+use crate::norm::Norm;
 
 impl<T: Float> Applied<T> {
     /// relu(normalized z + residual), with a border for whoever is next.
@@ -27,8 +31,9 @@ impl<T: Float> Applied<T> {
                 rows: rows(&z.sizes, &piece.rows),
                 z: (&z.values()[z.sizes.at(piece.n, piece.rows.start)..], z.sizes.row()),
                 residual: beside(residual, piece.n, piece.rows.start),
-                by: self.coefficients(piece.n),
+                by: self.slices(piece.n),
                 relu: true,
+                raise: self.threshold.as_deref(),
                 y,
             }
             .compute();
@@ -37,16 +42,20 @@ impl<T: Float> Applied<T> {
     }
 
     /// The gradient: `g`, dL/dy, becomes that of the sum before the rectifier, which is also the residual's; returns dz,
-    /// with such a border, dgamma and dbeta.
+    /// with such a border, and adds the parameters' gradients.
+    #[allow(clippy::too_many_arguments)]
     pub fn backward(
         &self,
+        norm: &dyn Norm,
         z: &Map<T>,
         residual: Option<&Map<T>>,
         g: &mut Map<T>,
         border: [usize; 2],
+        gradients: &mut Gradients,
         workspace: &Arc<Workspace<T>>,
-    ) -> (Map<T>, Vec<T>, Vec<T>) {
+    ) -> Result<Map<T>> {
         let (work, mut sums) = (Work::Values(z.values().len()), PieceMoments::new(z.sizes));
+        let came = self.came(g);
         let tasks: Vec<_> = g.pieces(rows_together(&z.sizes)).into_iter().zip(sums.places()).collect();
         parallel(work, tasks, |_, (piece, out): (Piece<T>, _)| {
             Reduce {
@@ -54,30 +63,30 @@ impl<T: Float> Applied<T> {
                 g: piece.values,
                 z: &z.values()[z.sizes.at(piece.n, piece.rows.start)..],
                 residual: beside(residual, piece.n, piece.rows.start),
-                by: self.coefficients(piece.n),
+                by: self.slices(piece.n),
                 relu: true,
                 out,
             }
             .compute();
         });
-        let flows = self.flows(&sums);
+        self.add_threshold(norm, came, &sums, gradients)?;
+        let flow = self.flow(norm, &sums, gradients)?;
         let mut dz = Map::new(z.sizes.bordered(border), workspace);
         let sizes = dz.sizes;
         parallel(work, dz.pieces(rows_together(&z.sizes)), |_, piece| {
             let first = clear_border(&piece.rows, &sizes, piece.values);
             let at = z.sizes.at(piece.n, piece.rows.start);
-            let own = self.own(piece.n);
-            let [a, b, d] = [&self.slope, &flows.b, &flows.d].map(|v| &v[own.clone()]);
+            let [a, b, d, center] = [&self.slope, &flow.b, &flow.d, &flow.center].map(|v| v.of(piece.n));
             Gradient {
                 rows: rows(&z.sizes, &piece.rows),
                 g: &g.values()[at..],
                 z: &z.values()[at..],
-                by: [a, b, d, &self.center[own]],
+                by: [a, b, d, center],
                 dz: (&mut piece.values[first..], sizes.row()),
             }
             .compute();
         });
-        (dz, flows.gamma, flows.beta)
+        Ok(dz)
     }
 }
 

@@ -11,6 +11,8 @@ use crate::kernel::{Float, Kernel};
 use crate::model::fused::conv::rows_together;
 use crate::model::fused::map::{Map, Sizes, Workspace};
 use crate::model::fused::parallel::{parallel, Work};
+use crate::model::Gradients;
+use crate::norm::Norm;
 
 impl<T: Float> Applied<T> {
     /// The maxima of relu(normalized z), with a border for whoever is next.
@@ -28,7 +30,8 @@ impl<T: Float> Applied<T> {
             Normalize {
                 rows: rows(&z.sizes, &(2 * piece.rows.start..2 * piece.rows.end)),
                 z: &z.values()[z.sizes.at(piece.n, 2 * piece.rows.start)..],
-                by: self.coefficients(piece.n),
+                by: self.slices(piece.n),
+                raise: self.threshold.as_deref(),
                 y: (&mut piece.values[first..], sizes.row()),
             }
             .compute();
@@ -36,39 +39,41 @@ impl<T: Float> Applied<T> {
         Ok(y)
     }
 
-    /// The gradient, given that with respect to the maxima: dz, with such a border, dgamma and dbeta.
+    /// The gradient, given that with respect to the maxima: dz, with such a border; adds the parameters' gradients.
     pub fn backward_pooled(
         &self,
+        norm: &dyn Norm,
         z: &Map<T>,
         g: &Map<T>,
         border: [usize; 2],
+        gradients: &mut Gradients,
         workspace: &Arc<Workspace<T>>,
-    ) -> (Map<T>, Vec<T>, Vec<T>) {
+    ) -> Result<Map<T>> {
         let (together, work) = (rows_together(&z.sizes), Work::Values(z.values().len()));
         let from = |n: usize, row: usize| (&z.values()[z.sizes.at(n, row)..], &g.values()[g.sizes.at(n, row / 2)..]);
         let mut sums = PieceMoments::new(z.sizes);
         let tasks = z.sizes.cuts(together).into_iter().zip(sums.places()).collect();
         parallel(work, tasks, |_, ((n, cut), out)| {
             let (z_from, g) = from(n, cut.start);
-            Reduce { rows: rows(&z.sizes, &cut), g, z: z_from, by: self.coefficients(n), out }.compute();
+            Reduce { rows: rows(&z.sizes, &cut), g, z: z_from, by: self.slices(n), out }.compute();
         });
-        let flows = self.flows(&sums);
+        self.add_threshold(norm, self.came(g), &sums, gradients)?;
+        let flow = self.flow(norm, &sums, gradients)?;
         let mut dz = Map::new(z.sizes.bordered(border), workspace);
         let sizes = dz.sizes;
         parallel(work, dz.pieces(together), |_, piece| {
             let first = clear_border(&piece.rows, &sizes, piece.values);
             let (z_from, g) = from(piece.n, piece.rows.start);
-            let own = self.own(piece.n);
             Gradient {
                 rows: rows(&z.sizes, &piece.rows),
                 g,
                 z: z_from,
-                by: self.coefficients(piece.n),
-                flow: [&flows.b[own.clone()], &flows.d[own.clone()], &self.center[own]],
+                by: self.slices(piece.n),
+                flow: [&flow.b, &flow.d, &flow.center].map(|v| v.of(piece.n)),
                 dz: (&mut piece.values[first..], sizes.row()),
             }
             .compute();
         });
-        (dz, flows.gamma, flows.beta)
+        Ok(dz)
     }
 }

@@ -1,0 +1,41 @@
+//! (N,C,H,W) to (N,C·H·W), channels outermost as the weights behind it expect.
+
+use std::sync::Arc;
+
+use candle_core::{Result, Tensor};
+
+use super::{Fused, Output, Unit};
+use crate::kernel::Float;
+use crate::model::fused::{pool, Map, Passing, Sizes, Workspace};
+use crate::norm::Call;
+
+/// Images as rows of features.
+#[derive(Debug)]
+pub struct Flatten;
+
+impl Unit for Flatten {
+    fn forward(&self, x: &Tensor, _: Call) -> Result<Tensor> {
+        x.flatten_from(1)
+    }
+
+    fn multiplications(&self, x: Sizes) -> Result<(usize, Sizes)> {
+        Ok((0, x.features(x.image())))
+    }
+}
+
+impl<T: Float> Fused<T> for Flatten {
+    fn fused<'a>(
+        &'a self,
+        batches: Vec<Passing<Map<T>>>,
+        _: [usize; 2],
+        workspace: &Arc<Workspace<T>>,
+    ) -> Result<Vec<Output<'a, T>>> {
+        let outputs = batches.into_iter().map(|Passing { x, .. }| {
+            let (from, workspace) = (x.sizes, workspace.clone());
+            let y = pool::flatten(&x, &workspace);
+            let gradient = move |g: &Map<T>| pool::flatten_gradient(from, g, &workspace);
+            Ok(Output::new(y, move |g, wanted, _| Ok(wanted.then(|| gradient(&g)))))
+        });
+        outputs.collect()
+    }
+}

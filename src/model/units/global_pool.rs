@@ -1,0 +1,42 @@
+//! Mean over height and width, (N,C,H,W) to (N,C).
+
+use std::sync::Arc;
+
+use candle_core::{Result, Tensor};
+
+use super::{Fused, Output, Unit};
+use crate::kernel::Float;
+use crate::model::fused::{pool, Map, Passing, Sizes, Workspace};
+use crate::norm::Call;
+use crate::ops;
+
+/// Global average pooling.
+#[derive(Debug)]
+pub struct GlobalAvgPool;
+
+impl Unit for GlobalAvgPool {
+    fn forward(&self, x: &Tensor, _: Call) -> Result<Tensor> {
+        ops::global_avg_pool(x)
+    }
+
+    fn multiplications(&self, x: Sizes) -> Result<(usize, Sizes)> {
+        Ok((0, x.features(x.c)))
+    }
+}
+
+impl<T: Float> Fused<T> for GlobalAvgPool {
+    fn fused<'a>(
+        &'a self,
+        batches: Vec<Passing<Map<T>>>,
+        _: [usize; 2],
+        workspace: &Arc<Workspace<T>>,
+    ) -> Result<Vec<Output<'a, T>>> {
+        let outputs = batches.into_iter().map(|Passing { x, .. }| {
+            let (from, workspace) = (x.sizes, workspace.clone());
+            let y = pool::average(&x, &workspace);
+            let gradient = move |g: &Map<T>| pool::average_gradient(from, g, &workspace);
+            Ok(Output::new(y, move |g, wanted, _| Ok(wanted.then(|| gradient(&g)))))
+        });
+        outputs.collect()
+    }
+}

@@ -1,0 +1,102 @@
+//! relu(norm(W x)): a linear map with its normalizer and the rectifier.
+
+use std::sync::Arc;
+
+use candle_core::{Result, Shape, Tensor};
+
+use super::linear::products;
+use super::producer::{MapLinear, TensorMap};
+use super::weights::Weight;
+use super::{attached, Fused, Output, Unit};
+use crate::kernel::{with_values, Float};
+use crate::model::fused::norm::{apply, observe, PieceMoments};
+use crate::model::fused::{linear, Map, Passing, Sizes, Workspace};
+use crate::norm::{Call, Granularity, Norm};
+use crate::ops;
+use crate::profile::timed;
+
+/// A linear map without bias, normalizer, rectifier.
+#[derive(Debug)]
+pub struct LinearNorm {
+    /// (out, in).
+    weight: Weight,
+    norm: Arc<dyn Norm>,
+}
+
+impl LinearNorm {
+    /// Weight (out, in) and a normalizer of `out` channels.
+    pub fn new(weight: Tensor, norm: Arc<dyn Norm>) -> Self {
+        Self { weight: Weight::new(weight, norm.as_ref()), norm }
+    }
+
+    /// How rows of features, images of one pixel, are best normalized: where statistics are per channel, as the pixels of
+    /// one image, whose sums need no putting together.
+    fn as_images(&self, rows: Sizes) -> Sizes {
+        match self.norm.granularity() {
+            Granularity::Channel => Sizes::new([1, 1, rows.n, rows.c]),
+            Granularity::Image => rows,
+        }
+    }
+}
+
+impl Unit for LinearNorm {
+    fn forward(&self, x: &Tensor, call: Call) -> Result<Tensor> {
+        let weight = self.weight.at(call)?;
+        let y = ops::linear(x, &weight, None)?;
+        let producer = TensorMap { x, weight: &weight, y: &y, shape: None };
+        let y = self.norm.forward_at(&y, call, Some(&producer))?;
+        let threshold = self.norm.threshold().map(|threshold| attached(threshold, call));
+        ops::rectify(&y, threshold.as_ref())
+    }
+
+    fn multiplications(&self, x: Sizes) -> Result<(usize, Sizes)> {
+        products(self.weight.dims(), x)
+    }
+}
+
+impl<T: Float> Fused<T> for LinearNorm {
+    fn fused<'a>(
+        &'a self,
+        batches: Vec<Passing<Map<T>>>,
+        _: [usize; 2],
+        workspace: &Arc<Workspace<T>>,
+    ) -> Result<Vec<Output<'a, T>>> {
+        let norm = self.norm.as_ref();
+        let weight = self.weight.values()?;
+        let mut outputs = vec![];
+        for Passing { x, call } in batches {
+            products(self.weight.dims(), x.sizes)?;
+            let (weight, workspace) = (weight.clone(), workspace.clone());
+            let z = with_values(&weight, |w| timed("linear", || linear::forward(&x, w, None, &workspace)))?;
+            let rows = z.sizes;
+            let mut seen = PieceMoments::new(self.as_images(rows));
+            let applied = timed("statistics", || {
+                if norm.observes(call.pass) {
+                    let images = z.values().chunks_exact(seen.image());
+                    seen.places().into_iter().zip(images).for_each(|(out, image)| observe(image, rows.c, out));
+                }
+                let producer = MapLinear { weight: &weight, x: &x, z: &z };
+                apply(norm, &seen, &Shape::from((rows.n, rows.c)), call, Some(&producer))
+            })?;
+            let z = z.reshaped(self.as_images(rows));
+            let y = timed("normalization", || applied.forward(&z, None, [0, 0], &workspace)).reshaped(rows);
+            outputs.push(Output::new(y, move |g: Map<T>, wanted, gradients| {
+                let mut g = g.reshaped(z.sizes);
+                let dz = timed("normalization, gradient", || {
+                    applied.backward(norm, &z, None, &mut g, [0, 0], gradients, &workspace)
+                })?;
+                let dz = dz.reshaped(rows);
+                self.weight.write(gradients, |w, add| {
+                    timed("linear, weight gradient", || linear::weight_gradient(&dz, &x, w, add));
+                })?;
+                let dx = || {
+                    with_values(&weight, |w| {
+                        timed("linear, input gradient", || linear::input_gradient(&dz, w, &workspace))
+                    })
+                };
+                wanted.then(dx).transpose()
+            }));
+        }
+        Ok(outputs)
+    }
+}

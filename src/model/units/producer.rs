@@ -1,0 +1,137 @@
+//! Convolutions and linear maps as a normalizer may ask about them: in differentiable operations, and on the CPU's maps.
+
+use std::sync::Arc;
+
+use candle_core::{Result, Tensor, Var};
+
+use super::Conv;
+use crate::kernel::Float;
+use crate::model::fused::conv::{self, Geometry};
+use crate::model::fused::{linear, Map, Sizes, Workspace};
+use crate::norm::Producer;
+use crate::ops;
+
+/// y = W x on tensors.
+pub struct TensorMap<'a> {
+    /// What is multiplied.
+    pub x: &'a Tensor,
+    /// (out, in, size, size) or (out, in).
+    pub weight: &'a Tensor,
+    /// The result.
+    pub y: &'a Tensor,
+    /// Of a convolution.
+    pub shape: Option<Conv>,
+}
+
+impl TensorMap<'_> {
+    /// The gradient with respect to a weight of that many outputs of the mean over images and positions of Σ_c g_c y_c.
+    fn weight_gradient(&self, outputs: usize, g: &Tensor) -> Result<Tensor> {
+        let mut shape = self.weight.dims().to_vec();
+        shape[0] = outputs;
+        let weight = Var::zeros(shape, self.weight.dtype(), self.weight.device())?;
+        let y = match self.shape {
+            Some(Conv { stride, padding, .. }) => ops::conv2d(&self.x.detach(), &weight, stride, padding)?,
+            None => ops::linear(&self.x.detach(), &weight, None)?,
+        };
+        let positions = y.elem_count() / outputs;
+        let loss = (y.broadcast_mul(g)?.sum_all()? / positions as f64)?;
+        let gradient = loss.backward()?.remove(&weight);
+        gradient.unwrap_or(weight.zeros_like()?).detach().flatten_from(1)
+    }
+}
+
+impl Producer for TensorMap<'_> {
+    fn weight(&self) -> Result<Tensor> {
+        Ok(self.weight.detach())
+    }
+
+    fn patch_mean(&self) -> Result<Tensor> {
+        let one = Tensor::ones(vec![1; self.y.rank()], self.y.dtype(), self.y.device())?;
+        self.weight_gradient(1, &one)?.flatten_all()
+    }
+
+    fn patch_correlation(&self) -> Result<Tensor> {
+        self.weight_gradient(self.weight.dim(0)?, &self.y.detach())
+    }
+}
+
+/// A convolution of maps.
+pub struct MapConv<'a, T: Float> {
+    /// What it is.
+    pub geometry: &'a Geometry,
+    /// (out, in, size, size).
+    pub weight: &'a Tensor,
+    /// Input, with the border it needs.
+    pub x: &'a Map<T>,
+    /// Output.
+    pub z: &'a Map<T>,
+}
+
+impl<T: Float> MapConv<'_, T> {
+    /// The weight gradient for that gradient of the result, divided by the number of images and positions.
+    fn weight_gradient(&self, g: &Map<T>) -> Result<Tensor> {
+        let geometry = Geometry { z: g.sizes, ..*self.geometry };
+        let mut sums = vec![T::ZERO; geometry.weights()];
+        conv::weight_gradient(&geometry, self.x, g, &mut sums, false);
+        mean_of(sums, g.sizes, self.weight)
+    }
+}
+
+impl<T: Float> Producer for MapConv<'_, T> {
+    fn weight(&self) -> Result<Tensor> {
+        Ok(self.weight.detach())
+    }
+
+    fn patch_mean(&self) -> Result<Tensor> {
+        self.weight_gradient(&ones(self.z.sizes, self.x.workspace()))?.flatten_all()
+    }
+
+    fn patch_correlation(&self) -> Result<Tensor> {
+        self.weight_gradient(self.z)
+    }
+}
+
+/// A linear map of rows of features.
+pub struct MapLinear<'a, T: Float> {
+    /// (out, in).
+    pub weight: &'a Tensor,
+    /// Input.
+    pub x: &'a Map<T>,
+    /// Output, a row per image.
+    pub z: &'a Map<T>,
+}
+
+impl<T: Float> MapLinear<'_, T> {
+    fn weight_gradient(&self, g: &Map<T>) -> Result<Tensor> {
+        let mut sums = vec![T::ZERO; g.sizes.c * self.x.sizes.c];
+        linear::weight_gradient(g, self.x, &mut sums, false);
+        mean_of(sums, g.sizes, self.weight)
+    }
+}
+
+impl<T: Float> Producer for MapLinear<'_, T> {
+    fn weight(&self) -> Result<Tensor> {
+        Ok(self.weight.detach())
+    }
+
+    fn patch_mean(&self) -> Result<Tensor> {
+        self.weight_gradient(&ones(self.z.sizes, self.x.workspace()))?.flatten_all()
+    }
+
+    fn patch_correlation(&self) -> Result<Tensor> {
+        self.weight_gradient(self.z)
+    }
+}
+
+/// A map of one channel, all ones.
+fn ones<T: Float>(sizes: Sizes, workspace: &Arc<Workspace<T>>) -> Map<T> {
+    let mut ones = Map::new(Sizes { c: 1, ..sizes }.bordered([0, 0]), workspace);
+    ones.values_mut().fill(T::from_f64(1.0));
+    ones
+}
+
+/// Sums over the pixels of maps of those sizes as means, (out, in·kh·kw).
+fn mean_of<T: Float>(sums: Vec<T>, sizes: Sizes, weight: &Tensor) -> Result<Tensor> {
+    let sums = Tensor::from_vec(sums, (sizes.c, ()), weight.device())?;
+    sums.affine(1.0 / (sizes.n * sizes.pixels()) as f64, 0.0)
+}

@@ -1,0 +1,48 @@
+//! Weights in the form that the normalizer behind them asks for.
+
+use candle_core::{Result, Tensor};
+
+use super::attached;
+use crate::kernel::Float;
+use crate::model::Gradients;
+use crate::norm::{Call, Norm, WeightForm};
+
+/// The weight of a convolution or linear map, (out, ...).
+#[derive(Debug)]
+pub(super) struct Weight {
+    tensor: Tensor,
+    form: WeightForm,
+}
+
+impl Weight {
+    /// The weight before that normalizer.
+    pub fn new(tensor: Tensor, norm: &dyn Norm) -> Self {
+        Self { tensor, form: norm.weight_form() }
+    }
+
+    /// Its sizes.
+    pub fn dims(&self) -> &[usize] {
+        self.tensor.dims()
+    }
+
+    /// As the pass wants it.
+    pub fn at(&self, call: Call) -> Result<Tensor> {
+        self.form.of(&attached(&self.tensor, call))
+    }
+
+    /// Its values, to be multiplied with.
+    pub fn values(&self) -> Result<Tensor> {
+        self.form.of(&self.tensor.detach())?.contiguous()
+    }
+
+    /// Lets `write` write a gradient over the weight's sum, or add to it where its second argument is true.
+    pub fn write<T: Float>(&self, gradients: &mut Gradients, write: impl FnOnce(&mut [T], bool)) -> Result<()> {
+        if self.form == WeightForm::Free {
+            return gradients.write(&self.tensor, write);
+        }
+        let mut own = vec![T::ZERO; self.tensor.elem_count()];
+        write(&mut own, false);
+        self.form.gradient(self.tensor.dim(0)?, &mut own);
+        gradients.add_values(&self.tensor, own)
+    }
+}

@@ -1,0 +1,31 @@
+//! Layers on tensors of any device: what [`super::Norm::forward`] does with a normalizer's coefficients.
+
+use candle_core::{Result, Tensor};
+
+use super::{Call, Input, Norm, Producer};
+use crate::ops::{self, LinearGradient};
+
+pub(super) fn forward<N: Norm + ?Sized>(
+    norm: &N,
+    x: &Tensor,
+    call: Call,
+    producer: Option<&dyn Producer>,
+) -> Result<Tensor> {
+    norm.affine().count(x.shape())?;
+    let per = norm.granularity();
+    let moments = norm.observes(call.pass).then(|| ops::moments(x, per)).transpose()?;
+    let coefficients = norm.coefficients(&Input { call, shape: x.shape(), moments, producer })?;
+    let parameters: Vec<Tensor> = match call.pass.is_differentiated() {
+        true => norm.parameters(),
+        false => norm.parameters().iter().map(Tensor::detach).collect(),
+    };
+    let map = coefficients.map.clone();
+    ops::differentiable_linear_map(x, &parameters, map, move |x, g, wanted| {
+        let map = &coefficients.map;
+        let sums = ops::gradient_sums(x, g, &map.mean, per)?;
+        let gradient = coefficients.gradient(&sums)?;
+        let by = LinearGradient { a: map.slope.clone(), b: gradient.b, center: gradient.center, d: gradient.d };
+        let dx = wanted.then(|| ops::linear_map_gradient(x, g, &by)).transpose()?;
+        Ok((dx, gradient.parameters))
+    })
+}

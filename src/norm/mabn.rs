@@ -1,0 +1,223 @@
+//! Moving Average Batch Normalization (Yan et al., ICLR 2020, arXiv 2001.06838).
+//!
+//! Training: y = gamma r z + beta with z = x/s, s = sqrt(chi + eps); chi the plain mean of E[x²] over as many of the newest
+//! batches as hold `samples` images; r = sqrt((chi + eps)/(m + eps)) within [1/5, 5] and constant, m the running average
+//! m += a (chi - m). No mean is subtracted: the weights before the layer are centred instead ([`WeightForm::Centred`]).
+//! Remembers: E[x²] and the gradient's Psi_B = mean(gamma r g z) of the newest batches; m as `running_var` beside a
+//! `running_mean` of 0.
+//! Gradient: dx = (gamma r g - z Psi)/s, Psi the plain mean of Psi_B over the same batches; chi, r and Psi are constants.
+//! Begins with the batch's own chi and Psi (for `warmup` of the training, and until the memory is full) and r = 1 (for
+//! `uncorrected` of it); the original counts 100 and 1000 steps of very long trainings.
+//! Inference: gamma x/sqrt(m + eps) + beta. One value per channel (n = 1): defined, E[x²] needs no second value.
+
+use std::sync::Arc;
+
+use candle_core::{Result, Tensor, Var};
+use candle_nn::VarBuilder;
+use serde::{Deserialize, Serialize};
+
+use super::memory::Length;
+use super::observed::Observation;
+use super::registry::{Family, Site};
+use super::running::Stored;
+use super::state::{StateTensor, RUNNING};
+use super::{module_t, Affine, Coefficients, Gradient, Input, Moments, Norm, Observed, Pass, WeightForm};
+use crate::ops::{self, Linear};
+
+/// Parameters of [`MovingAverageBatchNorm`].
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct MovingAverageBatchNormConfig {
+    /// Images that the remembered batches hold together.
+    pub samples: usize,
+    /// Weight a of the newest chi in the running average.
+    pub momentum: f64,
+    /// Part of the training that uses the batch's own statistics.
+    pub warmup: f64,
+    /// Part of the training that has r = 1.
+    pub uncorrected: f64,
+    /// Added to E[x²].
+    pub eps: f64,
+}
+
+impl Default for MovingAverageBatchNormConfig {
+    fn default() -> Self {
+        Self { samples: 32, momentum: 0.02, warmup: 0.005, uncorrected: 0.05, eps: 1e-5 }
+    }
+}
+
+/// Moving Average Batch Normalization of (N,C,H,W) or (N,C).
+#[derive(Debug, Clone)]
+pub struct MovingAverageBatchNorm {
+    affine: Affine,
+    config: MovingAverageBatchNormConfig,
+    squares: Squares,
+    running: Stored,
+    observed: Observation,
+}
+
+/// E[x²] and Psi_B of the newest batches, (capacity, C) each; -1 marks an empty slot of the first.
+#[derive(Debug, Clone)]
+struct Squares {
+    square: Var,
+    psi: Var,
+    length: Length,
+}
+
+const SQUARES: [StateTensor; 2] =
+    [StateTensor::training("memory_square", -1.0), StateTensor::training("memory_psi", 0.0)];
+
+/// A [`MovingAverageBatchNorm`] for `num_features` channels: `weight`, `bias`, `running_mean`, `running_var` and the state
+/// of training from `vb`.
+///
+/// # Errors
+/// Parameters out of range.
+pub fn moving_average_batch_norm(
+    num_features: usize,
+    config: MovingAverageBatchNormConfig,
+    vb: VarBuilder,
+) -> Result<MovingAverageBatchNorm> {
+    MovingAverageBatchNorm::check(&config).map_err(candle_core::Error::Msg)?;
+    let shape = (config.samples, num_features);
+    let squares = Squares {
+        square: SQUARES[0].create(shape, &vb)?,
+        psi: SQUARES[1].create(shape, &vb)?,
+        length: Length::images(config.samples, 1.0),
+    };
+    Ok(MovingAverageBatchNorm {
+        affine: Affine::new(num_features, config.eps, &vb)?,
+        running: Stored::new(RUNNING, num_features, &vb)?,
+        squares,
+        config,
+        observed: Observation::default(),
+    })
+}
+
+impl Squares {
+    /// Remembers one row; the mean of the newest, or that row itself while there are too few or `alone`.
+    fn push(&self, memory: &Var, row: &Tensor, images: usize, alone: bool) -> Result<Tensor> {
+        ops::push_row(memory, row)?;
+        let batches = self.length.of(images);
+        if alone || ops::filled_rows(&self.square.as_detached_tensor(), -1.0)? < batches {
+            return Ok(row.clone());
+        }
+        ops::weighted_rows(&memory.as_detached_tensor(), &self.length.weights(batches, images))
+    }
+}
+
+impl MovingAverageBatchNorm {
+    /// The map for E[x²] = `chi`, r given.
+    fn map(&self, chi: &Tensor, r: &Tensor) -> Result<(Linear, Tensor)> {
+        let scale = self.affine.scale(chi)?;
+        let slope = ((&self.affine.gamma() * &scale)? * r)?;
+        Ok((Linear { mean: chi.zeros_like()?, slope, shift: self.affine.beta() }, scale))
+    }
+
+    /// A map with the gradient of dx = (gamma r g - z Psi)/s, Psi made of Psi_B by `pool`.
+    fn coefficients_for(
+        &self,
+        chi: &Tensor,
+        r: Tensor,
+        count: usize,
+        pool: impl Fn(Tensor) -> Result<Tensor> + Send + Sync + 'static,
+    ) -> Result<Coefficients> {
+        let (map, scale) = self.map(chi, &r)?;
+        let slope = map.slope.clone();
+        Ok(Coefficients::new(map, move |sums| {
+            let psi = pool((&slope * &sums.gx)?.affine(1.0 / count as f64, 0.0)?)?;
+            let zero = slope.zeros_like()?;
+            let along = ((&sums.gx * &scale)? * &r)?;
+            let b = (scale.sqr()? * psi)?.neg()?;
+            Ok(Gradient { b, center: zero.clone(), d: zero, parameters: vec![along, sums.g.clone()] })
+        }))
+    }
+}
+
+impl Norm for MovingAverageBatchNorm {
+    fn affine(&self) -> &Affine {
+        &self.affine
+    }
+
+    fn observes(&self, pass: Pass) -> bool {
+        pass != Pass::Eval
+    }
+
+    fn weight_form(&self) -> WeightForm {
+        WeightForm::Centred
+    }
+
+    fn coefficients(&self, input: &Input) -> Result<Coefficients> {
+        let running = self.running.get();
+        let one = running.var.ones_like()?;
+        let Some(batch) = &input.moments else {
+            return self.coefficients_for(&running.var, one, 1, |psi| psi.zeros_like());
+        };
+        let (_, own) = batch.raw()?;
+        let (images, count, part) = (input.images(), input.count(), input.call.progress.part());
+        self.observed.set(batch, &Moments { mean: own.zeros_like()?, var: own.clone() }, count);
+        if input.call.pass != Pass::Train {
+            return self.coefficients_for(&own, one, count, Ok);
+        }
+        let alone = part < self.config.warmup;
+        let chi = self.squares.push(&self.squares.square, &own, images, alone)?;
+        let r = match part < self.config.uncorrected {
+            true => one,
+            false => (self.affine.scale(&running.var)? / self.affine.scale(&chi)?)?.clamp(0.2, 5.0)?,
+        };
+        let a = self.config.momentum;
+        let var = (running.var.affine(1.0 - a, 0.0)? + chi.affine(a, 0.0)?)?;
+        self.running.set(&Moments { mean: var.zeros_like()?, var })?;
+        let squares = self.squares.clone();
+        self.coefficients_for(&chi, r, count, move |psi| squares.push(&squares.psi, &psi, images, alone))
+    }
+
+    fn rule(&self) -> &'static str {
+        "ema"
+    }
+
+    fn training_rule(&self) -> &'static str {
+        "memory"
+    }
+
+    fn inference(&self) -> Option<Moments> {
+        Some(self.running.get())
+    }
+
+    fn set_inference(&self, moments: &Moments) -> Result<()> {
+        let (_, square) = moments.raw()?;
+        self.running.set(&Moments { mean: square.zeros_like()?, var: square })
+    }
+
+    fn ema(&self) -> Option<Moments> {
+        Some(self.running.get())
+    }
+
+    fn observed(&self) -> Option<Observed> {
+        self.observed.get()
+    }
+}
+
+module_t!(MovingAverageBatchNorm);
+
+impl Family for MovingAverageBatchNorm {
+    const NAME: &'static str = "mabn";
+    const ABOUT: &'static str =
+        "Moving Average Batch Normalization: E[x²] and one backward mean pooled, weights centred";
+    const REFRESHES: bool = false;
+    const STATE: &'static [StateTensor] = &[RUNNING[0], RUNNING[1], SQUARES[0], SQUARES[1]];
+    type Config = MovingAverageBatchNormConfig;
+
+    fn check(config: &Self::Config) -> std::result::Result<(), String> {
+        super::check_eps(config.eps)?;
+        super::check_momentum(config.momentum)?;
+        if config.samples == 0 || config.samples > 4096 {
+            return Err(format!("samples = {}: expected 1 to 4096 images", config.samples));
+        }
+        super::check_part("warmup", config.warmup)?;
+        super::check_part("uncorrected", config.uncorrected)
+    }
+
+    fn build(site: Site, config: &Self::Config) -> Result<Arc<dyn Norm>> {
+        Ok(Arc::new(moving_average_batch_norm(site.features, *config, site.vb)?))
+    }
+}

@@ -1,0 +1,31 @@
+//! What a layer saw last: the input to the measured distribution shift.
+
+use std::sync::{Arc, Mutex};
+
+use super::Moments;
+
+/// What a layer saw the last time it met a batch.
+#[derive(Debug, Clone)]
+pub struct Observed {
+    /// The batch's own statistics (biased variance).
+    pub batch: Moments,
+    /// The statistics it was normalized with.
+    pub used: Moments,
+    /// Values per channel in that batch (N·H·W).
+    pub count: usize,
+}
+
+/// The newest observation of a layer.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Observation(Arc<Mutex<Option<Observed>>>);
+
+impl Observation {
+    pub fn set(&self, batch: &Moments, used: &Moments, count: usize) {
+        let seen = Observed { batch: batch.clone(), used: used.clone(), count };
+        *self.0.lock().unwrap_or_else(|poisoned| poisoned.into_inner()) = Some(seen);
+    }
+
+    pub fn get(&self) -> Option<Observed> {
+        self.0.lock().unwrap_or_else(|poisoned| poisoned.into_inner()).clone()
+    }
+}
