@@ -70,6 +70,7 @@ pub static NORMS: &[Kind] = &[
     kind::<super::MovingAverageBatchNorm>(),
     kind::<super::CrossIterationBatchNorm>(),
     kind::<super::GroupNorm>(),
+    kind::<super::FilterResponseNorm>(),
     kind::<super::NoNorm>(),
 ];
 

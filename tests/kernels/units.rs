@@ -149,7 +149,7 @@ fn convolutions_of_any_geometry_are_the_same_in_both_forms() {
 #[test]
 fn what_a_buffer_held_before_does_not_matter() {
     let _isa = on_one_isa();
-    for norm in ["bn", "gn", "cbn"] {
+    for norm in ["bn", "gn", "frn", "cbn"] {
         for recipe in [RESIDUAL, POOLED, TILED] {
             let told = |workspace| story(&Chain::<f32>::new(recipe, &spec(norm, ""), Some(workspace)), 4, recipe.shape);
             let used = Workspace::new(true);
