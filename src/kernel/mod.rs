@@ -16,6 +16,7 @@ pub mod dot;
 pub mod norm;
 pub mod outer;
 pub mod pooled;
+pub mod rows;
 pub mod simd;
 mod tensor;
 pub mod transpose;

@@ -86,9 +86,10 @@ impl History {
 
     fn push(&self, entry: &Entry) -> Result<()> {
         for (memory, row) in self.slots.iter().zip(entry) {
-            ops::push_row(memory, row)?;
+            ops::push_row(memory, row, usize::MAX, 0.0)?;
         }
-        ops::push_row(&self.filled, &self.filled.as_detached_tensor().narrow(0, 0, 1)?.ones_like()?)
+        let one = self.filled.as_detached_tensor().narrow(0, 0, 1)?.ones_like()?;
+        ops::push_row(&self.filled, &one, usize::MAX, 0.0)
     }
 
     /// Means and mean squares (k,C) of the older batches, moved to that weight.

@@ -96,8 +96,8 @@ pub fn moving_average_batch_norm(
 impl Squares {
     /// Remembers one row; the mean of the newest, or that row itself while there are too few or `alone`.
     fn push(&self, memory: &Var, row: &Tensor, images: usize, alone: bool) -> Result<Tensor> {
-        ops::push_row(memory, row)?;
         let batches = self.length.of(images);
+        ops::push_row(memory, row, batches, -1.0)?;
         if alone || ops::filled_rows(&self.square.as_detached_tensor(), -1.0)? < batches {
             return Ok(row.clone());
         }

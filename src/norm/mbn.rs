@@ -24,7 +24,7 @@
 
 use std::sync::Arc;
 
-use candle_core::{DType, Result, Shape, Var};
+use candle_core::{Result, Shape, Var};
 use candle_nn::VarBuilder;
 use serde::{Deserialize, Serialize};
 
@@ -34,6 +34,7 @@ use super::registry::{Family, Site};
 use super::running::{Blend, RunningAverage, Stored};
 use super::state::{StateTensor, RUNNING};
 use super::{module_t, Affine, Coefficients, Input, Moments, Norm, Observed, Pass, Projection};
+use crate::ops;
 
 /// What stands for BN's means of g and g x̂ in the gradient.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -194,7 +195,7 @@ impl MemorizedBatchNorm {
         let alone = || Normalization { moments: batch.clone(), newest: 1.0 };
         match input.call.pass {
             Pass::Train => {
-                self.memory.push(batch, input.call.progress.parts)?;
+                self.memory.push(batch, images, input.call.progress.parts)?;
                 self.average.update(batch, count, self.weight(images)?, input.call.progress.parts)?;
                 let used = self.usable(self.memory.pooled(0, images, layer)?, count)?;
                 self.infer_with(&used.moments)?;
@@ -220,8 +221,7 @@ impl MemorizedBatchNorm {
     /// The weight of the next batch, of so many images, in the running average: that of all batches so far alike until they
     /// are many.
     fn weight(&self, images: usize) -> Result<f64> {
-        let seen = self.seen.as_detached_tensor().to_dtype(DType::F64)?.to_vec1::<f64>()?[0];
-        self.seen.set(&self.seen.affine(1.0, 1.0)?)?;
+        let seen = ops::count_up(&self.seen)?;
         let settled = 1.0 - (1.0 - self.config.momentum).powf(images as f64 / 128.0);
         Ok(settled.max(1.0 / (seen + 1.0)))
     }

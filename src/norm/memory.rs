@@ -130,16 +130,18 @@ impl Memory {
         Ok(self.filled.load(Ordering::Relaxed))
     }
 
-    /// The batch, one of the `parts` of an update, becomes age 0.
-    pub fn push(&self, batch: &Moments, parts: usize) -> Result<()> {
-        if parts > 1 && self.filled()? == self.length.capacity() {
-            let oldest = self.slots(self.length.capacity() - 1, 1)?.copy()?;
+    /// The batch, of so many images and one of the `parts` of an update, becomes age 0. As many are kept as refreshes of
+    /// that update will pool.
+    pub fn push(&self, batch: &Moments, images: usize, parts: usize) -> Result<()> {
+        let (capacity, kept) = (self.length.capacity(), self.length.of(images) + parts - 1);
+        if kept > capacity && self.filled()? == capacity {
+            let oldest = self.slots(capacity - 1, 1)?.copy()?;
             let mut forgotten = self.forgotten.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
             forgotten.push_front(oldest);
-            forgotten.truncate(parts - 1);
+            forgotten.truncate(kept - capacity);
         }
-        ops::push_row(&self.mean, &batch.mean)?;
-        ops::push_row(&self.var, &batch.var)
+        ops::push_row(&self.mean, &batch.mean, kept, 0.0)?;
+        ops::push_row(&self.var, &batch.var, kept, EMPTY)
     }
 
     /// Replaces the statistics of the batch of that age.
@@ -224,10 +226,10 @@ impl GradientMemory {
 
     /// The batch's means become age 0; those pooled over the newest batches, of so many images each.
     pub fn push(&self, mean_g: &Tensor, mean_gx: &Tensor, images: usize) -> Result<(Tensor, Tensor)> {
-        ops::push_row(&self.mean_g, mean_g)?;
-        ops::push_row(&self.mean_gx, mean_gx)?;
-        ops::push_row(&self.filled, &self.filled.as_detached_tensor().narrow(0, 0, 1)?.ones_like()?)?;
         let wanted = self.length.of(images);
+        ops::push_row(&self.mean_g, mean_g, wanted, 0.0)?;
+        ops::push_row(&self.mean_gx, mean_gx, wanted, 0.0)?;
+        ops::push_row(&self.filled, &self.filled.as_detached_tensor().narrow(0, 0, 1)?.ones_like()?, wanted, 0.0)?;
         if self.filled.device().is_cpu() || self.known.load(Ordering::Relaxed) < wanted {
             self.known.store(ops::filled_rows(&self.filled.as_detached_tensor(), 0.0)?, Ordering::Relaxed);
         }

@@ -3,11 +3,12 @@
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex};
 
-use candle_core::{Result, Tensor, Var};
+use candle_core::{Result, Var};
 use candle_nn::VarBuilder;
 
 use super::state::StateTensor;
 use super::{Moments, NormError};
+use crate::ops;
 
 /// How a batch's statistics enter the average, with weight a.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -63,7 +64,7 @@ impl RunningAverage {
     /// update.
     pub fn update(&self, batch: &Moments, count: usize, a: f64, parts: usize) -> Result<()> {
         let old = self.now.get().copy()?;
-        self.now.set(&self.step(&old, batch, count, a)?)?;
+        self.blend(&self.now.get(), batch, count, a)?;
         let mut before = self.before.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
         before.push_front((old, a));
         before.truncate(parts);
@@ -77,7 +78,8 @@ impl RunningAverage {
         let Some((old, a)) = before.get(age) else {
             return Err(NormError::NothingToRefresh { layer: layer.into(), age, remembered: before.len() }.into());
         };
-        let new = self.step(old, batch, count, *a)?;
+        let new = old.copy()?;
+        self.blend(&new, batch, count, *a)?;
         match age {
             0 => self.now.set(&new)?,
             _ => before[age - 1].0 = new,
@@ -85,17 +87,12 @@ impl RunningAverage {
         Ok(())
     }
 
-    /// The average after one more batch.
-    fn step(&self, old: &Moments, batch: &Moments, count: usize, a: f64) -> Result<Moments> {
-        let mix = |old: &Tensor, new: &Tensor, scale: f64| old.affine(1.0 - a, 0.0)? + new.affine(a * scale, 0.0)?;
-        let mean = mix(&old.mean, &batch.mean, 1.0)?;
-        let var = match self.blend {
-            Blend::Unbiased => mix(&old.var, &batch.var, count as f64 / (count as f64 - 1.0))?,
-            Blend::Total => {
-                let between = (&batch.mean - &old.mean)?.sqr()?.affine(a * (1.0 - a), 0.0)?;
-                (mix(&old.var, &batch.var, 1.0)? + between)?
-            }
+    /// Takes one more batch into an average.
+    fn blend(&self, average: &Moments, batch: &Moments, count: usize, a: f64) -> Result<()> {
+        let (scale, between) = match self.blend {
+            Blend::Unbiased => (count as f64 / (count as f64 - 1.0), 0.0),
+            Blend::Total => (1.0, a * (1.0 - a)),
         };
-        Ok(Moments { mean, var })
+        ops::blend_moments(average, batch, a, scale, between)
     }
 }
