@@ -117,6 +117,14 @@ impl<T: Real> Chain<T> {
         self.store.vars().into_iter().filter(|(name, _)| !is_statistic(name)).collect()
     }
 
+    /// Moves every parameter a little, the same way every time.
+    pub fn nudge(&self) {
+        for (name, var) in self.parameters() {
+            let by = random::<f64>(&format!("nudge {name}"), var.elem_count());
+            set(&var, host(&var).iter().zip(by).map(|(v, r)| v + 0.02 * r).collect());
+        }
+    }
+
     /// What the normalizers remember.
     pub fn statistics(&self) -> Numbers {
         let vars = self.store.vars().into_iter().filter(|(name, _)| is_statistic(name));

@@ -27,6 +27,10 @@ fn tell<T: Real>(chain: &Chain<T>, n: usize, shape: [usize; 3], numbers: &mut Nu
     numbers.insert("train".into(), logits(&first, Pass::Train)?);
     numbers.insert("refresh".into(), logits(&first, Pass::REFRESH)?);
     numbers.append(&mut chain.train(&second)?);
+    // The weights go on, as they do between two updates.
+    chain.nudge();
+    let third_step = chain.train(&third)?.into_iter().map(|(name, values)| (format!("{name}, moved"), values));
+    numbers.extend(third_step);
     numbers.insert("refresh of the older".into(), logits(&first, Pass::Refresh { age: 1 })?);
     numbers.insert("refresh of the newer".into(), logits(&second, Pass::REFRESH)?);
     for (what, pass) in [("probe", Pass::Probe), ("evaluation", Pass::Eval), ("batch", Pass::Batch)] {

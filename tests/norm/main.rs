@@ -1,0 +1,9 @@
+//! Normalizers against slow f64 references, finite differences and identities.
+
+mod cbn;
+mod mabn;
+mod mbn;
+mod reference;
+mod refusals;
+mod support;
+mod table;

@@ -1,0 +1,91 @@
+//! Inputs and parameters that are refused, and how.
+
+use candle_core::{DType, Device, Result, Tensor};
+use mbn::norm::{is_undefined, NormSpec, Pass, NORMS};
+use toml::Table;
+
+use crate::reference::Reference;
+use crate::support::{assert_close, data, host, layer};
+
+#[test]
+fn one_value_per_channel_is_refused_or_has_a_rule() {
+    let (x, spatial) = (data(&[1, 3], 1), data(&[1, 3, 2, 2], 1));
+    let refusal = |name: &str, params: &str| {
+        let error = layer(name, params, 3).forward(&x, Pass::Train).unwrap_err();
+        assert!(is_undefined(&error), "{error}");
+        error.to_string()
+    };
+    assert!(refusal("bn", "").contains("gn"));
+    assert!(refusal("mbn", "size = 1").contains("bn1"));
+    assert!(refusal("mbn", "pool = \"mean\"").contains("total"));
+    assert!(refusal("mbn", "stat_grad = \"full\"").contains("memorized"));
+    layer("bn", "", 3).forward(&spatial, Pass::Train).unwrap();
+
+    // The first batch is scaled and shifted only; from the second on the spread between batches is the variance.
+    let norm = layer("mbn", "size = 8\ndecay = 1.0", 3);
+    let first = host(&norm.forward(&x, Pass::Train).unwrap());
+    let affine: Vec<f64> = host(&x)
+        .iter()
+        .enumerate()
+        .map(|(c, v)| (0.7 + 0.3 * c as f64) * v / (1f64 + 1e-5).sqrt() - 0.2 + 0.3 * c as f64)
+        .collect();
+    assert_close(&first, &affine, 1e-12);
+    let mut seen = vec![host(&x)];
+    for step in 2..6 {
+        let x = data(&[1, 3], step);
+        let y = host(&norm.forward(&x, Pass::Train).unwrap());
+        seen.push(host(&x));
+        for c in 0..3 {
+            let column: Vec<f64> = seen.iter().map(|row| row[c]).collect();
+            let (mu, v) = Reference::statistics(&column);
+            let want = (0.7 + 0.3 * c as f64) * (host(&x)[c] - mu) / (v + 1e-5).sqrt() - 0.2 + 0.3 * c as f64;
+            assert!((y[c] - want).abs() < 1e-10, "step {step} channel {c}: {} {want}", y[c]);
+        }
+    }
+    assert!(is_undefined(&norm.forward(&x, Pass::Batch).unwrap_err()));
+}
+
+#[test]
+fn wrong_shapes_are_refused_by_name() {
+    for kind in NORMS {
+        for shape in [&[2usize, 5][..], &[2, 5, 3, 3], &[2, 4, 3], &[4], &[0, 4], &[2, 4, 0, 3]] {
+            let x = Tensor::zeros(shape, DType::F64, &Device::Cpu).unwrap();
+            let error = layer(kind.name, "", 4).forward(&x, Pass::Train).unwrap_err().to_string();
+            assert!(error.contains("bn1") && error.contains("4"), "{}: {error}", kind.name);
+        }
+    }
+}
+
+#[test]
+fn refreshing_what_is_not_remembered_is_an_error() -> Result<()> {
+    for kind in NORMS.iter().filter(|kind| kind.refreshes) {
+        let norm = layer(kind.name, "", 3);
+        let x = data(&[4, 3], 1);
+        assert!(norm.forward(&x, Pass::REFRESH).is_err(), "{}", kind.name);
+        norm.forward(&x, Pass::Train)?;
+        norm.forward(&x, Pass::REFRESH)?;
+        assert!(norm.forward(&x, Pass::Refresh { age: 1 }).is_err(), "{}", kind.name);
+    }
+    Ok(())
+}
+
+#[test]
+fn parameters_out_of_range_are_refused() {
+    let refused = |name: &str, params: &str, word: &str| {
+        let error = NormSpec::new(name, &params.parse::<Table>().unwrap()).unwrap_err().to_string();
+        assert!(error.contains(word), "{error}");
+    };
+    refused("mbn", "samples = 0", "samples");
+    refused("mbn", "size = 5000", "size");
+    refused("mbn", "grad_decay = -0.5", "grad_decay");
+    refused("mbn", "decay = 1.5", "decay");
+    refused("mbn", "decay = nan", "decay");
+    refused("mbn", "decay = -0.1", "decay");
+    refused("mbn", "pool = \"sum\"", "total");
+    refused("mbn", "sise = 3", "sise");
+    refused("bn", "momentum = 0.0", "momentum");
+    refused("bn", "eps = -1.0", "eps");
+    refused("gn", "groups = 0", "groups");
+    refused("none", "eps = 1.0", "eps");
+    refused("mnb", "", "did you mean `mbn`");
+}

@@ -1,0 +1,101 @@
+//! What holds for every normalizer of the table.
+
+use candle_core::{DType, Device, Tensor};
+use mbn::norm::{Norm, Pass, NORMS};
+
+use crate::support::{alone, assert_close, data, exact, host, layer, numeric, train};
+
+#[test]
+fn a_refresh_with_the_same_data_changes_nothing() {
+    for kind in NORMS.iter().filter(|kind| kind.refreshes) {
+        let (plain, doubled) = (layer(kind.name, "", 3), layer(kind.name, "", 3));
+        for step in 0..4 {
+            let x = data(&[3, 3, 2, 2], step);
+            plain.forward(&x, Pass::Train).unwrap();
+            let first = doubled.forward(&x, Pass::Train).unwrap();
+            let second = doubled.forward(&x, Pass::REFRESH).unwrap();
+            assert_close(&host(&second), &host(&first), 1e-13);
+        }
+        let x = data(&[3, 3, 2, 2], 9);
+        let eval = |norm: &dyn Norm| host(&norm.forward(&x, Pass::Eval).unwrap());
+        assert_close(&eval(doubled.as_ref()), &eval(plain.as_ref()), 1e-13);
+    }
+}
+
+#[test]
+fn every_normalizer_has_the_gradient_of_its_own_forward_pass() {
+    // MABN's is another one by design.
+    for kind in alone().filter(|kind| kind.name != "mabn") {
+        for shape in [&[2usize, 4, 3, 2][..], &[5, 4]] {
+            let make = || {
+                // Four batches of history for those that remember.
+                let norm = layer(kind.name, exact(kind.name), 4);
+                for step in 0..4 {
+                    norm.forward(&data(shape, step), Pass::Train).unwrap();
+                }
+                norm
+            };
+            let (x, g) = (data(shape, 7), data(shape, 8));
+            let (_, dx) = train(make().as_ref(), &x, &g);
+            assert_close(&host(&dx), &numeric(&make, &x, &g), 1e-7);
+        }
+    }
+}
+
+#[test]
+fn passes_that_remember_nothing_leave_no_trace() {
+    for kind in alone() {
+        let norm = layer(kind.name, "", 4);
+        for step in 0..3 {
+            norm.forward(&data(&[3, 4, 2, 2], step), Pass::Train).unwrap();
+        }
+        let x = data(&[3, 4, 2, 2], 5);
+        let before = host(&norm.forward(&x, Pass::Eval).unwrap());
+        for pass in [Pass::Batch, Pass::Probe, Pass::Eval] {
+            norm.forward(&data(&[3, 4, 2, 2], 6), pass).unwrap();
+        }
+        assert_eq!(before, host(&norm.forward(&x, Pass::Eval).unwrap()), "{}", kind.name);
+    }
+}
+
+#[test]
+fn a_probe_is_a_refresh_that_forgets() {
+    for kind in NORMS.iter().filter(|kind| kind.refreshes) {
+        let norm = layer(kind.name, "", 4);
+        for step in 0..3 {
+            norm.forward(&data(&[3, 4], step), Pass::Train).unwrap();
+        }
+        let x = data(&[3, 4], 5);
+        let probe = host(&norm.forward(&x, Pass::Probe).unwrap());
+        assert_close(&probe, &host(&norm.forward(&x, Pass::REFRESH).unwrap()), 1e-13);
+    }
+}
+
+#[test]
+fn constant_channels_stay_finite() {
+    for kind in alone() {
+        let norm = layer(kind.name, "", 4);
+        let x = Tensor::ones((3, 4, 2, 2), DType::F64, &Device::Cpu).unwrap();
+        let (y, dx) = train(norm.as_ref(), &x, &data(&[3, 4, 2, 2], 1));
+        assert!(host(&y).iter().chain(&host(&dx)).all(|v| v.is_finite()), "{}", kind.name);
+    }
+}
+
+#[test]
+fn a_refresh_leaves_running_averages_as_if_trained_on_the_fresh_batches() {
+    let (refreshed, direct) = (layer("bn", "", 3), layer("bn", "", 3));
+    let shape = [2, 3, 2, 2];
+    for norm in [&refreshed, &direct] {
+        norm.forward(&data(&shape, 1), Pass::Train).unwrap();
+    }
+    for tag in [2, 3, 4] {
+        refreshed.forward(&data(&shape, tag), Pass::Train).unwrap();
+    }
+    for (age, tag) in [(2, 12), (1, 13), (0, 14)] {
+        refreshed.forward(&data(&shape, tag), Pass::Refresh { age }).unwrap();
+        direct.forward(&data(&shape, tag), Pass::Train).unwrap();
+    }
+    let (got, want) = (refreshed.inference().unwrap(), direct.inference().unwrap());
+    assert_close(&host(&got.mean), &host(&want.mean), 1e-13);
+    assert_close(&host(&got.var), &host(&want.var), 1e-13);
+}
