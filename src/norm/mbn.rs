@@ -18,7 +18,7 @@
 //! normalizes with the pool (`refresh = "pooled"`) or with the fresh batch alone ("batch"). Gradients are not refreshed.
 //! One value per channel (n = 1): v_B = 0, so the variance is that between batches, which only `pool = "total"` has
 //! ("mean" refuses), and it takes two batches: the very first is only scaled and shifted (mean 0, variance 1), its gradient
-//! not remembered. BN's gradient vanishes identically for n = 1, so "full" refuses, too.
+//! not remembered. BN's gradient vanishes identically for n = 1, so "full" refuses, too, as does "memorized" over one batch.
 //!
 //! The abstract fixes the idea; lengths, weights, pool and gradient are our reconstruction (see the README).
 
@@ -250,14 +250,21 @@ impl MemorizedBatchNorm {
             return Ok(());
         }
         let refreshed_alone = matches!(pass, Pass::Refresh { .. }) && self.config.refresh == RefreshWith::Batch;
-        if self.memory.batches(x.dims()[0]) == 1 || pass == Pass::Batch || refreshed_alone {
+        let images = x.dims()[0];
+        if self.memory.batches(images) == 1 || pass == Pass::Batch || refreshed_alone {
             return self.affine.refuse_one_value(x, count);
         }
+        let one_gradient = self.gradients.as_ref().is_some_and(|memory| memory.batches(images) == 1);
         let (choice, instead) = match (self.config.pool, self.config.stat_grad) {
             (Pool::Mean, _) => ("pool = \"mean\"", "every batch's own variance is 0; use pool = \"total\""),
             (_, StatGrad::Full) => {
                 let why = "BN's gradient through one value is no descent direction; use \"memorized\" or \"weighted\"";
                 ("stat_grad = \"full\"", why)
+            }
+            _ if one_gradient => {
+                let why = "that is BN's gradient, no descent direction through one value; use a longer `grad_size` or \
+                           `grad_samples`";
+                ("a memory of one batch's gradient", why)
             }
             _ => return Ok(()),
         };

@@ -222,6 +222,11 @@ impl GradientMemory {
         Ok(Self { mean_g, mean_gx, filled: filled.create(length.capacity(), vb)?, known: Arc::default(), length })
     }
 
+    /// How many batches of so many images it pools.
+    pub fn batches(&self, images: usize) -> usize {
+        self.length.of(images)
+    }
+
     /// The batch's means become age 0; those pooled over the newest batches, of so many images each.
     pub fn push(&self, mean_g: &Tensor, mean_gx: &Tensor, images: usize) -> Result<(Tensor, Tensor)> {
         ops::push_row(&self.mean_g, mean_g)?;
