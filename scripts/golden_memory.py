@@ -7,7 +7,9 @@ import networks
 from passes import replay
 from values import parameter, summary, uniform
 
-CONFIG = {"size": 4, "decay": 0.9, "pool": "total", "stat_grad": "memorized", "grad_size": 3, "grad_decay": 0.8, "eps": 1e-5}
+CONFIG = {"size": 4, "decay": 0.9, "pool": "total", "stat_grad": "memorized", "grad_size": 3, "grad_decay": 0.8, "eps": 1e-5,
+          "inference": "memory"}
+IMAGES = {"samples": 6, "grad_samples": 4}  # everything else as it is by default
 
 
 def memorized_passes():
@@ -18,22 +20,22 @@ def memorized_passes():
     def affine(update):
         return {"gamma": given(f"gamma{update}", [3], 0.25, 1.0), "beta": given(f"beta{update}", [3], 0.25, 0.0)}
 
-    for shape, other in (([2, 3, 2, 2], {}), ([4, 3], {}), ([2, 3, 2, 2], {"size": 1}), ([2, 3, 2, 2], {"pool": "mean"}),
-                         ([1, 3], {})):
-        config, passes = {**CONFIG, **other}, []
+    for shape, config in (([2, 3, 2, 2], CONFIG), ([4, 3], CONFIG), ([2, 3, 2, 2], {**CONFIG, "size": 1}),
+                          ([2, 3, 2, 2], {**CONFIG, "pool": "mean"}), ([1, 3], CONFIG), ([2, 3, 2, 2], IMAGES),
+                          ([3, 3, 2, 2], IMAGES)):
+        passes = []
         for u in range(3):
             for i in range(2):
                 passes.append({"pass": "train", "x": given(f"x{u}{i}", shape, 2.0 - 0.5 * i, 0.5 * u),
                                "g": given(f"g{u}{i}", shape, 1.0, 0.5 - 0.25 * u), **affine(u)})
-            for age in (1, 0)[-config["size"] :] if u != 1 else ():  # under the updated weights, where still remembered
+            for age in (1, 0)[-config.get("size", 2) :] if u != 1 else ():  # under the updated weights, where still remembered
                 passes.append({"pass": "refresh", "age": age, "x": given(f"again{u}{1 - age}", shape, 2.0, 0.5 * u),
                                **affine(u + 1)})
         passes.append({"pass": "eval", "x": given("x", shape, 2.0, 0.0), **affine(3)})
         case = {"config": config, "passes": passes}
         for step, results, state in replay(case):
             step.update({k: summary(v) for k, v in results.items()})
-        names = ("running_mean", "running_var", "memory_mean", "memory_var", "grad_mean", "grad_cov")
-        step["state"] = {name: summary(state[name]) for name in names}
+        step["state"] = {name: summary(t) for name, t in state.items() if name not in ("weight", "bias")}
         yield case
 
 

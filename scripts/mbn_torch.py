@@ -2,7 +2,7 @@
 
     import mbn_torch as mbn
 
-    net = mbn.convert(net, samples=128, batch=2)     # BatchNorm layers become memorized ones; parameters stay the same
+    net = mbn.convert(net)                           # BatchNorm layers become memorized ones; parameters stay the same
     for x, y in batches:
         optimizer.zero_grad()
         F.cross_entropy(net(x), y).backward()
@@ -11,8 +11,7 @@
             net(x)
     plain = mbn.export(net)                          # a copy with ordinary BatchNorm, for inference anywhere
 
-Forward, with the newest `size` normalization batches (the mean mu_i and biased variance v_i of each; i = 0 is the current
-one) and a_i proportional to `decay`^i:
+Forward, with the mean mu_i and biased variance v_i of each of the newest batches (i = 0 is the current one):
 
     mu = sum a_i mu_i    v = sum a_i (v_i + (mu_i - mu)^2), or sum a_i v_i with pool="mean"    xhat = (x - mu) / sqrt(v + eps)
 
@@ -20,14 +19,20 @@ Backward, with g = dL/dy, remembered entries being constants:
 
     dx = gamma / sqrt(v + eps) (g - G1 - xhat G2)    (pool="mean": (x - mu_0) / sqrt(v + eps) in place of the last xhat)
 
-    stat_grad="memorized"   G1, G2 pool mean(g), mean(g xhat) of the newest `grad_size` batches by `grad_decay`^i
+    stat_grad="memorized"   G1, G2 pool mean(g), mean(g xhat) of the newest batches with weights b_i
     stat_grad="full"        this batch's alone: BatchNorm's gradient      "weighted"   a_0 times those: the exact gradient
     stat_grad="none"        0: the statistics are constants
 
-Inference uses the pool as it stands, `running_mean` and `running_var`: an affine map.
+Length: as many batches as hold `samples` images, at least one, so that from batches of that many images on the layer is
+BatchNorm; or `size` batches. The a_i sum to 1 and fall to a quarter over that length; with `decay` they fall by that from each
+to the next older batch (with `size`) or image (with `samples`). `grad_size`, `grad_samples` and `grad_decay` say so of the b_i.
+
+Inference is an affine map by `running_mean` and `running_var`. With inference="average" they are a running average of all
+batches' statistics, by the law of total variance, in which 128 images weigh `momentum` (the first batches: all alike); with
+inference="memory" the pool as training uses it.
 
 One value per channel, (1,C): the variance is that between batches, so it takes pool="total" and two batches. The very first
-is only scaled and shifted, and its gradient is not remembered. Lengths of 1 and stat_grad="full" are refused.
+is only scaled and shifted, and its gradient is not remembered. Lengths of one batch and stat_grad="full" are refused.
 
 Limits. Every pass in training mode is remembered, and every backward pass: recomputation (`torch.utils.checkpoint`) and
 `retain_graph` count a batch twice. Do not use DataParallel: its replicas forget. Under DistributedDataParallel each process
@@ -36,13 +41,15 @@ keep its scale (divided by the micro-batches of an update, always; a GradScaler 
 """
 import contextlib
 import copy
+import dataclasses
 
 import torch
 import torch.nn as nn
 import torch.nn.functional as F
 
 EMPTY = -1.0  # the variance in a slot of the memory that no batch has filled yet
-REACH = 64  # how many forgotten batches are kept for refreshes of the batches after them
+REACH = 64  # how many of the newest batches can be refreshed
+FADED = 0.25  # the weight, relative to the newest, of a batch just beyond the memory where no decay is given
 
 
 class _Normalize(torch.autograd.Function):
@@ -78,13 +85,6 @@ def _none(g1, g2):
     return torch.zeros_like(g1), torch.zeros_like(g2)
 
 
-def _weights(filled, decay, like):
-    """decay^i in row i of `filled` (rows, C), 0 where it is false; columns sum to 1."""
-    ages = torch.arange(len(filled), dtype=like.dtype, device=like.device)
-    w = (decay**ages)[:, None] * filled
-    return w / w.sum(0)
-
-
 def _push(row, *rings):
     """`row` becomes the newest of the first ring; what a ring forgets becomes the newest of the next."""
     rows = torch.cat([row[None].to(rings[0].dtype), *rings])
@@ -92,53 +92,89 @@ def _push(row, *rings):
         ring.copy_(pushed)
 
 
-def _length(size, samples, batch, default):
-    """A memory's length in normalization batches, given so or in samples."""
-    if samples is None:
-        return default if size is None else size
-    if size is not None or batch is None:
-        raise ValueError("a length in samples wants `batch`, the samples of a normalization batch, and no length in batches")
-    return max(1, int(samples / batch + 0.5))
+def _blend(mean, var, new_mean, new_var, a):
+    """A mean and a variance, 1 - a of the old and a of the new, by the law of total variance."""
+    return (1 - a) * mean + a * new_mean, (1 - a) * var + a * new_var + a * (1 - a) * (new_mean - mean) ** 2
+
+
+@dataclasses.dataclass(frozen=True)
+class _Length:
+    """How far a memory goes back, in batches or in images, and how much less the next older one of those weighs."""
+
+    count: int
+    unit: str
+    decay: float
+    values: int = 0  # per channel, that a length in images holds at least
+
+    @property
+    def capacity(self):
+        """The most batches it can be."""
+        return max(self.count, self.values)
+
+    def batches(self, images, positions):
+        """The length in batches, for batches of so many images with so many positions each."""
+        count = max(self.count, -(-self.values // positions))
+        return max(1, int(count / images + 0.5)) if self.unit == "images" else count
+
+    def weights(self, filled, images, positions):
+        """Of such batches by age, 0 where `filled`, (rows, C) or (rows, 1), is; columns sum to 1."""
+        if not self.decay:
+            decay = FADED ** (1 / self.batches(images, positions))
+        else:
+            decay = self.decay**images if self.unit == "images" else self.decay
+        w = filled * decay ** torch.arange(len(filled), dtype=filled.dtype, device=filled.device)[:, None]
+        return w / w.sum(0)
+
+    def __str__(self):
+        return f"{self.count} {self.unit}" + (f" by {self.decay}" if self.decay else "")
 
 
 class MemorizedBatchNorm(nn.Module):
     """What the layers below share; the formulas are at the top of this file.
 
-    `grad_size` and `grad_decay` are as `size` (16) and `decay` if not given. `samples` and `grad_samples` give the lengths
-    in samples instead, with `batch` samples to a normalization batch.
+    None and 0 say that an option is not given. Then `samples` gives the length for want of `size`, `size` that of gradients
+    for want of `grad_size`, then `grad_samples`, then `samples`; and `decay` is also that of gradients.
     """
 
     plain, ranks = None, ()
 
-    def __init__(self, num_features, eps=1e-5, affine=True, *, size=None, decay=0.9, pool="total", stat_grad="memorized",
-                 grad_size=None, grad_decay=None, samples=None, grad_samples=None, batch=None):
+    def __init__(self, num_features, eps=1e-5, affine=True, *, size=None, samples=128, decay=None, pool="total",
+                 stat_grad="memorized", grad_size=None, grad_samples=32, grad_decay=None, refresh="pooled",
+                 inference="average", momentum=0.1):
         super().__init__()
-        self.num_features, self.eps, self.decay, self.pool, self.stat_grad = num_features, eps, decay, pool, stat_grad
-        self.size = _length(size, samples, batch, 16)
-        self.grad_size = _length(grad_size, grad_samples, batch, self.size)
-        self.grad_decay = decay if grad_decay is None else grad_decay
+        self.num_features, self.eps, self.momentum = num_features, eps, momentum
+        self.pool, self.stat_grad, self.refresh, self.inference = pool, stat_grad, refresh, inference
+        self.length = _Length(size or samples or 0, "batches" if size else "images", decay or 0)
+        self.grad_length = _Length(grad_size or size or grad_samples or samples or 0,
+                                   "batches" if grad_size or size else "images", grad_decay or decay or 0,
+                                   0 if grad_size or size else samples or 0)
         self.age = None  # of the batch that training passes refresh; None: they push a new one
         self._check_options()
         for name in ("weight", "bias"):
             self.register_parameter(name, nn.Parameter(torch.empty(num_features)) if affine else None)
-        for name, rows in (("memory", self.size), ("forgotten", REACH)):
-            self.register_buffer(f"{name}_mean", torch.empty(rows, num_features), persistent=name == "memory")
-            self.register_buffer(f"{name}_var", torch.empty(rows, num_features), persistent=name == "memory")
-        for name in ("grad_mean", "grad_cov"):
-            self.register_buffer(name, torch.empty(self.grad_size, num_features))
-        self.register_buffer("grad_count", torch.tensor(0))
-        self.register_buffer("running_mean", torch.empty(num_features))
-        self.register_buffer("running_var", torch.empty(num_features))
+        for name, rows in (("running", ()), ("ema", ()), ("memory", (self.length.count,)), ("forgotten", (REACH,)),
+                           ("before", (REACH,))):
+            for part in ("mean", "var"):
+                self._buffer(f"{name}_{part}", *rows, num_features, persistent=name not in ("forgotten", "before"))
+        self._buffer("before_weight", REACH, 1, persistent=False)
+        self._buffer("ema_batches", 1)
+        if stat_grad == "memorized":
+            self._buffer("grad_mean", self.grad_length.capacity, num_features)
+            self._buffer("grad_cov", self.grad_length.capacity, num_features)
+            self._buffer("grad_filled", self.grad_length.capacity)
         self.reset_parameters()
+
+    def _buffer(self, name, *shape, persistent=True):
+        self.register_buffer(name, torch.empty(shape), persistent)
 
     def reset_parameters(self):
         """Scale 1, shift 0, and nothing remembered."""
-        fills = {"weight": 1, "running_var": 1, "memory_var": EMPTY, "forgotten_var": EMPTY}
+        fills = {"weight": 1, "running_var": 1, "ema_var": 1, "memory_var": EMPTY, "forgotten_var": EMPTY}
         for name, tensor in (*self.named_parameters(), *self.named_buffers()):
             nn.init.constant_(tensor, fills.get(name, 0))
 
     def extra_repr(self):
-        names = ("eps", "size", "decay", "pool", "stat_grad", "grad_size", "grad_decay")
+        names = ("eps", "length", "pool", "stat_grad", "grad_length", "refresh", "inference", "momentum")
         return ", ".join([str(self.num_features), *(f"{name}={getattr(self, name)}" for name in names)])
 
     @torch.compiler.disable
@@ -156,76 +192,97 @@ class MemorizedBatchNorm(nn.Module):
 
     def _statistics(self, x):
         """Remembers the batch; mean, variance and center to normalize it with, and the rule that makes G1 and G2."""
-        count = x.numel() // self.num_features
+        images, count, age = len(x), x.numel() // self.num_features, self.age or 0
+        batch = images, count // images
         self._check_count(count, x)
         own_var, own_mean = torch.var_mean(x, _dims(x), correction=0)
-        age = self.age or 0
-        if self.age is None:
-            _push(own_mean, self.memory_mean, self.forgotten_mean)
-            _push(own_var, self.memory_var, self.forgotten_var)
-        else:
-            self._replace(own_mean, own_var)
-        means, variances = (r[age : age + self.size].to(x.dtype) for r in self._history())
-        filled = variances != EMPTY
+        self._remember(own_mean, own_var, images)
+        means, variances = (r[age : age + self.length.batches(*batch)].to(x.dtype) for r in self._history())
+        filled = (variances != EMPTY).to(x.dtype)
         if count == 1 and filled[:, 0].sum() < 2:
             mean, var, share = torch.zeros_like(own_mean), torch.ones_like(own_var), _none
         else:
-            a = _weights(filled, self.decay, means)
+            a = self.length.weights(filled, *batch)
             mean = (a * means).sum(0)
             spread = (means - mean) ** 2 if self.pool == "total" else 0
             var = (a * (variances + spread)).sum(0)
-            share = self._rule(a[0])
+            share = self._rule(a[0], batch)
         if age == 0:
-            self.running_mean.copy_(mean)
-            self.running_var.copy_(var)
+            average = self.inference == "average"
+            self.running_mean.copy_(self.ema_mean if average else mean)
+            self.running_var.copy_(self.ema_var if average else var)
+        if self.age is not None and self.refresh == "batch":
+            mean, var = own_mean, own_var
         return mean, var, mean if self.pool == "total" else own_mean, share
 
     def _history(self):
         """Means and variances by age, beyond the memory."""
         return torch.cat([self.memory_mean, self.forgotten_mean]), torch.cat([self.memory_var, self.forgotten_var])
 
-    def _replace(self, mean, var):
-        """Puts a batch's fresh statistics in the place of those that its training pass left."""
-        kept = min(int((self._history()[1][:, 0] != EMPTY).sum()), REACH + 1)
-        if not 0 <= self.age < kept:
-            raise ValueError(f"nothing to refresh at age {self.age}: {kept} batches can be")
-        row, place = (self.age, "memory") if self.age < self.size else (self.age - self.size, "forgotten")
-        getattr(self, f"{place}_mean")[row] = mean
-        getattr(self, f"{place}_var")[row] = var
+    def _remember(self, mean, var, images):
+        """Takes in a batch's statistics, or puts fresh ones in the place of those that its training pass left."""
+        if self.age is None:
+            _push(mean, self.memory_mean, self.forgotten_mean)
+            _push(var, self.memory_var, self.forgotten_var)
+            _push(self.ema_mean, self.before_mean)
+            _push(self.ema_var, self.before_var)
+            self.ema_batches += 1
+            _push((1 / self.ema_batches).clamp(min=1 - (1 - self.momentum) ** (images / 128)), self.before_weight)
+        else:
+            kept = int((self.before_weight > 0).sum())
+            if not 0 <= self.age < kept:
+                raise ValueError(f"nothing to refresh at age {self.age}: {kept} batches can be")
+            capacity = self.length.count
+            row, place = (self.age, "memory") if self.age < capacity else (self.age - capacity, "forgotten")
+            getattr(self, f"{place}_mean")[row] = mean
+            getattr(self, f"{place}_var")[row] = var
+        self._average(mean, var, self.age or 0)
 
-    def _rule(self, a0):
+    def _average(self, mean, var, age):
+        """The running average after the batch of that age, in the place where it is looked for."""
+        before = (t[age].to(mean.dtype) for t in (self.before_mean, self.before_var))
+        after = _blend(*before, mean, var, self.before_weight[age].to(mean.dtype))
+        places = (self.before_mean[age - 1], self.before_var[age - 1]) if age else (self.ema_mean, self.ema_var)
+        for place, value in zip(places, after):
+            place.copy_(value)
+
+    def _rule(self, a0, batch):
         if self.stat_grad == "memorized":
-            return self._remember_gradient
+            return lambda g1, g2: self._remember_gradient(g1, g2, batch)
         factor = {"weighted": a0, "full": 1, "none": 0}[self.stat_grad]
         return lambda g1, g2: (factor * g1, factor * g2)
 
-    def _remember_gradient(self, g1, g2):
-        _push(g1, self.grad_mean)
-        _push(g2, self.grad_cov)
-        self.grad_count.add_(1).clamp_(max=self.grad_size)
-        filled = torch.arange(self.grad_size, device=g1.device)[:, None] < self.grad_count
-        b = _weights(filled, self.grad_decay, g1)
-        return (b * self.grad_mean).sum(0), (b * self.grad_cov).sum(0)
+    def _remember_gradient(self, g1, g2, batch):
+        newest = slice(self.grad_length.batches(*batch))
+        for ring, row in ((self.grad_mean, g1), (self.grad_cov, g2), (self.grad_filled, torch.ones_like(self.grad_filled[0]))):
+            _push(row, ring)
+            ring[newest.stop :] = 0
+        b = self.grad_length.weights(self.grad_filled[newest, None].to(g1.dtype), *batch)
+        return (b * self.grad_mean[newest]).sum(0), (b * self.grad_cov[newest]).sum(0)
 
     def _check_options(self):
-        if min(self.size, self.grad_size) < 1:
-            raise ValueError(f"size {self.size}, grad_size {self.grad_size}: expected 1 or more batches (1 is BatchNorm's)")
-        if not (0 < self.decay <= 1 and 0 < self.grad_decay <= 1):
-            raise ValueError(f"decay {self.decay}, grad_decay {self.grad_decay}: expected above 0, at most 1 (1 is uniform)")
-        if self.pool not in ("total", "mean"):
-            raise ValueError(f'pool {self.pool!r}: expected "total" or "mean"')
-        if self.stat_grad not in ("memorized", "weighted", "full", "none"):
-            raise ValueError(f'stat_grad {self.stat_grad!r}: expected "memorized", "weighted", "full" or "none"')
+        for name in ("length", "grad_length"):
+            length = getattr(self, name)
+            if length.count < 1:
+                raise ValueError(f"{name} {length}: expected 1 or more (one batch is BatchNorm's)")
+            if not 0 <= length.decay <= 1:
+                raise ValueError(f"{name} {length}: expected a decay of 0 to 1 (1 is uniform, 0 follows from the length)")
+        if not 0 < self.momentum <= 1:
+            raise ValueError(f"momentum {self.momentum}: expected a number above 0 and at most 1")
+        for name, known in (("pool", ("total", "mean")), ("stat_grad", ("memorized", "weighted", "full", "none")),
+                            ("refresh", ("pooled", "batch")), ("inference", ("average", "memory"))):
+            if getattr(self, name) not in known:
+                raise ValueError(f"{name} {getattr(self, name)!r}: expected one of {', '.join(known)}")
 
     def _check_count(self, count, x):
         """The refusals for one value per channel."""
         reason = None
-        if self.size == 1:
-            reason = "size 1 leaves no variance"
+        if self.length.batches(1, 1) == 1 or (self.age is not None and self.refresh == "batch"):
+            reason = "a single batch leaves no variance"
         elif self.pool == "mean":
             reason = 'pool "mean" leaves no variance; use "total"'
-        elif self.stat_grad == "full" or (self.stat_grad == "memorized" and self.grad_size == 1):
-            reason = 'BatchNorm\'s own gradient is no descent direction; use stat_grad "memorized" with a longer grad_size'
+        elif self.stat_grad == "full" or (self.stat_grad == "memorized" and self.grad_length.batches(1, 1) == 1):
+            reason = 'BatchNorm\'s own gradient is no descent direction; use stat_grad "memorized" over more than one batch'
         if count == 1 and reason:
             raise ValueError(f"one value per channel in an input of shape {tuple(x.shape)}: {reason}")
 

@@ -1,7 +1,7 @@
 """Passes of one memorized layer as JSON, and their replay in PyTorch.
 
 A file is a list of cases, `{"config": {...}, "passes": [...]}`; a case starts with an empty memory, and `config` has the
-parameters of the layer as `mbn` calls them. A pass has
+parameters of the layer as `mbn` calls them, where they are not the defaults. A pass has
 
     "pass"           "train", "refresh" or "eval"; "age" with "refresh"
     "x", "gamma", "beta", and "g", the gradient with respect to y, with "train"
@@ -21,8 +21,7 @@ def layer(case):
     """The layer of a case, in float64, nothing remembered."""
     _, features, *pixels = case["passes"][0]["x"]["shape"]
     form = mbn_torch.MemorizedBatchNorm2d if pixels else mbn_torch.MemorizedBatchNorm1d
-    names = ("eps", "size", "decay", "pool", "stat_grad", "grad_size", "grad_decay")
-    return form(features, **{k: v for k, v in case["config"].items() if k in names}).double()
+    return form(features, **case["config"]).double()
 
 
 def replay(case):

@@ -99,8 +99,8 @@ impl Norm for BatchNorm {
         Some(self.running.now.get())
     }
 
-    fn refresh_depth(&self, _: usize) -> usize {
-        usize::MAX
+    fn refreshes(&self) -> bool {
+        true
     }
 
     fn observed(&self) -> Option<Observed> {

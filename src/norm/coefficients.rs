@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use candle_core::{Result, Shape, Tensor};
 
+use super::memory::Extent;
 use super::Call;
 use crate::ops::{Linear, Moments, Sums};
 
@@ -25,6 +26,10 @@ impl Input<'_> {
     /// Images in the batch.
     pub fn images(&self) -> usize {
         self.shape.dims()[0]
+    }
+
+    pub(super) fn extent(&self) -> Extent {
+        Extent { images: self.images(), positions: self.count() / self.images() }
     }
 
     /// Values per channel, N·H·W.

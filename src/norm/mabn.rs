@@ -16,7 +16,7 @@ use candle_core::{Result, Tensor, Var};
 use candle_nn::VarBuilder;
 use serde::{Deserialize, Serialize};
 
-use super::memory::Length;
+use super::memory::{Extent, Length};
 use super::observed::Observation;
 use super::registry::{Family, Site};
 use super::running::Stored;
@@ -82,7 +82,7 @@ pub fn moving_average_batch_norm(
     let squares = Squares {
         square: SQUARES[0].create(shape, &vb)?,
         psi: SQUARES[1].create(shape, &vb)?,
-        length: Length::images(config.samples, 1.0),
+        length: Length::images(config.samples, 0, 1.0),
     };
     Ok(MovingAverageBatchNorm {
         affine: Affine::new(num_features, config.eps, &vb)?,
@@ -95,13 +95,13 @@ pub fn moving_average_batch_norm(
 
 impl Squares {
     /// Remembers one row; the mean of the newest, or that row itself while there are too few or `alone`.
-    fn push(&self, memory: &Var, row: &Tensor, images: usize, alone: bool) -> Result<Tensor> {
-        let batches = self.length.of(images);
+    fn push(&self, memory: &Var, row: &Tensor, extent: Extent, alone: bool) -> Result<Tensor> {
+        let batches = self.length.of(extent);
         ops::push_row(memory, row, batches, -1.0)?;
         if alone || ops::filled_rows(&self.square.as_detached_tensor(), -1.0)? < batches {
             return Ok(row.clone());
         }
-        ops::weighted_rows(&memory.as_detached_tensor(), &self.length.weights(batches, images))
+        ops::weighted_rows(&memory.as_detached_tensor(), &self.length.weights(batches, extent))
     }
 }
 
@@ -153,13 +153,13 @@ impl Norm for MovingAverageBatchNorm {
             return self.coefficients_for(&running.var, one, 1, |psi| psi.zeros_like());
         };
         let (_, own) = batch.raw()?;
-        let (images, count, part) = (input.images(), input.count(), input.call.progress.part());
+        let (extent, count, part) = (input.extent(), input.count(), input.call.progress.part());
         self.observed.set(batch, &Moments { mean: own.zeros_like()?, var: own.clone() }, count);
         if input.call.pass != Pass::Train {
             return self.coefficients_for(&own, one, count, Ok);
         }
         let alone = part < self.config.warmup;
-        let chi = self.squares.push(&self.squares.square, &own, images, alone)?;
+        let chi = self.squares.push(&self.squares.square, &own, extent, alone)?;
         let r = match part < self.config.uncorrected {
             true => one,
             false => (self.affine.scale(&running.var)? / self.affine.scale(&chi)?)?.clamp(0.2, 5.0)?,
@@ -168,7 +168,7 @@ impl Norm for MovingAverageBatchNorm {
         let var = (running.var.affine(1.0 - a, 0.0)? + chi.affine(a, 0.0)?)?;
         self.running.set(&Moments { mean: var.zeros_like()?, var })?;
         let squares = self.squares.clone();
-        self.coefficients_for(&chi, r, count, move |psi| squares.push(&squares.psi, &psi, images, alone))
+        self.coefficients_for(&chi, r, count, move |psi| squares.push(&squares.psi, &psi, extent, alone))
     }
 
     fn rule(&self) -> &'static str {

@@ -9,7 +9,8 @@
 //! "weighted" takes a_0 times the batch's (the exact gradient with remembered statistics constant), "full" the batch's
 //! (BN's gradient, straight through), "none" nothing.
 //! Length: `size` batches, or as many as hold `samples` images, at least one: then MBN is BN from batches of that many
-//! images on. Likewise for the gradient's memory (`grad_size`, `grad_samples`, `grad_decay`).
+//! images on. Likewise for the gradient's memory (`grad_size`, `grad_samples`, `grad_decay`), which holds `samples` values per
+//! channel at least: two means over few values are worth nothing.
 //! Remembers: (mu_i, biased v_i) and (mean(g)_i, mean(g x̂)_i) of the newest batches, and a running average of all batches'
 //! (mu, v), by the law of total variance, whose weight for 128 images is `momentum` (for batches of that many: BN's).
 //! Inference: that average (`inference = "average"`), a longer memory than training's, or the memory alone ("memory"), kept
@@ -18,13 +19,13 @@
 //! normalizes with the pool (`refresh = "pooled"`) or with the fresh batch alone ("batch"). Gradients are not refreshed.
 //! One value per channel (n = 1): v_B = 0, so the variance is that between batches, which only `pool = "total"` has
 //! ("mean" refuses), and it takes two batches: the very first is only scaled and shifted (mean 0, variance 1), its gradient
-//! not remembered. BN's gradient vanishes identically for n = 1, so "full" refuses, too.
+//! not remembered. BN's gradient vanishes identically for n = 1, so "full" refuses, too, as does "memorized" over one batch.
 //!
 //! The abstract fixes the idea; lengths, weights, pool and gradient are our reconstruction (see the README).
 
 use std::sync::Arc;
 
-use candle_core::{Result, Shape, Var};
+use candle_core::{Result, Var};
 use candle_nn::VarBuilder;
 use serde::{Deserialize, Serialize};
 
@@ -87,7 +88,8 @@ pub struct MemorizedBatchNormConfig {
     pub stat_grad: StatGrad,
     /// Batches whose gradients are pooled ("memorized"). 0: `size` where that is given, else as `grad_samples` says.
     pub grad_size: usize,
-    /// Images that those batches hold together, where neither `grad_size` nor `size` is given. 0: `samples`.
+    /// Images that those batches hold together, where neither `grad_size` nor `size` is given, or more, until they hold
+    /// `samples` values per channel: layers with one value per image need as many of both. 0: `samples`.
     pub grad_samples: usize,
     /// As `decay`, for the gradients. 0: `decay`.
     pub grad_decay: f64,
@@ -123,7 +125,7 @@ impl Default for MemorizedBatchNormConfig {
 impl MemorizedBatchNormConfig {
     fn length(&self) -> Length {
         match self.size {
-            0 => Length::images(self.samples, self.decay),
+            0 => Length::images(self.samples, 0, self.decay),
             size => Length::batches(size, self.decay),
         }
     }
@@ -131,8 +133,8 @@ impl MemorizedBatchNormConfig {
     fn grad_length(&self) -> Length {
         let decay = if self.grad_decay > 0.0 { self.grad_decay } else { self.decay };
         match (self.grad_size, self.size, self.grad_samples) {
-            (0, 0, 0) => Length::images(self.samples, decay),
-            (0, 0, samples) => Length::images(samples, decay),
+            (0, 0, 0) => Length::images(self.samples, 0, decay),
+            (0, 0, samples) => Length::images(samples, self.samples, decay),
             (0, size, _) | (size, _, _) => Length::batches(size, decay),
         }
     }
@@ -191,20 +193,20 @@ struct Normalization {
 impl MemorizedBatchNorm {
     /// Takes the batch into the memory as the pass says.
     fn remember(&self, batch: &Moments, input: &Input) -> Result<Normalization> {
-        let (layer, images, count) = (self.affine.layer(), input.images(), input.count());
+        let (layer, extent, count) = (self.affine.layer(), input.extent(), input.count());
         let alone = || Normalization { moments: batch.clone(), newest: 1.0 };
         match input.call.pass {
             Pass::Train => {
-                self.memory.push(batch, images, input.call.progress.parts)?;
-                self.average.update(batch, count, self.weight(images)?, input.call.progress.parts)?;
-                let used = self.usable(self.memory.pooled(0, images, layer)?, count)?;
+                self.memory.push(batch, extent, input.call.progress.parts)?;
+                self.average.update(batch, count, self.weight(extent.images)?, input.call.progress.parts)?;
+                let used = self.usable(self.memory.pooled(0, extent, layer)?, count)?;
                 self.infer_with(&used.moments)?;
                 Ok(used)
             }
             Pass::Refresh { age } => {
                 self.memory.replace(age, batch, layer)?;
                 self.average.refresh(batch, count, age, layer)?;
-                let used = self.usable(self.memory.pooled(age, images, layer)?, count)?;
+                let used = self.usable(self.memory.pooled(age, extent, layer)?, count)?;
                 if age == 0 {
                     self.infer_with(&used.moments)?;
                 }
@@ -213,7 +215,7 @@ impl MemorizedBatchNorm {
                     RefreshWith::Batch => alone(),
                 })
             }
-            Pass::Probe => self.usable(self.memory.pooled_with(batch, images, layer)?, count),
+            Pass::Probe => self.usable(self.memory.pooled_with(batch, extent, layer)?, count),
             Pass::Batch | Pass::Eval => Ok(alone()),
         }
     }
@@ -245,19 +247,26 @@ impl MemorizedBatchNorm {
     }
 
     /// The refusals for one value per channel.
-    fn check_count(&self, x: &Shape, count: usize, pass: Pass) -> Result<()> {
+    fn check_count(&self, input: &Input, count: usize) -> Result<()> {
+        let (x, pass, extent) = (input.shape, input.call.pass, input.extent());
         if count > 1 {
             return Ok(());
         }
         let refreshed_alone = matches!(pass, Pass::Refresh { .. }) && self.config.refresh == RefreshWith::Batch;
-        if self.memory.batches(x.dims()[0]) == 1 || pass == Pass::Batch || refreshed_alone {
+        if self.memory.batches(extent) == 1 || pass == Pass::Batch || refreshed_alone {
             return self.affine.refuse_one_value(x, count);
         }
+        let one_gradient = self.gradients.as_ref().is_some_and(|memory| memory.batches(extent) == 1);
         let (choice, instead) = match (self.config.pool, self.config.stat_grad) {
             (Pool::Mean, _) => ("pool = \"mean\"", "every batch's own variance is 0; use pool = \"total\""),
             (_, StatGrad::Full) => {
                 let why = "BN's gradient through one value is no descent direction; use \"memorized\" or \"weighted\"";
                 ("stat_grad = \"full\"", why)
+            }
+            _ if one_gradient => {
+                let why = "that is BN's gradient, no descent direction through one value; use a longer `grad_size` or \
+                           `grad_samples`";
+                ("a memory of one batch's gradient", why)
             }
             _ => return Ok(()),
         };
@@ -276,8 +285,8 @@ impl Norm for MemorizedBatchNorm {
 
     fn coefficients(&self, input: &Input) -> Result<Coefficients> {
         let Some(batch) = &input.moments else { return self.affine.constant(&self.inference.get()) };
-        let (images, count) = (input.images(), input.count());
-        self.check_count(input.shape, count, input.call.pass)?;
+        let (extent, count) = (input.extent(), input.count());
+        self.check_count(input, count)?;
         let Normalization { moments, newest } = self.remember(batch, input)?;
         self.observed.set(batch, &moments, count);
         let center = match self.config.pool {
@@ -289,7 +298,7 @@ impl Norm for MemorizedBatchNorm {
             let (mean_g, mean_gx) = match (stat_grad, &gradients) {
                 _ if newest == 0.0 => return Ok(None),
                 (StatGrad::None, _) => return Ok(None),
-                (StatGrad::Memorized, Some(memory)) => memory.push(&mean_g, &mean_gx, images)?,
+                (StatGrad::Memorized, Some(memory)) => memory.push(&mean_g, &mean_gx, extent)?,
                 (StatGrad::Weighted, _) => (mean_g.affine(newest, 0.0)?, mean_gx.affine(newest, 0.0)?),
                 (StatGrad::Full | StatGrad::Memorized, _) => (mean_g, mean_gx),
             };
@@ -317,8 +326,8 @@ impl Norm for MemorizedBatchNorm {
         Some(self.average.now.get())
     }
 
-    fn refresh_depth(&self, images: usize) -> usize {
-        self.memory.batches(images)
+    fn refreshes(&self) -> bool {
+        true
     }
 
     fn observed(&self) -> Option<Observed> {

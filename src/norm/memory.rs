@@ -2,7 +2,7 @@
 
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, MutexGuard};
 
 use candle_core::{Result, Tensor, Var};
 use candle_nn::VarBuilder;
@@ -33,7 +33,18 @@ pub(super) struct Length {
 #[derive(Debug, Clone, Copy, PartialEq)]
 enum Reach {
     Batches(usize),
-    Images(usize),
+    /// So many images, and at least as many that they hold so many values per channel.
+    Images {
+        samples: usize,
+        values: usize,
+    },
+}
+
+/// What a batch holds: images, and positions of each.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Extent {
+    pub images: usize,
+    pub positions: usize,
 }
 
 /// The weight, relative to the newest, that a batch just beyond the memory would have where no decay is given.
@@ -45,32 +56,36 @@ impl Length {
         Self { reach: Reach::Batches(size), decay: Some(decay).filter(|d| *d > 0.0) }
     }
 
-    /// As many batches as hold so many images, at least one; a decay of 0 is none given.
-    pub fn images(samples: usize, decay: f64) -> Self {
-        Self { reach: Reach::Images(samples), decay: Some(decay).filter(|d| *d > 0.0) }
+    /// As many batches, at least one, as hold so many images, and so many values per channel; a decay of 0 is none given.
+    pub fn images(samples: usize, values: usize, decay: f64) -> Self {
+        Self { reach: Reach::Images { samples, values }, decay: Some(decay).filter(|d| *d > 0.0) }
     }
 
     /// The most batches it can be.
     pub fn capacity(&self) -> usize {
         match self.reach {
-            Reach::Batches(count) | Reach::Images(count) => count,
+            Reach::Batches(count) => count,
+            Reach::Images { samples, values } => samples.max(values),
         }
     }
 
-    /// Batches, for batches of that many images.
-    pub fn of(&self, images: usize) -> usize {
+    /// In batches like that one.
+    pub fn of(&self, batch: Extent) -> usize {
         match self.reach {
             Reach::Batches(size) => size,
-            Reach::Images(samples) => ((samples as f64 / images as f64).round() as usize).max(1),
+            Reach::Images { samples, values } => {
+                let images = samples.max(values.div_ceil(batch.positions));
+                ((images as f64 / batch.images as f64).round() as usize).max(1)
+            }
         }
     }
 
-    /// a_i, summing to 1, of that many batches of so many images.
-    pub fn weights(&self, batches: usize, images: usize) -> Vec<f64> {
+    /// a_i, summing to 1, of that many batches like that one.
+    pub fn weights(&self, batches: usize, batch: Extent) -> Vec<f64> {
         let decay = match (self.reach, self.decay) {
             (Reach::Batches(_), Some(decay)) => decay,
-            (Reach::Images(_), Some(decay)) => decay.powf(images as f64),
-            (_, None) => FADED.powf(1.0 / self.of(images) as f64),
+            (Reach::Images { .. }, Some(decay)) => decay.powf(batch.images as f64),
+            (_, None) => FADED.powf(1.0 / self.of(batch) as f64),
         };
         let mut weights: Vec<f64> = std::iter::successors(Some(1.0), |w| Some(w * decay)).take(batches).collect();
         let sum: f64 = weights.iter().sum();
@@ -115,9 +130,9 @@ impl Memory {
         Ok(Self { mean, var, length, pool, forgotten: Arc::default(), filled: Arc::default() })
     }
 
-    /// How many batches of so many images it pools.
-    pub fn batches(&self, images: usize) -> usize {
-        self.length.of(images)
+    /// How many batches like that one it pools.
+    pub fn batches(&self, extent: Extent) -> usize {
+        self.length.of(extent)
     }
 
     /// Slots filled so far: on the CPU read off the tensor each time, since a checkpoint may be loaded into it any time; on
@@ -132,11 +147,11 @@ impl Memory {
 
     /// The batch, of so many images and one of the `parts` of an update, becomes age 0. As many are kept as refreshes of
     /// that update will pool.
-    pub fn push(&self, batch: &Moments, images: usize, parts: usize) -> Result<()> {
-        let (capacity, kept) = (self.length.capacity(), self.length.of(images) + parts - 1);
+    pub fn push(&self, batch: &Moments, extent: Extent, parts: usize) -> Result<()> {
+        let (capacity, kept) = (self.length.capacity(), self.length.of(extent) + parts - 1);
         if kept > capacity && self.filled()? == capacity {
             let oldest = self.slots(capacity - 1, 1)?.copy()?;
-            let mut forgotten = self.forgotten.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+            let mut forgotten = self.forgotten();
             forgotten.push_front(oldest);
             forgotten.truncate(kept - capacity);
         }
@@ -146,54 +161,68 @@ impl Memory {
 
     /// Replaces the statistics of the batch of that age.
     pub fn replace(&self, age: usize, batch: &Moments, layer: &str) -> Result<()> {
-        self.require(age, self.filled()?, layer)?;
+        self.require(age, layer)?;
+        if let Some(beyond) = age.checked_sub(self.length.capacity()) {
+            let row = Moments { mean: batch.mean.unsqueeze(0)?, var: batch.var.unsqueeze(0)? };
+            self.forgotten()[beyond] = row;
+            return Ok(());
+        }
         self.mean.as_detached_tensor().slice_set(&batch.mean.unsqueeze(0)?.contiguous()?, 0, age)?;
         self.var.as_detached_tensor().slice_set(&batch.var.unsqueeze(0)?.contiguous()?, 0, age)
     }
 
-    /// Pools the batches of that age and older: what the training pass of that batch, of so many images, pools.
-    pub fn pooled(&self, age: usize, images: usize, layer: &str) -> Result<Pooled> {
-        let filled = self.filled()?;
-        self.require(age, filled, layer)?;
-        let wanted = self.length.of(images);
-        let mut slots = self.slots(age, wanted.min(filled - age))?;
-        let forgotten = self.forgotten.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
-        for oldest in forgotten.iter().take(wanted.saturating_sub(filled - age)) {
-            let join = |a: &Tensor, b: &Tensor| Tensor::cat(&[a, b], 0);
-            slots = Moments { mean: join(&slots.mean, &oldest.mean)?, var: join(&slots.var, &oldest.var)? };
-        }
-        self.combine(&slots, images)
+    /// Pools the batches of that age and older: what the training pass of that batchpools.
+    pub fn pooled(&self, age: usize, extent: Extent, layer: &str) -> Result<Pooled> {
+        let remembered = self.require(age, layer)?;
+        self.combine(&self.slots(age, self.length.of(extent).min(remembered - age))?, extent)
     }
 
     /// Pools with `batch` in the place of the newest, without remembering it.
-    pub fn pooled_with(&self, batch: &Moments, images: usize, layer: &str) -> Result<Pooled> {
-        let filled = self.filled()?;
-        self.require(0, filled, layer)?;
-        let older = self.slots(1, self.length.of(images).min(filled) - 1)?;
+    pub fn pooled_with(&self, batch: &Moments, extent: Extent, layer: &str) -> Result<Pooled> {
+        let remembered = self.require(0, layer)?;
+        let older = self.slots(1, self.length.of(extent).min(remembered) - 1)?;
         let join = |newest: &Tensor, older: &Tensor| Tensor::cat(&[&newest.unsqueeze(0)?, older], 0);
         let slots = match older.mean.dim(0)? {
             0 => Moments { mean: batch.mean.unsqueeze(0)?, var: batch.var.unsqueeze(0)? },
             _ => Moments { mean: join(&batch.mean, &older.mean)?, var: join(&batch.var, &older.var)? },
         };
-        self.combine(&slots, images)
+        self.combine(&slots, extent)
     }
 
-    /// Some slots, (count, C).
+    /// Some slots, (count, C), forgotten ones among them.
     fn slots(&self, first: usize, count: usize) -> Result<Moments> {
-        let rows = |var: &Var| var.as_detached_tensor().narrow(0, first, count);
-        Ok(Moments { mean: rows(&self.mean)?, var: rows(&self.var)? })
+        let capacity = self.length.capacity();
+        let kept = (first + count).min(capacity).saturating_sub(first);
+        let rows = |var: &Var| var.as_detached_tensor().narrow(0, first.min(capacity - 1), kept);
+        let (mut means, mut vars) = (vec![rows(&self.mean)?], vec![rows(&self.var)?]);
+        if kept == count {
+            return Ok(Moments { mean: means.remove(0), var: vars.remove(0) });
+        }
+        for oldest in self.forgotten().iter().skip((first + kept).saturating_sub(capacity)).take(count - kept) {
+            means.push(oldest.mean.clone());
+            vars.push(oldest.var.clone());
+        }
+        let join = |rows: &[Tensor]| Tensor::cat(&rows[usize::from(kept == 0)..], 0);
+        Ok(Moments { mean: join(&means)?, var: join(&vars)? })
     }
 
-    fn combine(&self, slots: &Moments, images: usize) -> Result<Pooled> {
+    fn forgotten(&self) -> MutexGuard<'_, VecDeque<Moments>> {
+        self.forgotten.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
+    }
+
+    fn combine(&self, slots: &Moments, extent: Extent) -> Result<Pooled> {
         let batches = slots.mean.dim(0)?;
-        let weights = self.length.weights(batches, images);
+        let weights = self.length.weights(batches, extent);
         let moments = ops::pooled_moments(&slots.mean, &slots.var, &weights, self.pool == Pool::Total)?;
         Ok(Pooled { moments, newest: weights[0], batches })
     }
 
-    fn require(&self, age: usize, remembered: usize, layer: &str) -> Result<()> {
+    /// How many batches there are, that of that age among them.
+    fn require(&self, age: usize, layer: &str) -> Result<usize> {
+        let filled = self.filled()?;
+        let remembered = if filled == self.length.capacity() { filled + self.forgotten().len() } else { filled };
         if age < remembered {
-            return Ok(());
+            return Ok(remembered);
         }
         Err(NormError::NothingToRefresh { layer: layer.into(), age, remembered }.into())
     }
@@ -224,16 +253,21 @@ impl GradientMemory {
         Ok(Self { mean_g, mean_gx, filled: filled.create(length.capacity(), vb)?, known: Arc::default(), length })
     }
 
-    /// The batch's means become age 0; those pooled over the newest batches, of so many images each.
-    pub fn push(&self, mean_g: &Tensor, mean_gx: &Tensor, images: usize) -> Result<(Tensor, Tensor)> {
-        let wanted = self.length.of(images);
+    /// How many batches like that one it pools.
+    pub fn batches(&self, extent: Extent) -> usize {
+        self.length.of(extent)
+    }
+
+    /// The batch's means become age 0; those pooled over the newest batches, like that one.
+    pub fn push(&self, mean_g: &Tensor, mean_gx: &Tensor, extent: Extent) -> Result<(Tensor, Tensor)> {
+        let wanted = self.length.of(extent);
         ops::push_row(&self.mean_g, mean_g, wanted, 0.0)?;
         ops::push_row(&self.mean_gx, mean_gx, wanted, 0.0)?;
         ops::push_row(&self.filled, &self.filled.as_detached_tensor().narrow(0, 0, 1)?.ones_like()?, wanted, 0.0)?;
         if self.filled.device().is_cpu() || self.known.load(Ordering::Relaxed) < wanted {
             self.known.store(ops::filled_rows(&self.filled.as_detached_tensor(), 0.0)?, Ordering::Relaxed);
         }
-        let weights = self.length.weights(wanted.min(self.known.load(Ordering::Relaxed)), images);
+        let weights = self.length.weights(wanted.min(self.known.load(Ordering::Relaxed)), extent);
         let pooled = |rows: &Var| ops::weighted_rows(&rows.as_detached_tensor(), &weights);
         Ok((pooled(&self.mean_g)?, pooled(&self.mean_gx)?))
     }

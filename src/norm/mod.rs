@@ -113,10 +113,9 @@ pub trait Norm: Send + Sync + std::fmt::Debug {
         None
     }
 
-    /// How many of the newest batches, of so many images each, a [`Pass::Refresh`] is of use to; 0 where there is nothing
-    /// to refresh.
-    fn refresh_depth(&self, _images: usize) -> usize {
-        0
+    /// Whether a [`Pass::Refresh`] has anything to refresh.
+    fn refreshes(&self) -> bool {
+        false
     }
 
     /// What the layer saw in the last pass that took batch statistics.

@@ -139,14 +139,14 @@ impl Trainer {
         self.schedule.rate(self.step.saturating_sub(1))
     }
 
-    /// The second forward passes, oldest micro-batch first; those already forgotten are left alone.
+    /// The second forward passes, oldest micro-batch first.
     fn refreshes(&self, micro_batches: Vec<(Tensor, Tensor)>, progress: Progress) -> Vec<Passing<Tensor>> {
-        let layers = self.network.norms().iter();
-        let depth = layers.map(|layer| layer.norm.refresh_depth(self.norm_batch_size)).max().unwrap_or(0);
+        if !self.network.norms().iter().any(|layer| layer.norm.refreshes()) {
+            return vec![];
+        }
         let ages = (0..micro_batches.len()).rev();
-        let passes = ages.zip(micro_batches).filter(|(age, _)| *age < depth);
         let passing = |(age, (x, _))| Passing { x, call: Call { pass: Pass::Refresh { age }, progress } };
-        passes.map(passing).collect()
+        ages.zip(micro_batches).map(passing).collect()
     }
 
     fn micro_batches(&self, batch: &Batch) -> Result<Vec<(Tensor, Tensor)>> {

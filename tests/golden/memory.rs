@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use candle_core::{DType, Device, Tensor, Var};
 use mbn::model::{Network, Store, Task};
-use mbn::norm::{memorized_batch_norm, InferWith, MemorizedBatchNormConfig, Norm, NormSpec, Pass};
+use mbn::norm::{memorized_batch_norm, MemorizedBatchNormConfig, Norm, NormSpec, Pass};
 use mbn::ops;
 use serde::Deserialize;
 use toml::Table;
@@ -56,8 +56,7 @@ struct LayerCase {
 fn memorized_layer_does_pass_by_pass_what_the_pytorch_module_does() {
     for (i, case) in cases::<LayerCase>(include_str!("memorized_passes.json")).into_iter().enumerate() {
         let (vars, vb) = variables();
-        let config = MemorizedBatchNormConfig { inference: InferWith::Memory, ..case.config };
-        let layer = memorized_batch_norm(case.passes[0].x.shape[1], config, vb).unwrap();
+        let layer = memorized_batch_norm(case.passes[0].x.shape[1], case.config, vb).unwrap();
         let vars = vars.data().lock().unwrap();
         for (t, step) in case.passes.iter().enumerate() {
             let what = |part: &str| format!("case {i}, pass {t}: {part}");
@@ -114,9 +113,7 @@ impl NetworkCase {
     /// Our network, its parameters set to the values of the case.
     fn build(&self) -> (Network, Vec<(String, Var)>) {
         let task = Task { shape: [self.channels, self.size, self.size], classes: self.classes };
-        let mut config = self.config.clone();
-        config.insert("inference".into(), "memory".into());
-        let spec = NormSpec::new("mbn", &config).unwrap();
+        let spec = NormSpec::new("mbn", &self.config).unwrap();
         let net = Network::new(&self.model, task, &spec, Store::fresh(0), DType::F64, &Device::Cpu).unwrap();
         let parameters: Vec<(String, Var)> = net.parameters().into_iter().collect();
         for (name, var) in &parameters {

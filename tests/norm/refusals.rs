@@ -19,6 +19,9 @@ fn one_value_per_channel_is_refused_or_has_a_rule() {
     assert!(refusal("mbn", "size = 1").contains("bn1"));
     assert!(refusal("mbn", "pool = \"mean\"").contains("total"));
     assert!(refusal("mbn", "stat_grad = \"full\"").contains("memorized"));
+    for params in ["grad_size = 1", "size = 4\ngrad_size = 1"] {
+        assert!(refusal("mbn", params).contains("grad_samples"));
+    }
     layer("bn", "", 3).forward(&spatial, Pass::Train).unwrap();
 
     // The first batch is scaled and shifted only; from the second on the spread between batches is the variance.
