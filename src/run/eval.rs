@@ -92,6 +92,10 @@ pub struct EvalReport {
     pub loss: f64,
     /// Share of correct answers.
     pub accuracy: f64,
+    /// Digest of the data.
+    pub data_digest: String,
+    /// What is odd about the data.
+    pub notes: Vec<String>,
 }
 
 /// Pictures in a dump.
@@ -107,6 +111,7 @@ pub fn evaluate_checkpoint(request: &EvalRequest) -> Result<EvalReport> {
     let checkpoint = Checkpoint::load(&path, &Device::Cpu)?;
     let config = configuration(&checkpoint, &path, request)?;
     let session = Session::open_for_evaluation(&config, &request.source)?;
+    let notes = notes(&config, &session, request.split)?;
     if checkpoint.metadata.contains_key("classes") {
         check_task(&path, checkpoint.task(&path)?, session.task())?;
     }
@@ -138,7 +143,25 @@ pub fn evaluate_checkpoint(request: &EvalRequest) -> Result<EvalReport> {
     let Config { dataset, model, norm, .. } = config;
     let (split, stats) = (split.to_string(), stats.to_string());
     let Score { loss, accuracy, images } = score;
-    Ok(EvalReport { checkpoint: path, dataset, model, norm, split, stats, images, loss, accuracy })
+    let data_digest = session.dataset.digest.clone();
+    Ok(EvalReport { checkpoint: path, dataset, model, norm, split, stats, images, loss, accuracy, data_digest, notes })
+}
+
+/// What is odd about the data.
+///
+/// # Errors
+/// They are not the run's own, so that its split cannot be made again.
+fn notes(config: &Config, session: &Session, split: SplitName) -> Result<Vec<String>> {
+    let (dataset, name) = (&session.dataset, &config.dataset);
+    if split != SplitName::Test {
+        config.on(&dataset.digest, &dataset.origin)?;
+    }
+    let other = config.data_digest.as_ref().filter(|own| **own != dataset.digest);
+    let other = other.map(|own| {
+        format!("{name}: not the data of the training run: their digest is {}, the run's {own}", dataset.digest)
+    });
+    let odd = [dataset.remarks.clone(), session.remarks(config)].concat();
+    Ok(other.into_iter().chain(odd.into_iter().map(|remark| format!("{name}: {remark}"))).collect())
 }
 
 /// `last.safetensors` of a run folder, or the file itself.
