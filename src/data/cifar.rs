@@ -151,7 +151,7 @@ fn append(kind: &Kind, path: &Path, layout: &Layout, pixels: &mut Vec<u8>, label
     let reader = gzip::open(path)?.reader;
     reader.take(longest(kind, layout) + 1).read_to_end(&mut bytes).map_err(|error| gzip::damaged(path, &error))?;
     let first = labels.len();
-    if bytes.starts_with(&[pickle::PROTOCOL]) {
+    if pickle::is_one(&bytes) {
         let file = pickle::read(&bytes, layout.label_key).map_err(|why| {
             Error::data(path, format!("a Python pickle, but not CIFAR's: {why}; get the published file"))
         })?;

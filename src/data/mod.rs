@@ -12,6 +12,7 @@ mod cifar;
 mod digest;
 mod digits;
 mod folder;
+mod found;
 mod gzip;
 #[cfg_attr(not(feature = "hub"), path = "no_hub.rs")]
 mod hub;

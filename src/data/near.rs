@@ -15,7 +15,7 @@ const MOST: usize = 64;
 /// It is missing, a file, or closed.
 pub(super) fn check_folder(path: &Path) -> Result<()> {
     match std::fs::metadata(path) {
-        Ok(meta) if meta.is_dir() => match std::fs::read_dir(path) {
+        Ok(meta) if meta.is_dir() => match path.join(".").metadata() {
             Ok(_) => Ok(()),
             Err(error) => Err(folder::refused(path, error)),
         },

@@ -3,8 +3,8 @@
 use std::env;
 use std::path::{Path, PathBuf};
 
-use crate::data::digest::{self, Memory};
-use crate::data::{check, find, hub, near, Dataset, Images, Kind, Origin, Splits};
+use crate::data::found::Found;
+use crate::data::{find, near, Dataset, Images, Kind};
 use crate::{Error, Result};
 
 /// How a data set is read from files.
@@ -69,7 +69,7 @@ impl Source {
     }
 
     /// The files in the first of the folders that has the set.
-    fn locate(&self, files: &Files) -> Result<Option<Vec<PathBuf>>> {
+    pub(super) fn locate(&self, files: &Files) -> Result<Option<Vec<PathBuf>>> {
         if let Some(folder) = &self.data_dir {
             near::check_folder(folder)?;
         }
@@ -86,7 +86,7 @@ impl Source {
     }
 
     /// What was looked for and where, what is there instead, and what to do, with the hub's reason.
-    fn not_found(&self, kind: &Kind, files: &Files, hub: &str) -> Error {
+    pub(super) fn not_found(&self, kind: &Kind, files: &Files, hub: &str) -> Error {
         let folders: Vec<String> = self.folders().map(|f| f.display().to_string()).collect();
         let instead = self.data_dir.as_deref().map_or(String::new(), |folder| near::instead(folder, files));
         Error::data(
@@ -99,58 +99,6 @@ impl Source {
                 kind.name
             ),
         )
-    }
-}
-
-/// A data set that has been found but not read.
-enum Found<'a> {
-    Generated(fn() -> Splits, &'static str),
-    Files(&'a Files, Vec<PathBuf>),
-    Hub(&'a HubSet, [PathBuf; 2]),
-}
-
-impl<'a> Found<'a> {
-    fn look(kind: &'a Kind, source: &Source) -> Result<Self> {
-        let files = match &kind.origin {
-            Origin::Generated { draw, digest } => return Ok(Self::Generated(*draw, digest)),
-            Origin::Files(files) => files,
-        };
-        if let Some(found) = source.locate(files)? {
-            return Ok(Self::Files(files, found));
-        }
-        let found = hub::download(&files.hub, source).map_err(|reason| source.not_found(kind, files, &reason))?;
-        Ok(Self::Hub(&files.hub, found))
-    }
-
-    fn files(&self) -> &[PathBuf] {
-        match self {
-            Self::Generated(..) => &[],
-            Self::Files(_, files) => files,
-            Self::Hub(_, files) => files,
-        }
-    }
-
-    fn read(&self, kind: &Kind, source: &Source) -> Result<Dataset> {
-        let memory = Memory::of(kind.name, self.files(), &source.cache_dir);
-        let (splits, known) = match self {
-            Self::Generated(draw, digest) => return Ok(Dataset::new(kind, draw(), digest.to_string(), vec![])),
-            Self::Files(reader, files) => {
-                let [train, test] = (reader.read)(kind, files, source)?;
-                let origin = files.first().map_or(String::new(), |file| file.display().to_string());
-                (Splits { train, test, origin }, memory.recall())
-            }
-            Self::Hub(set, files) => {
-                let [train, test] = hub::read(kind, set, files)?;
-                (Splits { train, test, origin: format!("hub:{}", set.id) }, memory.recall())
-            }
-        };
-        let digest = known.unwrap_or_else(|| {
-            let digest = digest::of([&splits.train, &splits.test]);
-            memory.keep(&digest);
-            digest
-        });
-        let remarks = check::remarks(kind, &splits.train, &splits.test);
-        Ok(Dataset::new(kind, splits, digest, remarks))
     }
 }
 
@@ -172,10 +120,7 @@ pub fn load(name: &str, source: &Source) -> Result<Dataset> {
 pub fn digest(name: &str, source: &Source) -> Result<String> {
     let kind = find(name)?;
     let found = Found::look(kind, source)?;
-    if let Found::Generated(_, digest) = found {
-        return Ok(digest.to_string());
-    }
-    match Memory::of(kind.name, found.files(), &source.cache_dir).recall() {
+    match found.known_digest(kind, source) {
         Some(digest) => Ok(digest),
         None => Ok(found.read(kind, source)?.digest),
     }

@@ -33,7 +33,7 @@ pub fn run(config: &Config, options: &Options, watcher: &mut dyn Watcher) -> Res
     if let Some((dir, digest)) = other {
         let (own, dir) = (&dataset.digest, dir.display());
         watcher.note(&format!(
-            "{dir} has the same settings on other data (digest {digest}, here {own}): this is a new run"
+            "note: {dir} has the same settings on other data (digest {digest}, here {own}): this is a new run"
         ));
     }
     let session = Session::new(config, dataset)?;
@@ -100,7 +100,7 @@ fn attempt(
         past => past?,
     };
     let remarks = [session.dataset.remarks.clone(), session.remarks(config)].concat();
-    for remark in remarks.iter().map(|remark| format!("{}: {remark}", config.dataset)) {
+    for remark in remarks.iter().map(|remark| format!("warning: {}: {remark}", config.dataset)) {
         dir.log(&remark)?;
         watcher.note(&remark);
     }

@@ -8,7 +8,7 @@ use serde::Serialize;
 use toml::Table;
 
 use super::session::check_task;
-use super::Session;
+use super::{identity, Session};
 use crate::config::{Config, Layers};
 use crate::data::Source;
 use crate::model::{Network, Store};
@@ -95,6 +95,7 @@ pub struct EvalReport {
     /// Digest of the data.
     pub data_digest: String,
     /// What is odd about the data.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
     pub notes: Vec<String>,
 }
 
@@ -111,7 +112,7 @@ pub fn evaluate_checkpoint(request: &EvalRequest) -> Result<EvalReport> {
     let checkpoint = Checkpoint::load(&path, &Device::Cpu)?;
     let config = configuration(&checkpoint, &path, request)?;
     let session = Session::open_for_evaluation(&config, &request.source)?;
-    let notes = notes(&config, &session, request.split)?;
+    let notes = identity::notes(&config, &session, request.split == SplitName::Test)?;
     if checkpoint.metadata.contains_key("classes") {
         check_task(&path, checkpoint.task(&path)?, session.task())?;
     }
@@ -145,23 +146,6 @@ pub fn evaluate_checkpoint(request: &EvalRequest) -> Result<EvalReport> {
     let Score { loss, accuracy, images } = score;
     let data_digest = session.dataset.digest.clone();
     Ok(EvalReport { checkpoint: path, dataset, model, norm, split, stats, images, loss, accuracy, data_digest, notes })
-}
-
-/// What is odd about the data.
-///
-/// # Errors
-/// They are not the run's own, so that its split cannot be made again.
-fn notes(config: &Config, session: &Session, split: SplitName) -> Result<Vec<String>> {
-    let (dataset, name) = (&session.dataset, &config.dataset);
-    if split != SplitName::Test {
-        config.on(&dataset.digest, &dataset.origin)?;
-    }
-    let other = config.data_digest.as_ref().filter(|own| **own != dataset.digest);
-    let other = other.map(|own| {
-        format!("{name}: not the data of the training run: their digest is {}, the run's {own}", dataset.digest)
-    });
-    let odd = [dataset.remarks.clone(), session.remarks(config)].concat();
-    Ok(other.into_iter().chain(odd.into_iter().map(|remark| format!("{name}: {remark}"))).collect())
 }
 
 /// `last.safetensors` of a run folder, or the file itself.

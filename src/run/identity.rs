@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use toml::{Table, Value};
 
+use super::Session;
 use crate::config::Config;
 use crate::{Error, Result};
 
@@ -47,4 +48,21 @@ pub(super) fn on_other_data(out: &Path, config: &Config) -> Result<Option<(PathB
         (settings == own && own.get(KEY)?.as_str() != Some(&digest)).then_some((folder, digest))
     };
     Ok(folders.into_iter().find_map(other))
+}
+
+/// What is odd about the data on which a run is evaluated; with `test`, on images that it had no part in choosing.
+///
+/// # Errors
+/// Other data than the run's, of which its training and validation images cannot be told.
+pub(super) fn notes(config: &Config, session: &Session, test: bool) -> Result<Vec<String>> {
+    let (dataset, name) = (&session.dataset, &config.dataset);
+    if !test {
+        config.on(&dataset.digest, &dataset.origin)?;
+    }
+    let other = config.data_digest.as_ref().filter(|own| **own != dataset.digest);
+    let other = other.map(|own| {
+        format!("{name}: not the data of the training run: their digest is {}, the run's {own}", dataset.digest)
+    });
+    let odd = [dataset.remarks.clone(), session.remarks(config)].concat();
+    Ok(other.into_iter().chain(odd.into_iter().map(|remark| format!("{name}: {remark}"))).collect())
 }

@@ -65,7 +65,7 @@ fn what_has_been_unpacked_and_damaged_since_is_unpacked_anew() {
         damage();
         let again = load("cifar10", &source(root.path())).unwrap();
         assert!((again.train, again.test) == (good.train.clone(), good.test.clone()), "damage {i}");
-        assert_eq!(unpacked(root.path()), [folder.clone()], "damage {i}: nothing else is left");
+        assert_eq!(unpacked(root.path()).len(), 1, "damage {i}: nothing else is left");
     }
 }
 

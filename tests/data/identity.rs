@@ -15,9 +15,12 @@ fn put_mnist(root: &Path) -> PathBuf {
     folder
 }
 
+/// What is done to the four files.
+type Change<'a> = &'a dyn Fn(&mut [(&'static str, Vec<u8>); 4]);
+
 #[test]
 fn another_pixel_label_or_order_is_other_data() {
-    let of = |change: &dyn Fn(&mut [(&'static str, Vec<u8>); 4])| {
+    let of = |change: Change| {
         let root = tempdir().unwrap();
         let mut files = mnist();
         change(&mut files);
@@ -29,7 +32,7 @@ fn another_pixel_label_or_order_is_other_data() {
     let own = of(&|_| {});
     assert_eq!(own, of(&|_| {}));
     assert!(own.len() == 16 && own.chars().all(|c| c.is_ascii_hexdigit()), "{own}");
-    let changes: [&dyn Fn(&mut [(&'static str, Vec<u8>); 4]); 5] = [
+    let changes: [Change; 5] = [
         &|files| files[0].1[2000] ^= 1,
         &|files| files[1].1[9] ^= 1,
         &|files| files[2].1[30] ^= 1,

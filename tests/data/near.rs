@@ -144,6 +144,8 @@ fn a_pickle_of_something_else_is_refused() {
         (b"\x80\x02}(U\x04data", "truncated"),
         (b"\x80\x02\xfe", "0xfe is not understood"),
         (&good[..good.len() - 100], "truncated"),
+        (&[b"\x80\x02)", &[0x85; 1 << 20][..], b"."].concat(), "no dictionary"),
+        (&[b"\x80\x02", &[b']'; 1 << 20][..], &[b'a'; (1 << 20) - 1], b"."].concat(), "no dictionary"),
     ] {
         let message = other(bytes);
         assert!(message.contains(part) && message.contains("data_batch_1"), "{part}: {message}");

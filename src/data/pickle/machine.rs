@@ -1,79 +1,10 @@
-//! CIFAR's Python version: a pickled dictionary with an array of pixels and a list of labels.
-//!
-//! Only what such a file is made of is understood, and nothing in it is ever called: a pickle is a program, and this
-//! reads its data alone.
+//! The stack machine that a pickle is a program for, without its calls.
 
-use std::rc::Rc;
+use super::{construct, contents, Outcome, Value, PROTOCOL};
 
-/// The first byte of a pickle of protocol 2 or later.
-pub(super) const PROTOCOL: u8 = 0x80;
-
-/// Pixels image by image, and labels.
-pub(super) struct File {
-    pub(super) pixels: Vec<u8>,
-    pub(super) labels: Vec<u8>,
-}
-
-type Outcome<T> = Result<T, String>;
-
-/// Reads a dictionary with the key `data` (an array of bytes) and `label_key` (a list of numbers).
-///
-/// # Errors
-/// What is missing or not understood.
-pub(super) fn read(bytes: &[u8], label_key: &str) -> Outcome<File> {
-    let Value::Dict(entries) = Machine { rest: bytes, ..Machine::default() }.run()? else {
-        return Err("it holds no dictionary".into());
-    };
-    let find = |key: &str| {
-        let found = entries.iter().rev().find(|(name, _)| name.bytes().is_some_and(|name| name == key.as_bytes()));
-        found.map(|(_, value)| value).ok_or_else(|| format!("it has no entry `{key}`"))
-    };
-    let pixels = match find("data")? {
-        Value::Array { bytes: Some(bytes), of_bytes: true } => bytes.to_vec(),
-        _ => return Err("its entry `data` is no array of bytes".into()),
-    };
-    let Value::List(labels) = find(label_key)? else { return Err(format!("its entry `{label_key}` is no list")) };
-    let label = |value: &Value| match value {
-        Value::Int(label) => u8::try_from(*label).map_err(|_| format!("label {label} is not in 0..=255")),
-        _ => Err("a label is no number".into()),
-    };
-    Ok(File { pixels, labels: labels.iter().map(label).collect::<Outcome<_>>()? })
-}
-
-#[derive(Clone)]
-enum Value {
-    Int(i64),
-    Bool(bool),
-    /// A text or bytes.
-    Bytes(Rc<[u8]>),
-    /// Module and name.
-    Global(String),
-    Tuple(Rc<[Value]>),
-    List(Vec<Value>),
-    Dict(Vec<(Value, Value)>),
-    /// An element type, and whether it is the byte.
-    Type(bool),
-    /// An array, filled as soon as its contents are known.
-    Array {
-        bytes: Option<Rc<[u8]>>,
-        of_bytes: bool,
-    },
-    /// Anything else.
-    Other,
-}
-
-impl Value {
-    fn bytes(&self) -> Option<&[u8]> {
-        match self {
-            Self::Bytes(bytes) => Some(bytes),
-            _ => None,
-        }
-    }
-}
-
-/// The stack machine that a pickle is written for.
+/// The machine at work.
 #[derive(Default)]
-struct Machine<'a> {
+pub(super) struct Machine<'a> {
     rest: &'a [u8],
     stack: Vec<Value>,
     marks: Vec<usize>,
@@ -81,7 +12,12 @@ struct Machine<'a> {
 }
 
 impl<'a> Machine<'a> {
-    fn run(mut self) -> Outcome<Value> {
+    pub(super) fn new(program: &'a [u8]) -> Self {
+        Self { rest: program, ..Self::default() }
+    }
+
+    /// The value that the program ends with.
+    pub(super) fn run(mut self) -> Outcome<Value> {
         loop {
             match self.byte()? {
                 b'.' => return self.pop(),
@@ -189,12 +125,12 @@ impl<'a> Machine<'a> {
 
     fn last(&mut self, count: usize) -> Outcome<Vec<Value>> {
         let from = self.stack.len().checked_sub(count).ok_or("its stack is empty")?;
-        Ok(self.stack.split_off(from))
+        Ok(self.stack.split_off(from).into_iter().map(Value::part).collect())
     }
 
     fn marked(&mut self) -> Outcome<Vec<Value>> {
         let from = self.marks.pop().filter(|from| *from <= self.stack.len()).ok_or("a mark is missing")?;
-        Ok(self.stack.split_off(from))
+        Ok(self.stack.split_off(from).into_iter().map(Value::part).collect())
     }
 
     /// What is remembered of the newest value: none of what is in a list or dictionary, which would have to be shared
@@ -220,38 +156,5 @@ impl<'a> Machine<'a> {
     fn recall(&mut self, bytes: usize) -> Outcome<Value> {
         let place = self.number(bytes)? as usize;
         self.memo.get(place).cloned().ok_or_else(|| "it refers to what it does not hold".into())
-    }
-}
-
-/// What the calls in such a file make: bytes that Python 3 wrote as text, an element type, an array.
-fn construct(callee: Value, arguments: Value) -> Value {
-    let (Value::Global(callee), Value::Tuple(arguments)) = (callee, arguments) else { return Value::Other };
-    match (callee.as_str(), &arguments[..]) {
-        ("_codecs encode", [Value::Bytes(text), ..]) => {
-            let text = String::from_utf8_lossy(text);
-            let latin: Option<Vec<u8>> = text.chars().map(|c| u8::try_from(u32::from(c)).ok()).collect();
-            latin.map_or(Value::Other, |bytes| Value::Bytes(bytes.into()))
-        }
-        ("numpy dtype", [Value::Bytes(name), ..]) => Value::Type(matches!(&name[..], b"u1" | b"|u1" | b"uint8")),
-        (name, _) if name.starts_with("numpy") && name.ends_with(" _reconstruct") => {
-            Value::Array { bytes: None, of_bytes: false }
-        }
-        (name, [Value::Bytes(bytes), Value::Type(of_bytes), _, Value::Bytes(order)])
-            if **order == *b"C" && name.starts_with("numpy") && name.ends_with(" _frombuffer") =>
-        {
-            Value::Array { bytes: Some(bytes.clone()), of_bytes: *of_bytes }
-        }
-        _ => Value::Other,
-    }
-}
-
-/// The bytes in an array's state (version, shape, type, whether column by column, bytes), and whether they are its elements.
-fn contents(state: &Value) -> (Option<Rc<[u8]>>, bool) {
-    match state {
-        Value::Tuple(parts) => match &parts[..] {
-            [_, _, Value::Type(of_bytes), Value::Bool(false), Value::Bytes(bytes)] => (Some(bytes.clone()), *of_bytes),
-            _ => (None, false),
-        },
-        _ => (None, false),
     }
 }
