@@ -118,7 +118,7 @@ fn the_printed_configuration_reproduces_itself() {
     ] {
         let first = stdout(&mbn(&[&["train", "--print-config"], args].concat()));
         std::fs::write(&file, &first).unwrap();
-        assert!(first.starts_with("# Every setting of the run digits-lenet-"), "{first}");
+        assert!(first.starts_with("# Every setting"), "{first}");
         assert_eq!(first, stdout(&mbn(&["train", "--print-config", "--config", file.to_str().unwrap()])));
     }
 }

@@ -151,6 +151,23 @@ fn the_name_tells_runs_apart() {
 }
 
 #[test]
+fn the_data_are_part_of_the_name_and_of_the_file_and_other_data_are_refused() {
+    let plain = resolve("").unwrap();
+    assert!(!plain.canonical().unwrap().contains("data_digest"), "not known before the data are looked at");
+    let [one, other] = ["00112233aabbccdd", "ffeeddcc00112233"].map(|digest| plain.on(digest, "data").unwrap());
+    assert_ne!(one.run_name().unwrap(), other.run_name().unwrap());
+    assert!(one.canonical().unwrap().contains("data_digest = \"00112233aabbccdd\"\n"));
+    let again = resolve(&one.to_toml().unwrap()).unwrap();
+    assert_eq!(again, one);
+    assert_eq!(again.on("00112233aabbccdd", "data").unwrap(), one);
+    let message = again.on("ffeeddcc00112233", "data/mnist").unwrap_err().to_string();
+    for part in ["data/mnist: ", "00112233aabbccdd", "ffeeddcc00112233", "digits", "--data-dir"] {
+        assert!(message.contains(part), "`{part}` is not in: {message}");
+    }
+    refused("data_digest = 7", &["x.toml:1", "data_digest"]);
+}
+
+#[test]
 fn the_canonical_form_is_the_documented_one() {
     let text = resolve("norm = \"bn\"\nlr = 1").unwrap().canonical().unwrap();
     let lines: Vec<&str> = text.lines().collect();

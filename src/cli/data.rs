@@ -96,8 +96,9 @@ fn describe(report: &Report) -> String {
         vec![part.into(), split.count.to_string(), per_class, list(&split.mean), list(&split.std)]
     };
     let rows = [row("train", &report.train), row("test", &report.test)];
-    let mut text = format!("{}, {} pictures, from {}\n", report.name, shape(report.shape), report.origin);
-    text.push_str(&output::table(&["split", "pictures", "per class", "mean", "std"], &rows));
+    let (name, shape) = (report.name, shape(report.shape));
+    let mut text = format!("{name}, {shape} images, digest {}, from {}\n", report.digest, report.origin);
+    text.push_str(&output::table(&["split", "images", "per class", "mean", "std"], &rows));
     for remark in &report.remarks {
         text.push_str(&format!("note: {remark}\n"));
     }

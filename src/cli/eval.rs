@@ -57,7 +57,7 @@ struct Overrides {
     /// Data set [default: the one trained on]
     #[arg(long, value_name = "NAME", help_heading = "Data")]
     dataset: Option<String>,
-    /// Evaluate on the first N test images only
+    /// Evaluate on N test images only, drawn with every class in proportion
     #[arg(long, value_name = "N", help_heading = "Data")]
     test_limit: Option<usize>,
     /// Network, where the checkpoint does not say
@@ -111,6 +111,7 @@ pub fn run(args: &EvalArgs) -> anyhow::Result<End> {
         dump: args.dump.clone(),
     };
     let report = evaluate_checkpoint(&request)?;
+    report.notes.iter().for_each(|note| output::note(&format!("note: {note}")));
     if args.json {
         output::print_json(&report)?;
     } else {

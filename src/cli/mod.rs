@@ -68,14 +68,17 @@ enum Command {
 /// Where data is on this machine.
 #[derive(Args)]
 struct DataDir {
-    /// Folder looked at first for data, such as DIR/mnist/*.gz or DIR/cifar-10-binary.tar.gz
-    #[arg(long, value_name = "DIR", env = "MBN_DATA_DIR", hide_env_values = true, help_heading = "Data")]
+    /// Folder looked at first for data, such as DIR/mnist/*.gz or DIR/cifar-10-binary.tar.gz [default: MBN_DATA_DIR from
+    /// the environment]
+    #[arg(long, value_name = "DIR", help_heading = "Data")]
     data_dir: Option<std::path::PathBuf>,
 }
 
 impl DataDir {
     fn source(&self) -> mbn::data::Source {
-        mbn::data::Source::with_data_dir(self.data_dir.clone())
+        // Not by way of clap, to which an empty variable is a value.
+        let variable = || std::env::var_os("MBN_DATA_DIR").filter(|dir| !dir.is_empty()).map(Into::into);
+        mbn::data::Source::with_data_dir(self.data_dir.clone().or_else(variable))
     }
 }
 

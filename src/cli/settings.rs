@@ -80,10 +80,10 @@ struct DataFlags {
     /// Part of the training data set aside for validation [default: 0]
     #[arg(long, value_name = "X")]
     val_fraction: Option<f64>,
-    /// Train on the first N images only
+    /// Train on N images only, drawn with every class in proportion, the same for every seed
     #[arg(long, value_name = "N")]
     train_limit: Option<usize>,
-    /// Test on the first N images only
+    /// Test on N images only, drawn likewise
     #[arg(long, value_name = "N")]
     test_limit: Option<usize>,
     #[arg(long, num_args = 0, default_missing_value = "true", overrides_with = "no_augment", help = augment_help())]

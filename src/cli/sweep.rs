@@ -6,8 +6,9 @@ use std::process::Command;
 use std::thread::available_parallelism;
 
 use clap::Args;
+use mbn::data::Source;
 use mbn::record::Status;
-use mbn::sweep::{self, look, Job, Options, Shard, State, SummaryTable, Sweep, Tally};
+use mbn::sweep::{self, look, Job, Need, Options, Shard, State, SummaryTable, Sweep, Tally};
 use mbn::Error;
 
 use super::exit::End;
@@ -69,23 +70,25 @@ pub struct SweepArgs {
 pub fn run(args: &SweepArgs) -> anyhow::Result<End> {
     let sweep = Sweep::load(&args.file)?;
     let selection = args.selection(sweep.jobs.len())?;
-    let out = args.out();
+    let (out, source) = (args.out(), args.data_dir.source());
     if args.collect {
-        return collect(&sweep, &out);
+        return collect(&on_data(sweep, &out, source)?, &out);
     }
     if args.dry_run {
         sweep::check(&sweep.jobs.iter().collect::<Vec<_>>(), None)?;
+        let sweep = on_data(sweep, &out, source)?;
         let plan = Plan::new(&sweep, &selection, &out, args.retry_failed);
         output::print(&plan.show(args.jobs.into()))?;
         return Ok(End::Done);
     }
+    let (sweep, _) = sweep.on_data(&out, &source, Need::Data)?;
     let chosen: Vec<&Job> = selection.iter().map(|&index| &sweep.jobs[index]).collect();
     let to_do = |job: &&&Job| match look(&out.join("runs").join(&job.name)) {
         State::Over(summary) => args.retry_failed && summary.status == Status::Failed,
         _ => true,
     };
     let open: Vec<&Job> = chosen.iter().filter(to_do).copied().collect();
-    sweep::check(&open, Some(&args.data_dir.source()))?;
+    sweep::check(&open, Some(&source))?;
     let stop = interrupt::install_silently()?;
     let command = |job: &Job| args.command(job, &out);
     let options = Options {
@@ -180,6 +183,18 @@ fn counts(tally: &Tally) -> String {
     let parts: Vec<String> =
         parts.iter().filter(|(n, what)| *n > 0 || *what == "done").map(|(n, what)| format!("{n} {what}")).collect();
     format!("{}: {}", runs(tally.total), parts.join(", "))
+}
+
+/// The sweep on its data where they are at hand or the folder says what they are; nothing is downloaded.
+fn on_data(sweep: Sweep, out: &Path, source: Source) -> Result<Sweep, Error> {
+    let (sweep, unknown) = sweep.on_data(out, &Source { hub: false, ..source }, Need::Names)?;
+    if !unknown.is_empty() {
+        let names = unknown.join(", ");
+        output::note(&format!(
+            "{names}: not on this machine (--data-dir), so the names of its runs lack the data's part"
+        ));
+    }
+    Ok(sweep)
 }
 
 fn collect(sweep: &Sweep, out: &Path) -> anyhow::Result<End> {

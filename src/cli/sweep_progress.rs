@@ -1,6 +1,8 @@
 //! What a person sees of a sweep: one bar for all of it and a line per running job where stderr is a terminal, else a
 //! line per finished run.
 
+use std::collections::HashSet;
+
 use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
 use mbn::record::Summary;
 use mbn::sweep::{Ending, Event, Job, Observer, Tally};
@@ -13,6 +15,8 @@ pub struct SweepProgress {
     quiet: bool,
     bars: Option<Bars>,
     tally: Tally,
+    /// What runs have said, since what is said of their data is the same for many.
+    said: HashSet<String>,
 }
 
 /// Steps of the bar for each run, which may take hours.
@@ -28,7 +32,7 @@ impl SweepProgress {
     /// A reporter that suits stderr, for `total` runs, `jobs` at a time; `quiet` reports only what went wrong.
     pub fn new(quiet: bool, total: usize, jobs: usize) -> Self {
         let bars = (!quiet && bars_suit()).then(|| Bars::new(total, jobs));
-        Self { quiet, bars, tally: Tally::default() }
+        Self { quiet, bars, tally: Tally::default(), said: HashSet::new() }
     }
 
     /// Removes the bars.
@@ -72,7 +76,11 @@ impl Observer for SweepProgress {
 
     fn event(&mut self, slot: usize, job: &Job, event: &Event) {
         match event {
-            Event::Note(text) => self.line(&format!("{}: {text}", job.describe())),
+            Event::Note(text) => {
+                if self.said.insert(text.clone()) {
+                    self.line(&format!("{}: {text}", job.describe()));
+                }
+            }
             Event::Step { done, total, text } => {
                 if let Some(bar) = self.bars.as_ref().and_then(|bars| bars.jobs.get(slot)) {
                     bar.set_length(*total as u64);

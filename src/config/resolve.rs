@@ -43,6 +43,24 @@ impl Config {
         Ok(self)
     }
 
+    /// The configuration on the data whose digest is `digest` ([`data::digest`]), which `place` calls by where they are.
+    ///
+    /// # Errors
+    /// It is for other data.
+    pub fn on(&self, digest: &str, place: impl AsRef<Path>) -> Result<Self> {
+        match &self.data_digest {
+            Some(own) if own != digest => {
+                let why = format!(
+                    "other images or labels of {} than the run's: their digest is {digest}, data_digest is {own}; give \
+                     the run its own data (--data-dir), or leave data_digest out for a new run",
+                    self.dataset
+                );
+                Err(Error::data(place, why))
+            }
+            _ => Ok(Self { data_digest: Some(digest.to_string()), ..self.clone() }),
+        }
+    }
+
     /// Reads a resolved configuration back, such as a run folder's `config.toml`.
     ///
     /// # Errors
@@ -80,7 +98,10 @@ impl Config {
     /// # Errors
     /// As [`Config::to_table`].
     pub fn to_toml(&self) -> Result<String> {
-        let mut text = format!("# Every setting of the run {}.\n", self.run_name()?);
+        let mut text = match self.data_digest {
+            Some(_) => format!("# Every setting of the run {}.\n", self.run_name()?),
+            None => "# Every setting; data_digest joins them when the data are read.\n".to_string(),
+        };
         text.push_str("# To repeat the run: mbn train --config THIS_FILE\n\n");
         text.push_str(&toml::to_string(self).map_err(unwritable)?);
         if !self.norm_params.is_empty() {
@@ -104,7 +125,8 @@ impl Config {
 
     /// The run's name, such as `digits-lenet-mbn-df-b2-s0-1a2b3c4d`: what people look for first, then the first eight
     /// digits of the BLAKE3 hash of [`Config::canonical`]. `nb` appears where the normalization batch is not the batch.
-    /// Ask a resolved configuration, since a default left out is not the same text as a default written down.
+    /// Ask a resolved configuration, since a default left out is not the same text as a default written down; the
+    /// name of a run is that of its configuration on its data ([`Config::on`]).
     ///
     /// # Errors
     /// As [`Config::to_table`].

@@ -30,12 +30,16 @@ pub enum ScheduleKind {
 }
 
 /// Everything that determines the result of a run, and nothing else: two runs with the same resolved configuration
-/// have the same name, and on the same device the same numbers.
+/// on the same data ([`Config::on`]) have the same name, and on the same device the same numbers.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Config {
     /// Data set: see `mbn data list`.
     pub dataset: String,
+    /// What its images and labels are: the digest that the run found, or that the data must have; absent until they are
+    /// looked at.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub data_digest: Option<String>,
     /// Network.
     pub model: String,
     /// Normalizer.
@@ -79,9 +83,10 @@ pub struct Config {
 
     /// Part of the training data set aside for validation, in [0, 1).
     pub val_fraction: f64,
-    /// Use only the first this many training images (after the validation split); 0: all.
+    /// Use only this many training images (of those left by the validation split), drawn with every class in
+    /// proportion, the same for every seed; 0: all.
     pub train_limit: usize,
-    /// Use only the first this many test images; 0: all.
+    /// Use only this many test images, drawn likewise; 0: all.
     pub test_limit: usize,
     /// Pad by 4, crop at random, flip: `true`, `false`, or by data set where absent.
     pub augment: Option<bool>,
@@ -112,6 +117,7 @@ impl Default for Config {
     fn default() -> Self {
         Self {
             dataset: "digits".into(),
+            data_digest: None,
             model: "lenet".into(),
             norm: "mbn".into(),
             double_forward: false,

@@ -1,77 +1,123 @@
-//! Unpacking a `.tar.gz` once, into the cache.
+//! Unpacking an archive once, into the cache.
 
 use std::fs::{self, File};
-use std::io::{self, BufReader, Read};
+use std::io::{self, ErrorKind, Read};
 use std::path::{Path, PathBuf};
-use std::time::UNIX_EPOCH;
 
-use flate2::read::MultiGzDecoder;
-
-use crate::data::idx::file_length;
+use crate::data::{folder, gzip, magic, stamp};
 use crate::{Error, Result};
 
 /// An archive may hold this much besides the files wanted of it.
 const SLACK: u64 = 1 << 20;
 
-/// The folder in `cache` that holds the files `wanted` of `archive`, unpacked now if they are not there yet.
+/// The list of the unpacked files, by which damage to them is noticed.
+const LIST: &str = "unpacked.txt";
+
+/// The folder in `cache` that holds the files of one of `versions` (names), unpacked from `archive` now if they are not
+/// there yet, or not as they were unpacked.
 ///
 /// Files are recognised by their last name alone and written under it, so no entry can land elsewhere. They are written
 /// to a temporary folder that is then renamed: an interrupted or simultaneous unpacking does no harm. The folder's name
-/// holds the archive's path, size and time, so a changed archive is unpacked anew.
+/// holds the archive's path, size and times, so a changed archive is unpacked anew.
 ///
 /// # Errors
 /// A corrupt or truncated archive, a wanted file that is missing, doubled or longer than `limit` bytes, or a cache that
 /// cannot be written.
-pub(super) fn unpack(archive: &Path, wanted: &[&str], limit: u64, cache: &Path) -> Result<PathBuf> {
-    file_length(archive)?;
-    let folder = cache.join("unpacked").join(key(archive)?);
-    if folder.is_dir() {
-        return Ok(folder);
+pub(super) fn unpack(archive: &Path, versions: &[&[&str]], limit: u64, cache: &Path) -> Result<PathBuf> {
+    folder::file_length(archive)?;
+    let place = cache.join("unpacked").join(key(archive)?);
+    if is_whole(&place) {
+        return Ok(place);
     }
-    let scratch = Scratch::new(&folder)?;
-    extract(archive, wanted, limit, &scratch.0)?;
-    match fs::rename(&scratch.0, &folder) {
-        // Another process was faster: its files are as good.
-        Err(_) if folder.is_dir() => Ok(folder),
-        done => done.map(|()| folder.clone()).map_err(Error::io(&folder)),
+    let scratch = Scratch::new(&place)?;
+    let files = extract(archive, versions, limit, &scratch.0)?;
+    let list = stamp::of(&files, last_name).unwrap_or_default();
+    let list_path = scratch.0.join(LIST);
+    fs::write(&list_path, list).map_err(Error::io(&list_path))?;
+    if is_whole(&place) {
+        return Ok(place); // another process was faster: its files are as good
+    }
+    let damaged = Scratch::new(&place)?;
+    // What is there is damaged; where nothing is, nothing is moved away.
+    let _ = fs::rename(&place, damaged.0.join("damaged"));
+    match fs::rename(&scratch.0, &place) {
+        Err(_) if is_whole(&place) => Ok(place),
+        done => done.map(|()| place.clone()).map_err(Error::io(&place)),
     }
 }
 
-/// `<name>-<hash of path, size and modification time>`.
+/// Whether the folder holds what was unpacked into it, as it was then.
+fn is_whole(place: &Path) -> bool {
+    let Ok(list) = fs::read_to_string(place.join(LIST)) else { return false };
+    let files: Vec<PathBuf> = list.lines().filter_map(|line| Some(place.join(line.split('\t').next()?))).collect();
+    !files.is_empty() && stamp::of(&files, last_name).is_some_and(|now| now == list)
+}
+
+fn last_name(path: &Path) -> String {
+    path.file_name().unwrap_or_default().to_string_lossy().into_owned()
+}
+
+/// `<name>-<hash of path, size and times>`.
 fn key(archive: &Path) -> Result<String> {
-    let full = fs::canonicalize(archive).map_err(Error::io(archive))?;
-    let meta = fs::metadata(&full).map_err(Error::io(archive))?;
-    let modified = meta.modified().ok().and_then(|t| t.duration_since(UNIX_EPOCH).ok()).unwrap_or_default();
-    let identity = format!("{}\n{}\n{}", full.display(), meta.len(), modified.as_nanos());
+    let full = fs::canonicalize(archive).map_err(|error| folder::refused(archive, error))?;
+    let identity = stamp::of(std::slice::from_ref(&full), |path| path.display().to_string()).unwrap_or_default();
     let name = archive.file_name().unwrap_or_default().to_string_lossy();
     let stem = name.split('.').next().unwrap_or_default();
     Ok(format!("{stem}-{}", &blake3::hash(identity.as_bytes()).to_hex()[..16]))
 }
 
-fn extract(archive: &Path, wanted: &[&str], limit: u64, target: &Path) -> Result<()> {
-    let broken = |e: io::Error| Error::data(archive, format!("truncated or corrupt archive: {e}"));
-    let file = BufReader::with_capacity(1 << 16, File::open(archive).map_err(Error::io(archive))?);
-    let mut stream = MultiGzDecoder::new(file).take(limit * wanted.len() as u64 + SLACK);
-    let mut entries = tar::Archive::new(&mut stream);
-    for entry in entries.entries().map_err(broken)? {
+/// Writes the files that belong to one of `versions` to the folder `target`; their paths.
+fn extract(archive: &Path, versions: &[&[&str]], limit: u64, target: &Path) -> Result<Vec<PathBuf>> {
+    let most = versions.iter().map(|names| names.len()).max().unwrap_or(0) as u64;
+    let mut contents = gzip::open(archive)?.reader.take(limit.saturating_mul(most) + SLACK);
+    let mut head = Vec::new();
+    contents.by_ref().take(TAR_MAGIC.end as u64).read_to_end(&mut head).map_err(|e| gzip::damaged(archive, &e))?;
+    let broken = |e: io::Error| match head.get(TAR_MAGIC) {
+        Some(b"ustar") => gzip::damaged(archive, &e),
+        _ => Error::data(archive, format!("not a tar archive: it {}", magic::describe(&head[..head.len().min(32)]))),
+    };
+    let mut stream = head.as_slice().chain(contents);
+    let mut files = vec![];
+    for entry in tar::Archive::new(&mut stream).entries().map_err(broken)? {
         let mut entry = entry.map_err(broken)?;
         let path = entry.path().map_err(broken)?.into_owned();
-        let Some(name) = wanted.iter().find(|&&w| path.file_name().is_some_and(|f| f == w)) else { continue };
+        let mut wanted = versions.iter().copied().flatten();
+        let Some(name) = wanted.find(|&&w| path.file_name().is_some_and(|f| f == w)) else { continue };
+        if entry.header().entry_type().is_dir() {
+            continue;
+        }
         if !entry.header().entry_type().is_file() || entry.size() > limit {
             return Err(Error::data(archive, format!("{name}: not a plain file of at most {limit} bytes")));
         }
-        let size = entry.size();
-        match write_new(&target.join(name), &mut entry) {
-            Ok(written) if written == size => {}
-            Ok(_) => return Err(Error::data(archive, format!("truncated within {name}"))),
+        let (size, file) = (entry.size(), target.join(name));
+        match write_new(&file, &mut entry) {
+            Ok(written) if written == size => files.push(file),
+            Ok(_) => return Err(Error::data(archive, format!("truncated within {name}; get it anew"))),
+            Err(e)
+                if matches!(e.kind(), ErrorKind::UnexpectedEof | ErrorKind::InvalidData | ErrorKind::InvalidInput) =>
+            {
+                return Err(gzip::damaged(archive, &e))
+            }
             Err(e) => return Err(Error::data(archive, format!("cannot unpack {name}: {e}"))),
         }
     }
     // To the end, where gzip keeps its checksum.
     io::copy(&mut stream, &mut io::sink()).map_err(broken)?;
-    match wanted.iter().find(|name| !target.join(name).is_file()) {
-        Some(name) => Err(Error::data(archive, format!("holds no {name}"))),
-        None => Ok(()),
+    check(archive, versions, &files)?;
+    Ok(files)
+}
+
+/// Where a tar archive says that it is one.
+const TAR_MAGIC: std::ops::Range<usize> = 257..262;
+
+/// One of the versions must be complete.
+fn check(archive: &Path, versions: &[&[&str]], files: &[PathBuf]) -> Result<()> {
+    let is_there = |name: &str| files.iter().any(|file| last_name(file) == name);
+    let missing = versions.iter().map(|names| names.iter().copied().filter(|name| !is_there(name)).collect::<Vec<_>>());
+    let fewest = missing.min_by_key(Vec::len).unwrap_or_default();
+    match &fewest[..] {
+        [] => Ok(()),
+        names => Err(Error::data(archive, format!("holds no {}; get the published archive", names.join(", no ")))),
     }
 }
 
@@ -95,7 +141,7 @@ impl Scratch {
         for attempt in 0..1000 {
             let path = parent.join(format!(".{name}.{}.{attempt}", std::process::id()));
             match fs::create_dir(&path) {
-                Err(e) if e.kind() == io::ErrorKind::AlreadyExists => continue,
+                Err(e) if e.kind() == ErrorKind::AlreadyExists => continue,
                 done => return done.map(|()| Self(path.clone())).map_err(Error::io(&path)),
             }
         }

@@ -1,20 +1,58 @@
-//! `cifar10` and `cifar100`: the published binary versions, as folder or archive.
+//! `cifar10` and `cifar100`: the published binary and Python versions, as folder or archive.
 //!
-//! A record is one label byte (CIFAR-100: coarse, then fine; the fine one is the class) and 3 072 pixels: the red plane
-//! row by row, then green, then blue.
+//! A record of the binary version is one label byte (CIFAR-100: coarse, then fine; the fine one is the class) and 3 072
+//! pixels: the red plane row by row, then green, then blue. A file of the Python version is a pickled dictionary of the
+//! same pixels and labels. Which of the two a file is, its first bytes say.
 
-use std::fs::File;
 use std::io::Read;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
-use crate::data::{archive, idx, Files, HubSet, Images, Kind, Origin, Source};
+use crate::data::{archive, folder, gzip, magic, pickle, Files, HubSet, Images, Kind, Origin, Source};
 use crate::{Error, Result};
 
-/// No published file holds more pictures.
+/// No published file holds more images.
 const MAX_RECORDS: usize = 50_000;
 
-const TRAIN10: [&str; 5] =
-    ["data_batch_1.bin", "data_batch_2.bin", "data_batch_3.bin", "data_batch_4.bin", "data_batch_5.bin"];
+/// What tells one of the two sets from the other.
+struct Layout {
+    /// Names in the binary version, training files first, the test file last.
+    binary: &'static [&'static str],
+    /// Names in the Python version.
+    python: &'static [&'static str],
+    /// Folders in which the files are looked for.
+    folders: &'static [&'static str],
+    /// Archives without their endings.
+    archives: &'static [&'static str],
+    /// Bytes before the pixels of a record; the last of them is the label.
+    label_bytes: usize,
+    /// The Python version's key of the labels.
+    label_key: &'static str,
+}
+
+const LAYOUT10: Layout = Layout {
+    binary: &[
+        "data_batch_1.bin",
+        "data_batch_2.bin",
+        "data_batch_3.bin",
+        "data_batch_4.bin",
+        "data_batch_5.bin",
+        "test_batch.bin",
+    ],
+    python: &["data_batch_1", "data_batch_2", "data_batch_3", "data_batch_4", "data_batch_5", "test_batch"],
+    folders: &["cifar-10-batches-bin", "cifar-10-batches-py", "cifar10", ""],
+    archives: &["cifar-10-binary", "cifar-10-python"],
+    label_bytes: 1,
+    label_key: "labels",
+};
+
+const LAYOUT100: Layout = Layout {
+    binary: &["train.bin", "test.bin"],
+    python: &["train", "test"],
+    folders: &["cifar-100-binary", "cifar-100-python", "cifar100", ""],
+    archives: &["cifar-100-binary", "cifar-100-python"],
+    label_bytes: 2,
+    label_key: "fine_labels",
+};
 
 /// Ten classes of small photographs (Krizhevsky 2009).
 pub(super) const CIFAR10: Kind = Kind {
@@ -27,8 +65,10 @@ pub(super) const CIFAR10: Kind = Kind {
     std: &[0.2470, 0.2435, 0.2616],
     augment: true,
     origin: Origin::Files(Files {
-        markers: &["cifar-10-batches-bin/data_batch_1.bin", "data_batch_1.bin", "cifar-10-binary.tar.gz"],
-        read: |kind, marker, source| read(kind, marker, source, &TRAIN10, "test_batch.bin", 1),
+        wanted: "cifar-10-binary.tar.gz, or the data_batch_1.bin to data_batch_5.bin and test_batch.bin in it, or \
+                 either in the Python version",
+        locate: |folder| locate(folder, &LAYOUT10),
+        read: |kind, files, source| read(kind, files, source, &LAYOUT10),
         hub: HubSet { id: "uoft-cs/cifar10", config: "plain_text", image: "img", label: "label" },
     }),
 };
@@ -41,60 +81,104 @@ pub(super) const CIFAR100: Kind = Kind {
     mean: &[0.5071, 0.4865, 0.4409],
     std: &[0.2673, 0.2564, 0.2762],
     origin: Origin::Files(Files {
-        markers: &["cifar-100-binary/train.bin", "train.bin", "cifar-100-binary.tar.gz"],
-        read: |kind, marker, source| read(kind, marker, source, &["train.bin"], "test.bin", 2),
+        wanted: "cifar-100-binary.tar.gz, or the train.bin and test.bin in it, or either in the Python version",
+        locate: |folder| locate(folder, &LAYOUT100),
+        read: |kind, files, source| read(kind, files, source, &LAYOUT100),
         hub: HubSet { id: "uoft-cs/cifar100", config: "cifar100", image: "img", label: "fine_label" },
     }),
     ..CIFAR10
 };
 
-fn read(
-    kind: &Kind,
-    marker: &Path,
-    source: &Source,
-    train: &[&str],
-    test: &str,
-    label_bytes: usize,
-) -> Result<[Images; 2]> {
-    let folder = if marker.extension().is_some_and(|e| e == "gz") {
-        let limit = MAX_RECORDS * (label_bytes + kind.shape.iter().product::<usize>());
-        archive::unpack(marker, &[train, &[test]].concat(), limit as u64, &source.cache_dir)?
-    } else {
-        marker.parent().unwrap_or(Path::new(".")).to_path_buf()
-    };
-    Ok([read_files(kind, &folder, train, label_bytes)?, read_files(kind, &folder, &[test], label_bytes)?])
-}
-
-/// The records of several files, one after the other.
-fn read_files(kind: &Kind, folder: &Path, names: &[&str], label_bytes: usize) -> Result<Images> {
-    let (mut pixels, mut labels) = (Vec::new(), Vec::new());
-    let record = label_bytes + kind.shape.iter().product::<usize>();
-    for name in names {
-        let path = folder.join(name);
-        let bytes = read_records(&path, record)?;
-        let from = labels.len();
-        labels.extend(bytes.chunks_exact(record).map(|r| r[label_bytes - 1]));
-        bytes.chunks_exact(record).for_each(|r| pixels.extend_from_slice(&r[label_bytes..]));
-        if let Some(i) = labels[from..].iter().position(|&l| usize::from(l) >= kind.classes) {
-            let label = labels[from + i];
-            return Err(Error::data(path, format!("label {label} of record {i} is not below {}", kind.classes)));
+/// The files of either version in one of the folders below `root`, else an archive there.
+fn locate(root: &Path, layout: &Layout) -> Result<Option<Vec<PathBuf>>> {
+    for folder in layout.folders.iter().map(|name| root.join(name)) {
+        if let Some(files) = version(&folder, layout)? {
+            return Ok(Some(files));
         }
     }
-    Images::new(folder, kind.shape, kind.classes, pixels, labels)
+    let packed = |name: &&str| [".tar.gz", ".tgz", ".tar"].map(|ending| root.join(format!("{name}{ending}")));
+    Ok(folder::first_file(layout.archives.iter().flat_map(packed))?.map(|archive| vec![archive]))
 }
 
-/// The bytes of a file that must hold a whole number of records.
-fn read_records(path: &Path, record: usize) -> Result<Vec<u8>> {
-    let length = idx::file_length(path)?;
-    if length % record as u64 != 0 || length > (MAX_RECORDS * record) as u64 {
-        let reason =
-            format!("{length} bytes is not 1 to {MAX_RECORDS} records of {record}: truncated or another format");
-        return Err(Error::data(path, reason));
+/// The files of the version whose first file is in `folder`.
+fn version(folder: &Path, layout: &Layout) -> Result<Option<Vec<PathBuf>>> {
+    for names in [layout.binary, layout.python] {
+        if folder::first_file(names.first().map(|name| folder.join(name)))?.is_none() {
+            continue;
+        }
+        let found = |name: &&str| {
+            let missing = || format!("{name} is missing; the folder {}", folder::listing(folder));
+            folder::first_file([folder.join(name)])?.ok_or_else(|| Error::data(folder, missing()))
+        };
+        return names.iter().map(found).collect::<Result<_>>().map(Some);
     }
-    let mut bytes = Vec::with_capacity(length as usize);
-    File::open(path).and_then(|f| f.take(length).read_to_end(&mut bytes)).map_err(Error::io(path))?;
-    if bytes.len() as u64 != length {
-        return Err(Error::data(path, "changed while it was read"));
+    Ok(None)
+}
+
+fn read(kind: &Kind, files: &[PathBuf], source: &Source, layout: &Layout) -> Result<[Images; 2]> {
+    let [archive] = files else { return read_files(kind, files, layout) };
+    let versions = [layout.binary, layout.python];
+    let folder = archive::unpack(archive, &versions, longest(kind, layout), &source.cache_dir)?;
+    let files = version(&folder, layout)?.ok_or_else(|| Error::data(&folder, folder::listing(&folder)))?;
+    read_files(kind, &files, layout)
+}
+
+fn read_files(kind: &Kind, files: &[PathBuf], layout: &Layout) -> Result<[Images; 2]> {
+    let (test, train) = files.split_last().map_or((&[][..], files), |(last, rest)| (std::slice::from_ref(last), rest));
+    let place = files.first().and_then(|file| file.parent()).unwrap_or(Path::new("."));
+    let part = |files: &[PathBuf]| {
+        let (mut pixels, mut labels) = (Vec::new(), Vec::new());
+        for file in files {
+            append(kind, file, layout, &mut pixels, &mut labels)?;
+        }
+        Images::new(place, kind.shape, kind.classes, pixels, labels)
+    };
+    Ok([part(train)?, part(test)?])
+}
+
+fn record_length(kind: &Kind, layout: &Layout) -> usize {
+    layout.label_bytes + kind.shape.iter().product::<usize>()
+}
+
+/// No file of either version is longer: Python 3 writes a byte as up to two.
+fn longest(kind: &Kind, layout: &Layout) -> u64 {
+    2 * (MAX_RECORDS * record_length(kind, layout)) as u64
+}
+
+/// Appends the pixels and labels of one file.
+fn append(kind: &Kind, path: &Path, layout: &Layout, pixels: &mut Vec<u8>, labels: &mut Vec<u8>) -> Result<()> {
+    let mut bytes = Vec::new();
+    let reader = gzip::open(path)?.reader;
+    reader.take(longest(kind, layout) + 1).read_to_end(&mut bytes).map_err(|error| gzip::damaged(path, &error))?;
+    let first = labels.len();
+    if pickle::is_one(&bytes) {
+        let file = pickle::read(&bytes, layout.label_key).map_err(|why| {
+            Error::data(path, format!("a Python pickle, but not CIFAR's: {why}; get the published file"))
+        })?;
+        if file.pixels.len() != file.labels.len() * kind.shape.iter().product::<usize>() {
+            let (bytes, labels) = (file.pixels.len(), file.labels.len());
+            return Err(Error::data(path, format!("{bytes} pixel bytes for {labels} labels")));
+        }
+        pixels.extend(file.pixels);
+        labels.extend(file.labels);
+    } else {
+        let record = record_length(kind, layout);
+        if bytes.is_empty() || bytes.len() % record != 0 || bytes.len() > MAX_RECORDS * record {
+            let (length, what) = (bytes.len(), magic::describe(&bytes[..bytes.len().min(32)]));
+            let why =
+                format!("{length} bytes are not 1 to {MAX_RECORDS} records of {record}: truncated or another format");
+            return Err(Error::data(path, format!("{why}; it {what}")));
+        }
+        for record in bytes.chunks_exact(record) {
+            labels.push(record[layout.label_bytes - 1]);
+            pixels.extend_from_slice(&record[layout.label_bytes..]);
+        }
     }
-    Ok(bytes)
+    match labels[first..].iter().position(|label| usize::from(*label) >= kind.classes) {
+        Some(i) => {
+            let label = labels[first + i];
+            Err(Error::data(path, format!("label {label} of record {i} is not below {}", kind.classes)))
+        }
+        None => Ok(()),
+    }
 }

@@ -75,7 +75,7 @@ pub(super) const KIND: Kind = Kind {
     mean: &[0.1900],
     std: &[0.2216],
     augment: false,
-    origin: Origin::Generated(|| splits(&KIND, draw)),
+    origin: Origin::Generated { draw: || splits(&KIND, draw), digest: "f800b29ba1f6c6e7" },
 };
 
 fn draw(label: usize, rng: &mut Stream) -> Vec<u8> {

@@ -1,8 +1,8 @@
-//! `mnist` and `fashion-mnist`: four IDX files in one folder, plain or gzip-compressed, as published.
+//! `mnist` and `fashion-mnist`: four IDX files in one folder, compressed or not, under the names that are in use.
 
 use std::path::{Path, PathBuf};
 
-use crate::data::{idx, Files, HubSet, Images, Kind, Origin, Source};
+use crate::data::{folder, idx, Files, HubSet, Images, Kind, Origin, Source};
 use crate::{Error, Result};
 
 /// Handwritten digits (LeCun, Bottou, Bengio, Haffner 1998).
@@ -16,14 +16,9 @@ pub(super) const MNIST: Kind = Kind {
     std: &[0.3081],
     augment: false,
     origin: Origin::Files(Files {
-        markers: &[
-            "mnist/train-images-idx3-ubyte",
-            "mnist/train-images-idx3-ubyte.gz",
-            "MNIST/raw/train-images-idx3-ubyte",
-            "MNIST/raw/train-images-idx3-ubyte.gz",
-            "train-images-idx3-ubyte",
-            "train-images-idx3-ubyte.gz",
-        ],
+        wanted: "mnist/train-images-idx3-ubyte.gz and its three companions, compressed or not, or MNIST/raw/ as \
+                 torchvision lays it out",
+        locate: |folder| locate(folder, &["mnist", "MNIST/raw", "MNIST", "raw", ""]),
         read,
         hub: HubSet { id: "ylecun/mnist", config: "mnist", image: "image", label: "label" },
     }),
@@ -36,45 +31,59 @@ pub(super) const FASHION_MNIST: Kind = Kind {
     mean: &[0.2860],
     std: &[0.3530],
     origin: Origin::Files(Files {
-        markers: &[
-            "fashion-mnist/train-images-idx3-ubyte",
-            "fashion-mnist/train-images-idx3-ubyte.gz",
-            "FashionMNIST/raw/train-images-idx3-ubyte",
-            "FashionMNIST/raw/train-images-idx3-ubyte.gz",
-            "train-images-idx3-ubyte",
-            "train-images-idx3-ubyte.gz",
-        ],
+        wanted: "fashion-mnist/train-images-idx3-ubyte.gz and its three companions, compressed or not, or \
+                 FashionMNIST/raw/ as torchvision lays it out",
+        locate: |folder| locate(folder, &["fashion-mnist", "FashionMNIST/raw", "FashionMNIST", "raw", ""]),
         read,
         hub: HubSet { id: "zalando-datasets/fashion_mnist", config: "fashion_mnist", image: "image", label: "label" },
     }),
     ..MNIST
 };
 
-fn read(kind: &Kind, marker: &Path, _: &Source) -> Result<[Images; 2]> {
-    let folder = marker.parent().unwrap_or(Path::new("."));
-    Ok([read_split(kind, folder, "train")?, read_split(kind, folder, "t10k")?])
+/// The four files by their published names, in the order in which they are read.
+const NAMES: [&str; 4] =
+    ["train-images-idx3-ubyte", "train-labels-idx1-ubyte", "t10k-images-idx3-ubyte", "t10k-labels-idx1-ubyte"];
+
+/// The files in the first of the folders below `root` that has training images.
+fn locate(root: &Path, folders: &[&str]) -> Result<Option<Vec<PathBuf>>> {
+    for folder in folders.iter().map(|name| root.join(name)) {
+        if find(&folder, NAMES[0])?.is_none() {
+            continue;
+        }
+        let found = |name: &&str| {
+            let missing = || format!("{name} or {name}.gz is missing; the folder {}", folder::listing(&folder));
+            find(&folder, name)?.ok_or_else(|| Error::data(&folder, missing()))
+        };
+        return NAMES.iter().map(found).collect::<Result<_>>().map(Some);
+    }
+    Ok(None)
 }
 
-fn read_split(kind: &Kind, folder: &Path, split: &str) -> Result<Images> {
-    let path = either(folder, &format!("{split}-images-idx3-ubyte"))?;
-    let ([count, height, width], pixels) = idx::read::<3>(&path)?;
+/// The file called `name` in `folder`: as published (`-idx3-`) or as on many mirrors (`.idx3-`), compressed or not, or
+/// in a folder of its own name.
+fn find(folder: &Path, name: &str) -> Result<Option<PathBuf>> {
+    let mirrored = name.replace("-idx", ".idx");
+    let spellings = [name.to_string(), format!("{name}.gz"), mirrored.clone(), format!("{mirrored}.gz")];
+    let flat = spellings.iter().map(|file| folder.join(file));
+    let inside = |own: &str| spellings.clone().map(|file| folder.join(own).join(file));
+    folder::first_file(flat.chain(inside(name)).chain(inside(&mirrored)))
+}
+
+fn read(kind: &Kind, files: &[PathBuf], _: &Source) -> Result<[Images; 2]> {
+    let [train_images, train_labels, test_images, test_labels] = files else {
+        return Err(Error::data(kind.name, "four files are needed"));
+    };
+    Ok([read_split(kind, train_images, train_labels)?, read_split(kind, test_images, test_labels)?])
+}
+
+fn read_split(kind: &Kind, images: &Path, labels: &Path) -> Result<Images> {
+    let ([count, height, width], pixels) = idx::read::<3>(images)?;
     if [height, width] != kind.shape[1..] {
-        return Err(Error::data(path, format!("pictures of {height} x {width}, not 28 x 28")));
+        return Err(Error::data(images, format!("images of {height} x {width}, not 28 x 28")));
     }
-    let labels_path = either(folder, &format!("{split}-labels-idx1-ubyte"))?;
-    let ([labelled], labels) = idx::read::<1>(&labels_path)?;
+    let ([labelled], bytes) = idx::read::<1>(labels)?;
     if labelled != count {
-        return Err(Error::data(labels_path, format!("{labelled} labels for {count} pictures")));
+        return Err(Error::data(labels, format!("{labelled} labels for {count} images")));
     }
-    Images::new(&labels_path, kind.shape, kind.classes, pixels, labels)
-}
-
-/// The file called `name`, else the one called `name`.gz.
-fn either(folder: &Path, name: &str) -> Result<PathBuf> {
-    let (plain, gz) = (folder.join(name), folder.join(format!("{name}.gz")));
-    match (plain.exists(), gz.exists()) {
-        (true, _) => Ok(plain),
-        (_, true) => Ok(gz),
-        _ => Err(Error::data(folder, format!("{name} or {name}.gz is missing"))),
-    }
+    Images::new(labels, kind.shape, kind.classes, pixels, bytes)
 }

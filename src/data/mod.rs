@@ -9,21 +9,29 @@ mod batch;
 mod canvas;
 mod check;
 mod cifar;
+mod digest;
 mod digits;
+mod folder;
+mod found;
+mod gzip;
 #[cfg_attr(not(feature = "hub"), path = "no_hub.rs")]
 mod hub;
 mod idx;
 mod images;
+mod magic;
 mod mnist;
+mod near;
 mod order;
+mod pickle;
 mod shapes;
 mod source;
+mod stamp;
 
 pub use batch::{gather, Augment, Batch, Normalization, PAD};
 pub use check::{check, Report, SplitReport};
 pub use images::{Dataset, Images, Splits};
-pub use order::{epoch_order, split};
-pub use source::{fetch, load, Files, HubSet, Source};
+pub use order::{epoch_order, evaluation_order, split, subset};
+pub use source::{digest, fetch, load, Files, HubSet, Source};
 
 use crate::Result;
 
@@ -53,8 +61,13 @@ pub struct Kind {
 /// Where the pictures of a data set come from.
 #[derive(Debug)]
 pub enum Origin {
-    /// Drawn by the program, the same pictures every time.
-    Generated(fn() -> Splits),
+    /// Drawn by the program, the same images every time.
+    Generated {
+        /// Draws them.
+        draw: fn() -> Splits,
+        /// Their digest, which changes with them.
+        digest: &'static str,
+    },
     /// Read from files.
     Files(Files),
 }

@@ -3,16 +3,19 @@
 use std::env;
 use std::path::{Path, PathBuf};
 
-use crate::data::{find, hub, Dataset, Images, Kind, Origin};
+use crate::data::found::Found;
+use crate::data::{find, near, Dataset, Images, Kind};
 use crate::{Error, Result};
 
 /// How a data set is read from files.
 #[derive(Debug)]
 pub struct Files {
-    /// Files by one of which the set is recognised, relative to a data folder, in order of preference.
-    pub markers: &'static [&'static str],
-    /// Reads training and test pictures, given the marker that was found.
-    pub read: fn(&Kind, &Path, &Source) -> Result<[Images; 2]>,
+    /// What is looked for, in words.
+    pub wanted: &'static str,
+    /// The set's files in a data folder, in the order in which they are read; none where it is not there.
+    pub locate: fn(&Path) -> Result<Option<Vec<PathBuf>>>,
+    /// Reads training and test images from the files found.
+    pub read: fn(&Kind, &[PathBuf], &Source) -> Result<[Images; 2]>,
     /// The same set on the hub.
     pub hub: HubSet,
 }
@@ -65,29 +68,34 @@ impl Source {
         Self { data_dir, ..Self::default() }
     }
 
-    /// The first of `files`' markers that exists, in the order of the folders.
-    fn locate(&self, files: &Files) -> Result<Option<PathBuf>> {
-        if let Some(folder) = self.data_dir.as_deref().filter(|p| !p.is_dir()) {
-            return Err(Error::data(folder, "the data folder (--data-dir) does not exist or is not a folder"));
+    /// The files in the first of the folders that has the set.
+    pub(super) fn locate(&self, files: &Files) -> Result<Option<Vec<PathBuf>>> {
+        if let Some(folder) = &self.data_dir {
+            near::check_folder(folder)?;
         }
-        let candidates = self.folders().flat_map(|folder| files.markers.iter().map(move |m| folder.join(m)));
-        Ok(candidates.into_iter().find(|path| path.exists()))
+        for folder in self.folders() {
+            if let Some(found) = (files.locate)(folder)? {
+                return Ok(Some(found));
+            }
+        }
+        Ok(None)
     }
 
     fn folders(&self) -> impl Iterator<Item = &Path> {
         self.data_dir.as_deref().into_iter().chain([self.cache_dir.as_path()])
     }
 
-    /// What was looked for and where, and what to do, with the hub's reason.
-    fn not_found(&self, kind: &Kind, files: &Files, hub: &str) -> Error {
+    /// What was looked for and where, what is there instead, and what to do, with the hub's reason.
+    pub(super) fn not_found(&self, kind: &Kind, files: &Files, hub: &str) -> Error {
         let folders: Vec<String> = self.folders().map(|f| f.display().to_string()).collect();
+        let instead = self.data_dir.as_deref().map_or(String::new(), |folder| near::instead(folder, files));
         Error::data(
             kind.name,
             format!(
-                "not found. Looked in {} for {}; {hub}. Pass the folder that holds it with --data-dir (or MBN_DATA_DIR), \
-                 or download it once with `mbn data fetch {}` (feature `hub`)",
+                "not found. Looked in {} for {}; {hub}.{instead} Pass the folder that holds it with --data-dir (or \
+                 MBN_DATA_DIR), or download it once with `mbn data fetch {}` (feature `hub`)",
                 folders.join(" and "),
-                files.markers.join(", "),
+                files.wanted,
                 kind.name
             ),
         )
@@ -101,18 +109,21 @@ impl Source {
 /// and what to do.
 pub fn load(name: &str, source: &Source) -> Result<Dataset> {
     let kind = find(name)?;
-    let files = match &kind.origin {
-        Origin::Generated(make) => return Ok(Dataset::new(kind, make())),
-        Origin::Files(files) => files,
-    };
-    let ([train, test], origin) = match source.locate(files)? {
-        Some(marker) => ((files.read)(kind, &marker, source)?, marker.display().to_string()),
-        None => {
-            let found = fetch_from_hub(kind, files, source)?;
-            (hub::read(kind, &files.hub, &found)?, format!("hub:{}", files.hub.id))
-        }
-    };
-    Ok(Dataset::new(kind, crate::data::Splits { train, test, origin }))
+    Found::look(kind, source)?.read(kind, source)
+}
+
+/// The digest of a data set ([`Dataset::digest`]), as remembered from an earlier [`load`] of the same files, else by
+/// loading it.
+///
+/// # Errors
+/// As [`load`].
+pub fn digest(name: &str, source: &Source) -> Result<String> {
+    let kind = find(name)?;
+    let found = Found::look(kind, source)?;
+    match found.known_digest(kind, source) {
+        Some(digest) => Ok(digest),
+        None => Ok(found.read(kind, source)?.digest),
+    }
 }
 
 /// Makes sure that a data set is on this machine, downloading it into the hub's cache where necessary. Returns where it
@@ -121,15 +132,5 @@ pub fn load(name: &str, source: &Source) -> Result<Dataset> {
 /// # Errors
 /// An unknown name, or not found and not to be had: as [`load`].
 pub fn fetch(name: &str, source: &Source) -> Result<Option<PathBuf>> {
-    let kind = find(name)?;
-    let Origin::Files(files) = &kind.origin else { return Ok(None) };
-    if let Some(marker) = source.locate(files)? {
-        return Ok(Some(marker));
-    }
-    let [train, _] = fetch_from_hub(kind, files, source)?;
-    Ok(Some(train))
-}
-
-fn fetch_from_hub(kind: &Kind, files: &Files, source: &Source) -> Result<[PathBuf; 2]> {
-    hub::download(&files.hub, source).map_err(|reason| source.not_found(kind, files, &reason))
+    Ok(Found::look(find(name)?, source)?.files().first().cloned())
 }

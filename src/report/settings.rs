@@ -57,6 +57,5 @@ pub(super) fn of_column(column: &str, norm: &str) -> Option<String> {
     if params(norm).contains_key(column) && column != "momentum" {
         return Some(format!("{norm}.{column}"));
     }
-    let keys = Table::try_from(crate::config::Config::default()).unwrap_or_default();
-    (distinguishes(column) && keys.contains_key(column)).then(|| column.to_string())
+    (distinguishes(column) && crate::config::is_known(column)).then(|| column.to_string())
 }

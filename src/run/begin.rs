@@ -1,14 +1,15 @@
 //! Beginning a run, going on with one, or finding it finished; and what is recorded when that fails.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use super::execute::Run;
+use super::identity::{check_data, on_other_data};
 use super::past::Past;
 use super::{Options, Outcome, Session, Watcher};
 use crate::config::Config;
 use crate::record::{self, RunDir, Summary};
-use crate::{Error, Result};
+use crate::{data, Error, Result};
 
 /// Trains what a resolved `config` describes, or continues where an earlier call was broken off. A finished run is not
 /// repeated.
@@ -18,19 +19,28 @@ use crate::{Error, Result};
 /// that was demanded. A run that had begun leaves a summary that says `failed` and why, and can still be resumed. One
 /// that leaves the finite numbers is no error but an outcome: its summary says `diverged`.
 pub fn run(config: &Config, options: &Options, watcher: &mut dyn Watcher) -> Result<Outcome> {
+    let dataset = data::load(&config.dataset, &options.source)?;
+    let config = &config.on(&dataset.digest, &dataset.origin)?;
     let path = options.out.join(config.run_name()?);
-    if let Some(outcome) = finished(&path, options, watcher)? {
+    if let Some(outcome) = finished(&path, config, options, watcher)? {
         return Ok(outcome);
     }
     let last = path.join(record::LAST);
+    let other = if last.exists() { None } else { on_other_data(&options.out, config)? };
     if options.must_resume && !last.exists() {
-        return Err(Error::checkpoint(last, "nothing to resume: there is no checkpoint yet; leave out --resume"));
+        return Err(nothing_to_resume(last, config, other));
     }
-    let session = Session::open(config, &options.source)?;
+    if let Some((dir, digest)) = other {
+        let (own, dir) = (&dataset.digest, dir.display());
+        watcher.note(&format!(
+            "note: {dir} has the same settings on other data (digest {digest}, here {own}): this is a new run"
+        ));
+    }
+    let session = Session::new(config, dataset)?;
     let dir = RunDir::create(&path)?;
     if options.fresh {
         dir.clear()?;
-    } else if let Some(outcome) = finished(&path, options, watcher)? {
+    } else if let Some(outcome) = finished(&path, config, options, watcher)? {
         return Ok(outcome); // by another process, while this one was getting ready
     }
     dir.reopen()?;
@@ -42,22 +52,33 @@ pub fn run(config: &Config, options: &Options, watcher: &mut dyn Watcher) -> Res
     result
 }
 
+fn nothing_to_resume(last: PathBuf, config: &Config, other: Option<(PathBuf, String)>) -> Error {
+    let why = match (other, &config.data_digest) {
+        (Some((dir, digest)), Some(own)) => format!(
+            "nothing to resume: the run with these settings in {} is on other data (digest {digest}, here {own}); give \
+             it its own data (--data-dir), or leave out --resume for a new run",
+            dir.display()
+        ),
+        _ => "nothing to resume: there is no checkpoint yet; leave out --resume".into(),
+    };
+    Error::checkpoint(last, why)
+}
+
 /// The outcome of a run that is over already.
-fn finished(path: &Path, options: &Options, watcher: &mut dyn Watcher) -> Result<Option<Outcome>> {
+fn finished(path: &Path, config: &Config, options: &Options, watcher: &mut dyn Watcher) -> Result<Option<Outcome>> {
     if options.fresh {
         return Ok(None);
     }
-    match record::read_finished(path) {
+    let found = match record::read_finished(path) {
         Err(error @ Error::Data { .. }) if options.recover => {
             watcher.note(&format!("{error}: going on from the checkpoint"));
-            Ok(None)
+            return Ok(None);
         }
-        found => Ok(found?.map(|summary| Outcome::Done {
-            dir: path.to_path_buf(),
-            summary: Box::new(summary),
-            already: true,
-        })),
-    }
+        found => found?,
+    };
+    let Some(summary) = found else { return Ok(None) };
+    check_data(path, &summary.config, config)?;
+    Ok(Some(Outcome::Done { dir: path.to_path_buf(), summary: Box::new(summary), already: true }))
 }
 
 /// Begins or resumes in a folder that is ours alone.
@@ -78,6 +99,11 @@ fn attempt(
         }
         past => past?,
     };
+    let remarks = [session.dataset.remarks.clone(), session.remarks(config)].concat();
+    for remark in remarks.iter().map(|remark| format!("warning: {}: {remark}", config.dataset)) {
+        dir.log(&remark)?;
+        watcher.note(&remark);
+    }
     let mut run = Run::open(config, options, dir, session, past)?;
     dir.log(&format!("start at epoch {} batch {}", run.position.epoch, run.position.batch))?;
     watcher.start(&run.plan()?);

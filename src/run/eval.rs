@@ -8,7 +8,7 @@ use serde::Serialize;
 use toml::Table;
 
 use super::session::check_task;
-use super::Session;
+use super::{identity, Session};
 use crate::config::{Config, Layers};
 use crate::data::Source;
 use crate::model::{Network, Store};
@@ -92,6 +92,11 @@ pub struct EvalReport {
     pub loss: f64,
     /// Share of correct answers.
     pub accuracy: f64,
+    /// Digest of the data.
+    pub data_digest: String,
+    /// What is odd about the data.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub notes: Vec<String>,
 }
 
 /// Pictures in a dump.
@@ -107,6 +112,7 @@ pub fn evaluate_checkpoint(request: &EvalRequest) -> Result<EvalReport> {
     let checkpoint = Checkpoint::load(&path, &Device::Cpu)?;
     let config = configuration(&checkpoint, &path, request)?;
     let session = Session::open_for_evaluation(&config, &request.source)?;
+    let notes = identity::notes(&config, &session, request.split == SplitName::Test)?;
     if checkpoint.metadata.contains_key("classes") {
         check_task(&path, checkpoint.task(&path)?, session.task())?;
     }
@@ -138,7 +144,8 @@ pub fn evaluate_checkpoint(request: &EvalRequest) -> Result<EvalReport> {
     let Config { dataset, model, norm, .. } = config;
     let (split, stats) = (split.to_string(), stats.to_string());
     let Score { loss, accuracy, images } = score;
-    Ok(EvalReport { checkpoint: path, dataset, model, norm, split, stats, images, loss, accuracy })
+    let data_digest = session.dataset.digest.clone();
+    Ok(EvalReport { checkpoint: path, dataset, model, norm, split, stats, images, loss, accuracy, data_digest, notes })
 }
 
 /// `last.safetensors` of a run folder, or the file itself.

@@ -7,6 +7,7 @@ mod begin;
 mod device;
 mod eval;
 mod execute;
+mod identity;
 mod past;
 mod session;
 

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use candle_core::Device;
 
+use super::identity::check_data;
 use super::session::check_task;
 use super::Session;
 use crate::config::Config;
@@ -70,6 +71,9 @@ impl Start {
             other => other,
         };
         check_task(&path, checkpoint.task(&path)?, session.task())?;
+        let header = checkpoint.field(&path, "config")?;
+        let recorded = header.parse().map_err(|_| Error::checkpoint(&path, "its header's `config` is not TOML"))?;
+        check_data(&path, &recorded, config)?;
         if position.epoch > config.epochs || position.batch > steps {
             return Err(Error::checkpoint(path, "its position lies beyond the end of the run; --fresh starts over"));
         }

@@ -18,18 +18,21 @@ pub struct Session {
     /// The data set.
     pub dataset: Dataset,
     normalization: Normalization,
+    /// Training images, sorted.
     train: Vec<u32>,
+    /// The same in the order of evaluation, as are the other two.
+    train_shuffled: Vec<u32>,
     val: Vec<u32>,
     test: Vec<u32>,
 }
 
 impl Session {
-    /// Opens the device and loads and splits the data of a resolved configuration.
+    /// Opens the device and splits the data of a resolved configuration.
     ///
     /// # Errors
-    /// No such device or data; a training set smaller than one batch.
-    pub fn open(config: &Config, source: &Source) -> Result<Self> {
-        let session = Self::open_for_evaluation(config, source)?;
+    /// No such device; a training set smaller than one batch.
+    pub fn new(config: &Config, dataset: Dataset) -> Result<Self> {
+        let session = Self::for_evaluation(config, dataset)?;
         if session.train.len() < config.batch_size {
             return Err(Error::config(format!(
                 "batch_size = {}: only {} training pictures (val_fraction = {}, train_limit = {}); use a smaller batch",
@@ -42,15 +45,40 @@ impl Session {
         Ok(session)
     }
 
-    /// As [`Self::open`], whatever the size of the training set.
+    /// As [`Self::new`], whatever the size of the training set, loading the data.
+    ///
+    /// # Errors
+    /// As [`Self::new`], and data that cannot be used.
     pub fn open_for_evaluation(config: &Config, source: &Source) -> Result<Self> {
+        Self::for_evaluation(config, data::load(&config.dataset, source)?)
+    }
+
+    fn for_evaluation(config: &Config, dataset: Dataset) -> Result<Self> {
         let device = open_device(&config.device)?;
-        let dataset = data::load(&config.dataset, source)?;
-        let (mut train, val) = data::split(dataset.train.len(), config.val_fraction, config.seed)?;
-        limit(&mut train, config.train_limit);
-        let mut test: Vec<u32> = (0..dataset.test.len() as u32).collect();
-        limit(&mut test, config.test_limit);
-        Ok(Self { device, normalization: dataset.normalization(), dataset, train, val, test })
+        let (train, val) = data::split(dataset.train.len(), config.val_fraction, config.seed)?;
+        let train = data::subset(&train, &dataset.train.labels, config.train_limit);
+        let test: Vec<u32> = (0..dataset.test.len() as u32).collect();
+        let test = data::subset(&test, &dataset.test.labels, config.test_limit);
+        let [train_shuffled, val, test] = [&train, &val, &test].map(|indices| data::evaluation_order(indices));
+        let normalization = dataset.normalization();
+        Ok(Self { device, normalization, dataset, train, train_shuffled, val, test })
+    }
+
+    /// Classes that a part has no images of, in words.
+    pub fn remarks(&self, config: &Config) -> Vec<String> {
+        let limit = |key: &str, value: usize| if value > 0 { format!(" ({key} = {value})") } else { String::new() };
+        let parts = [
+            ("training", self.train(), limit("train_limit", config.train_limit)),
+            ("validation", self.val(), format!(" (val_fraction = {})", config.val_fraction)),
+            ("test", self.test(), limit("test_limit", config.test_limit)),
+        ];
+        let remark = |(name, part, limit): (&str, Part, String)| {
+            let missing = part.missing_classes(self.dataset.classes);
+            let count = part.indices.len();
+            (count > 0 && !missing.is_empty())
+                .then(|| format!("the {count} {name} images{limit} have none of {}", classes(&missing)))
+        };
+        parts.into_iter().filter_map(remark).collect()
     }
 
     /// What the network has to map.
@@ -76,9 +104,9 @@ impl Session {
         Ok(gather(&self.dataset.train, indices, &self.normalization, augment, &self.device)?)
     }
 
-    /// The training pictures, in their own order.
+    /// The training pictures, in the order of evaluation.
     pub fn train(&self) -> Part<'_> {
-        self.part(&self.dataset.train, &self.train)
+        self.part(&self.dataset.train, &self.train_shuffled)
     }
 
     /// The pictures set aside for validation.
@@ -91,11 +119,10 @@ impl Session {
         self.part(&self.dataset.test, &self.test)
     }
 
-    /// Evenly spaced training pictures, at most `count` (0: all), for the estimation of statistics.
+    /// Training pictures drawn at random, at most `count` (0: all), for the estimation of statistics.
     pub fn sample(&self, count: usize) -> Vec<u32> {
-        let (total, count) = (self.train.len(), if count == 0 { self.train.len() } else { count });
-        let count = count.min(total);
-        (0..count).map(|i| self.train[i * total / count]).collect()
+        let count = if count == 0 { usize::MAX } else { count };
+        self.train_shuffled.iter().copied().take(count).collect()
     }
 
     /// A part of the training pictures, as [`Self::sample`] gives it.
@@ -108,10 +135,13 @@ impl Session {
     }
 }
 
-fn limit(indices: &mut Vec<u32>, count: usize) {
-    if count > 0 {
-        indices.truncate(count);
-    }
+/// `class 3`, `the classes 3, 7 and 12 more`
+fn classes(missing: &[usize]) -> String {
+    let named: Vec<String> = missing.iter().take(10).map(usize::to_string).collect();
+    let more = missing.len() - named.len();
+    let more = if more > 0 { format!(" and {more} more") } else { String::new() };
+    let word = if missing.len() == 1 { "class" } else { "the classes" };
+    format!("{word} {}{more}", named.join(", "))
 }
 
 /// The data set's shape must be what a checkpoint was trained for.

@@ -10,6 +10,7 @@ mod estimate;
 mod event;
 mod file;
 mod grid;
+mod identity;
 mod observe;
 mod select;
 mod state;
@@ -23,6 +24,7 @@ use std::path::Path;
 pub use check::check;
 pub use estimate::Estimate;
 pub use event::{Ending, Event};
+pub use identity::Need;
 pub use observe::{Observer, Options, Tally};
 pub use select::Shard;
 pub use state::{look, State};
@@ -37,7 +39,7 @@ use crate::{Error, Result};
 pub struct Job {
     /// What the results are grouped by: the variant's name, which is no part of the run's hash.
     pub label: String,
-    /// The run's name.
+    /// The run's name, its folder's once it is known what data it is on ([`Sweep::on_data`]).
     pub name: String,
     /// The resolved configuration.
     pub config: Config,

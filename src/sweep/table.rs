@@ -12,8 +12,19 @@ use crate::record::{atomic, read_summary, Final, Status, Summary};
 use crate::{Error, Result};
 
 /// What identifies a run, first in every summary.
-const IDENTITY: [&str; 10] =
-    ["dataset", "model", "norm", "double_forward", "batch_size", "norm_batch_size", "seed", "epochs", "lr", "device"];
+const IDENTITY: [&str; 11] = [
+    "dataset",
+    "model",
+    "norm",
+    "double_forward",
+    "batch_size",
+    "norm_batch_size",
+    "seed",
+    "epochs",
+    "lr",
+    "device",
+    "data_digest",
+];
 
 /// The scores, by split and kind of statistics; an empty kind is the method's own rule.
 const SCORES: [(&str, &str, &str); 5] = [
@@ -118,7 +129,7 @@ impl SummaryTable {
 }
 
 /// Replaces a file of the sweep folder, where it says anything else.
-fn replace(path: &Path, bytes: &[u8]) -> Result<()> {
+pub(super) fn replace(path: &Path, bytes: &[u8]) -> Result<()> {
     if fs::read(path).is_ok_and(|old| old == bytes) {
         return Ok(());
     }
@@ -126,7 +137,7 @@ fn replace(path: &Path, bytes: &[u8]) -> Result<()> {
 }
 
 /// One process at a time reads the folders and replaces the file, so that none replaces it by an older one.
-fn lock(dir: &Path) -> Result<File> {
+pub(super) fn lock(dir: &Path) -> Result<File> {
     let path = dir.join(".lock");
     let file = OpenOptions::new().create(true).truncate(false).write(true).open(&path).map_err(Error::io(&path))?;
     match file.lock() {

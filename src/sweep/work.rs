@@ -8,7 +8,7 @@ use std::sync::mpsc::{channel, Receiver, RecvTimeoutError, Sender};
 use std::time::{Duration, Instant};
 
 use super::worker::{Message, Worker};
-use super::{look, Ending, Estimate, Event, Job, Observer, Options, State, SummaryTable, Sweep, Tally};
+use super::{identity, look, Ending, Estimate, Event, Job, Observer, Options, State, SummaryTable, Sweep, Tally};
 use crate::record::{Status, Summary};
 use crate::{Error, Result};
 
@@ -30,6 +30,7 @@ pub fn run(sweep: &Sweep, options: &Options, observer: &mut dyn Observer) -> Res
     let runs = options.out.join("runs");
     fs::create_dir_all(&runs).map_err(Error::io(&runs))?;
     let mut table = SummaryTable::new(&options.out, &sweep.jobs)?;
+    identity::record(&options.out, &sweep.jobs)?;
     table.keep(&sweep.text)?;
     table.update(&sweep.jobs)?; // before the first run: what cannot be written should be known now
     let (to, from) = channel();

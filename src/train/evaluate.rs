@@ -41,6 +41,15 @@ impl Part<'_> {
     pub fn batch(&self, from: usize, to: usize) -> Result<Batch> {
         Ok(gather(self.images, &self.indices[from..to], self.normalization, None, self.device)?)
     }
+
+    /// The classes, of so many, that none of its pictures has.
+    pub fn missing_classes(&self, classes: usize) -> Vec<usize> {
+        let mut seen = vec![false; classes];
+        for label in self.indices.iter().filter_map(|index| self.images.labels.get(*index as usize)) {
+            seen.get_mut(usize::from(*label)).into_iter().for_each(|seen| *seen = true);
+        }
+        (0..classes).filter(|class| !seen[*class]).collect()
+    }
 }
 
 /// Scores the network under its inference rule.

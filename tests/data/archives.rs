@@ -33,19 +33,71 @@ fn it_is_unpacked_once_and_again_when_it_has_changed() {
     let root = tempdir().unwrap();
     put(&root.path().join(ARCHIVE), &cifar10_archive());
     let first = load("cifar10", &source(root.path())).unwrap();
-    // A mark in the unpacked file shows that the second load reads it and does not unpack.
+    // A mark beside the unpacked files shows that the second load does not unpack.
     let [folder] = &unpacked(root.path())[..] else { panic!("one folder") };
-    let file = folder.join("test_batch.bin");
-    let mut bytes = fs::read(&file).unwrap();
-    bytes[0] = 9;
-    fs::write(&file, bytes).unwrap();
-    assert_eq!(load("cifar10", &source(root.path())).unwrap().test.labels, [9, 1]);
+    put(&folder.join("mark"), b"");
+    assert_eq!(load("cifar10", &source(root.path())).unwrap().test, first.test);
+    assert!(folder.join("mark").exists());
 
     let files = cifar10();
     let doubled = files.iter().map(|(name, bytes)| (name.clone(), [&bytes[..], bytes].concat())).collect::<Vec<_>>();
     put(&root.path().join(ARCHIVE), &tar_gz(doubled.iter().map(|(n, b)| (n.clone(), &b[..]))));
     let second = load("cifar10", &source(root.path())).unwrap();
     assert_eq!((first.train.len(), second.train.len()), (10, 20));
+}
+
+#[test]
+fn what_has_been_unpacked_and_damaged_since_is_unpacked_anew() {
+    let root = tempdir().unwrap();
+    put(&root.path().join(ARCHIVE), &cifar10_archive());
+    let good = load("cifar10", &source(root.path())).unwrap();
+    let [folder] = &unpacked(root.path())[..] else { panic!("one folder") };
+    let file = folder.join("data_batch_4.bin");
+    let whole = fs::read(&file).unwrap();
+    let damage: [&dyn Fn(); 5] = [
+        &|| fs::write(&file, &whole[..3073]).unwrap(),
+        &|| fs::write(&file, [&[7], &whole[1..]].concat()).unwrap(),
+        &|| fs::remove_file(&file).unwrap(),
+        &|| fs::remove_dir_all(folder).and_then(|()| fs::create_dir(folder)).unwrap(),
+        &|| fs::remove_dir_all(folder).and_then(|()| fs::write(folder, "")).unwrap(),
+    ];
+    for (i, damage) in damage.iter().enumerate() {
+        damage();
+        let again = load("cifar10", &source(root.path())).unwrap();
+        assert!((again.train, again.test) == (good.train.clone(), good.test.clone()), "damage {i}");
+        assert_eq!(unpacked(root.path()).len(), 1, "damage {i}: nothing else is left");
+    }
+}
+
+#[test]
+fn archives_are_read_by_what_they_are() {
+    let files = cifar10();
+    let tar = |files: &[(String, Vec<u8>)]| tar_gz(files.iter().map(|(name, bytes)| (name.clone(), bytes.as_slice())));
+    let python: Vec<_> = files.iter().map(|(name, bytes)| (name.replace(".bin", ""), pickled(bytes))).collect();
+    let plain = |bytes: &[u8]| {
+        let mut out = Vec::new();
+        std::io::Read::read_to_end(&mut flate2::read::GzDecoder::new(bytes), &mut out).unwrap();
+        out
+    };
+    let expected = {
+        let root = tempdir().unwrap();
+        put(&root.path().join(ARCHIVE), &tar(&files));
+        load("cifar10", &source(root.path())).unwrap()
+    };
+    for (name, bytes) in [
+        ("cifar-10-binary.tar.gz", plain(&tar(&files))),
+        ("cifar-10-binary.tar.gz", gz(&tar(&files))),
+        ("cifar-10-binary.tar", plain(&tar(&files))),
+        ("cifar-10-binary.tgz", tar(&files)),
+        ("cifar-10-python.tar.gz", tar(&python)),
+        ("cifar-10-binary.tar.gz", tar(&python)),
+    ] {
+        let root = tempdir().unwrap();
+        put(&root.path().join("data").join(name), &bytes);
+        let found = load("cifar10", &source(root.path())).unwrap();
+        assert!((&found.train, &found.test) == (&expected.train, &expected.test), "{name}");
+        assert_eq!(found.digest, expected.digest, "{name}: the same data");
+    }
 }
 
 #[test]
@@ -56,7 +108,7 @@ fn several_may_unpack_at_once() {
         let threads: Vec<_> = (0..6).map(|_| scope.spawn(|| load("cifar10", &source(root.path())).unwrap())).collect();
         threads.into_iter().map(|t| t.join().unwrap()).collect()
     });
-    assert!(sets.iter().all(|s| s.train == sets[0].train));
+    assert!(sets.iter().all(|s| s.train == sets[0].train && s.digest == sets[0].digest));
     assert_eq!(unpacked(root.path()).len(), 1, "unfinished folders are left");
 }
 
@@ -72,7 +124,7 @@ fn no_entry_lands_outside_the_cache() {
     assert_eq!(outside, ["cache", "data"]);
     let cache: Vec<_> = fs::read_dir(root.path().join("cache")).unwrap().map(|e| e.unwrap().file_name()).collect();
     assert_eq!(cache, ["unpacked"]);
-    assert_eq!(fs::read_dir(&unpacked(root.path())[0]).unwrap().count(), 6);
+    assert_eq!(fs::read_dir(&unpacked(root.path())[0]).unwrap().count(), 7, "six files and their list");
 }
 
 /// The message for an archive of these bytes; nothing half-done may remain in the cache.
@@ -89,7 +141,7 @@ fn archives_that_are_not_what_they_should_be_are_refused() {
     let files = cifar10();
     let entry = |i: usize| (files[i].0.clone(), &files[i].1[..]);
     assert!(refusal(&[]).contains("is empty"));
-    assert!(refusal(b"no gzip").contains("corrupt"));
+    assert!(refusal(b"no gzip").contains("not a tar archive"));
     assert!(refusal(&gz(b"no tar, but long enough to be looked at")).contains("tar.gz"));
     assert!(refusal(&tar_gz((0..5).map(entry))).contains("holds no test_batch.bin"));
     assert!(refusal(&tar_gz((0..6).chain([2]).map(entry))).contains("data_batch_3.bin"));
@@ -114,7 +166,7 @@ fn archives_that_are_not_what_they_should_be_are_refused() {
 fn a_folder_of_an_archives_name_is_refused() {
     let root = tempdir().unwrap();
     fs::create_dir_all(root.path().join(ARCHIVE)).unwrap();
-    assert!(load("cifar10", &source(root.path())).unwrap_err().to_string().contains("is a folder"));
+    assert!(load("cifar10", &source(root.path())).unwrap_err().to_string().contains("holds cifar-10-binary.tar.gz/"));
 }
 
 proptest! {

@@ -115,16 +115,24 @@ fn each_kind_of_damage_is_named() {
     let images = "train-images-idx3-ubyte";
     let labels = "train-labels-idx1-ubyte";
     assert!(with_file(images, &[]).contains("is empty"));
-    assert!(with_file(images, b"PK\x03\x04 zipped").contains("0x504b0304"));
+    assert!(with_file(images, b"PK\x03\x04 zipped").contains("a zip archive: unpack it with unzip"));
+    assert!(with_file(images, b"<!DOCTYPE html>").contains("download the file anew"));
+    assert!(with_file(images, &mnist()[1].1).contains("is an IDX file of 1 dimension of bytes; expected"));
+    assert!(with_file(labels, &[0, 0, 0x0c, 1, 0, 0, 0, 0]).contains("32-bit integers"));
+    assert!(with_file(labels, &[1, 8, 0, 0, 0, 0, 0, 0]).contains("big-endian"));
+    assert!(with_file(labels, b"abcdefgh").contains("begins with 0x61626364"));
     assert!(with_file(images, &idx(&[12, 27, 28], &pixels(12 * 27 * 28, 0))).contains("27 x 28"));
-    assert!(with_file(labels, &idx(&[11], &[0; 11])).contains("11 labels for 12 pictures"));
+    assert!(with_file(labels, &idx(&[11], &[0; 11])).contains("11 labels for 12 images"));
     assert!(with_file(labels, &idx(&[12], &[10; 12])).contains("label 10"));
-    assert!(with_file(images, &idx(&[0, 28, 28], &[])).contains("0 pictures"));
+    assert!(with_file(images, &idx(&[0, 28, 28], &[])).contains("12 labels for 0 images"));
 
     let root = tempdir().unwrap();
-    put_mnist(&root.path().join("data/mnist"), true);
-    fs::create_dir(root.path().join("data/mnist").join(images)).unwrap();
-    assert!(refusal("mnist", root.path()).contains("is a folder"));
+    put_mnist(&root.path().join("data/mnist"), false);
+    fs::remove_file(root.path().join("data/mnist").join(labels)).unwrap();
+    fs::create_dir(root.path().join("data/mnist").join(labels)).unwrap();
+    let message = refusal("mnist", root.path());
+    assert!(message.contains("train-labels-idx1-ubyte or train-labels-idx1-ubyte.gz is missing"), "{message}");
+    assert!(message.contains("train-labels-idx1-ubyte/"), "what is there is listed: {message}");
 }
 
 #[test]
@@ -132,7 +140,7 @@ fn an_incomplete_set_is_remarked_upon() {
     let root = tempdir().unwrap();
     put_mnist(&root.path().join("data/mnist"), false);
     let report = check("mnist", &source(root.path())).unwrap();
-    assert!(report.remarks[0].contains("12 pictures, the complete set has 60000"), "{:?}", report.remarks);
+    assert!(report.remarks[0].contains("12 images, the complete set has 60000"), "{:?}", report.remarks);
     assert_eq!(report.train.per_class, [2, 2, 1, 1, 1, 1, 1, 1, 1, 1]);
     assert_eq!(report.shape, [1, 28, 28]);
 }

@@ -65,6 +65,29 @@ pub fn cifar10() -> Vec<(String, Vec<u8>)> {
     names.enumerate().map(|(f, name)| (name, [record(2 * f), record(2 * f + 1)].concat())).collect()
 }
 
+/// The records of a binary file, pickled as Python 2 did: what the published Python version is.
+pub fn pickled(records: &[u8]) -> Vec<u8> {
+    let (labels, pixels) = split_records(records);
+    let count = (pixels.len() / 3072) as u16;
+    let mut file = b"\x80\x02}q\x01(U\x0bbatch_labelq\x02U\x05batchq\x03U\x06labelsq\x04]q\x05(".to_vec();
+    labels.iter().for_each(|label| file.extend([b'K', *label]));
+    file.extend(
+        b"eU\x04dataq\x06cnumpy.core.multiarray\n_reconstruct\nq\x07cnumpy\nndarray\nq\x08K\x00\x85U\x01b\x87Rq\x09",
+    );
+    file.extend(b"(K\x01M");
+    file.extend(count.to_le_bytes());
+    file.extend(b"M\x00\x0c\x86cnumpy\ndtype\nq\x0aU\x02u1K\x00K\x01\x87Rq\x0b(K\x03U\x01|NNNJ\xff\xff\xff\xffJ\xff\xff\xff\xffK\x00tb\x89T");
+    file.extend((pixels.len() as u32).to_le_bytes());
+    file.extend(pixels);
+    file.extend(b"tbu.");
+    file
+}
+
+/// Labels, and pixels image by image.
+pub fn split_records(records: &[u8]) -> (Vec<u8>, Vec<u8>) {
+    (records.chunks(3073).map(|r| r[0]).collect(), records.chunks(3073).flat_map(|r| r[1..].to_vec()).collect())
+}
+
 /// A gzip-compressed tar archive. Names are written as they are, sound or not.
 pub fn tar_gz<'a>(files: impl IntoIterator<Item = (String, &'a [u8])>) -> Vec<u8> {
     let mut archive = tar::Builder::new(Vec::new());

@@ -7,3 +7,6 @@ mod fixture;
 mod generated;
 #[cfg(feature = "hub")]
 mod hub;
+mod identity;
+mod near;
+mod selection;

@@ -1,0 +1,80 @@
+//! What a data set is, however its files are called and packed: a digest of its images and labels, remembered by the
+//! files' paths, sizes and times, so that it is computed once.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use crate::data::{stamp, Images};
+
+/// Hexadecimal digits of a digest.
+const DIGITS: usize = 16;
+
+/// BLAKE3 of shape, number, labels and pixels of the training and the test images.
+pub(super) fn of(parts: [&Images; 2]) -> String {
+    let mut hasher = blake3::Hasher::new();
+    for images in parts {
+        hasher.update(format!("{:?} {}\n", images.shape, images.len()).as_bytes());
+        hasher.update(&images.labels).update(&images.pixels);
+    }
+    hasher.finalize().to_hex()[..DIGITS].to_string()
+}
+
+/// What is remembered of the digest of the data in some files.
+pub(super) struct Memory<'a> {
+    files: &'a [PathBuf],
+    /// The files as they are now; none where that cannot be told.
+    stamps: Option<String>,
+    path: PathBuf,
+}
+
+impl<'a> Memory<'a> {
+    /// The memory about `files` of the data set `name`, in the program's folder `cache`.
+    pub(super) fn of(name: &str, files: &'a [PathBuf], cache: &Path) -> Self {
+        let places: String = files.iter().map(|file| full_name(file) + "\n").collect();
+        let key = &blake3::hash(places.as_bytes()).to_hex()[..DIGITS];
+        Self { files, stamps: stamp::of(files, full_name), path: cache.join("digests").join(format!("{name}-{key}")) }
+    }
+
+    /// The digest, if the files have changed neither since it was taken nor since [`Memory::of`].
+    pub(super) fn recall(&self) -> Option<String> {
+        self.is_unchanged().then_some(())?;
+        let text = fs::read_to_string(&self.path).ok()?;
+        let (digest, stamps) = text.split_once('\n')?;
+        (Some(stamps) == self.stamps.as_deref() && digest.len() == DIGITS).then(|| digest.to_string())
+    }
+
+    fn is_unchanged(&self) -> bool {
+        self.stamps.is_some() && stamp::of(self.files, full_name) == self.stamps
+    }
+
+    /// Remembers the digest of what has been read since [`Memory::of`], unless the files have changed meanwhile or may
+    /// yet change unnoticed. Where nothing can be written, nothing is remembered.
+    pub(super) fn keep(&self, digest: &str) {
+        let Some(stamps) = &self.stamps else { return };
+        if !stamp::are_settled(self.files) || !self.is_unchanged() {
+            return;
+        }
+        let _ = self.path.parent().map(fs::create_dir_all);
+        let _ = fs::write(&self.path, format!("{digest}\n{stamps}"));
+    }
+}
+
+fn full_name(file: &Path) -> String {
+    fs::canonicalize(file).unwrap_or_else(|_| file.to_path_buf()).display().to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::data::{Origin, DATASETS};
+
+    /// Another drawing is another data set: its digest in the table has to change with it.
+    #[test]
+    fn generated_sets_have_the_digests_in_their_table() {
+        for kind in DATASETS {
+            if let Origin::Generated { draw, digest } = kind.origin {
+                let splits = draw();
+                assert_eq!(super::of([&splits.train, &splits.test]), digest, "{}", kind.name);
+            }
+        }
+    }
+}

@@ -1,0 +1,85 @@
+//! What is in a data folder: looking for files, and saying why one cannot be used.
+
+use std::fs;
+use std::io::{self, ErrorKind};
+use std::path::{Path, PathBuf};
+
+use crate::{Error, Result};
+
+/// Names that are listed before "and so many more".
+const LISTED: usize = 12;
+
+/// The first of `paths` that is a file with something in it, else the first that is a file.
+///
+/// # Errors
+/// A folder on the way that may not be looked into.
+pub(super) fn first_file(paths: impl IntoIterator<Item = PathBuf>) -> Result<Option<PathBuf>> {
+    let mut empty = None;
+    for path in paths {
+        match fs::metadata(&path) {
+            Ok(meta) if meta.is_file() && meta.len() > 0 => return Ok(Some(path)),
+            Ok(meta) if meta.is_file() => empty = empty.or(Some(path)),
+            Ok(_) => {}
+            Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) => {}
+            Err(error) => return Err(refused(&path, error)),
+        }
+    }
+    Ok(empty)
+}
+
+/// The size of a regular file, which must not be empty.
+///
+/// # Errors
+/// There is none, or it is something else.
+pub(super) fn file_length(path: &Path) -> Result<u64> {
+    let meta = fs::metadata(path).map_err(|error| refused(path, error))?;
+    match meta.len() {
+        _ if !meta.is_file() => Err(Error::data(path, "is a folder or device, not a file")),
+        0 => Err(Error::data(path, "is empty; get the file anew")),
+        length => Ok(length),
+    }
+}
+
+/// The error for a file that the system does not let us use, with the command that lets us where there is one.
+pub(super) fn refused(path: &Path, error: io::Error) -> Error {
+    if error.kind() != ErrorKind::PermissionDenied {
+        return Error::io(path)(error);
+    }
+    // The outermost folder that may not be entered; without one, it is the file that may not be read.
+    let closed =
+        path.ancestors().skip(1).filter(|p| !p.as_os_str().is_empty()).filter(|p| p.join(".").metadata().is_err());
+    let closed = closed.last().unwrap_or(path);
+    Error::data(path, format!("may not be read (permission denied); chmod -R u+rX {}", quoted(closed)))
+}
+
+/// A path as a shell takes it.
+pub(super) fn quoted(path: &Path) -> String {
+    let text = path.display().to_string();
+    match text.chars().all(|c| c.is_alphanumeric() || "/._-+,:@%=".contains(c)) {
+        true => text,
+        false => format!("'{}'", text.replace('\'', r"'\''")),
+    }
+}
+
+/// The names in a folder, sorted, folders with a `/`; none where it cannot be read.
+pub(super) fn names(folder: &Path) -> Vec<String> {
+    let Ok(entries) = fs::read_dir(folder) else { return vec![] };
+    let name = |entry: fs::DirEntry| {
+        let slash = if entry.path().is_dir() { "/" } else { "" };
+        format!("{}{slash}", entry.file_name().to_string_lossy())
+    };
+    let mut names: Vec<String> = entries.flatten().map(name).filter(|name| !name.starts_with('.')).collect();
+    names.sort();
+    names
+}
+
+/// `holds a, b, c/ and 3 more`, or that it holds nothing.
+pub(super) fn listing(folder: &Path) -> String {
+    let names = names(folder);
+    let more = names.len().saturating_sub(LISTED);
+    let more = if more > 0 { format!(" and {more} more") } else { String::new() };
+    match names.len() {
+        0 => "holds nothing".into(),
+        _ => format!("holds {}{more}", names[..names.len().min(LISTED)].join(", ")),
+    }
+}
