@@ -7,6 +7,7 @@ mod begin;
 mod device;
 mod eval;
 mod execute;
+mod memory;
 mod past;
 mod session;
 
@@ -104,6 +105,8 @@ pub struct Plan {
     pub batch: usize,
     /// The network's parameters.
     pub parameters: usize,
+    /// What a step takes of the memory, at least.
+    pub step_bytes: u64,
     /// Training, validation and test pictures.
     pub pictures: [usize; 3],
     /// Where the data came from.
