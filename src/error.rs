@@ -64,6 +64,29 @@ pub enum Error {
         tensor: String,
     },
 
+    /// More memory than the machine has.
+    #[error(
+        "a step on {images} images takes at least {need} MiB of memory, this machine has {have} MiB; use a smaller \
+         batch_size, or take statistics over parts of it (norm_batch_size)"
+    )]
+    Memory {
+        /// Images of a step.
+        images: usize,
+        /// What the step takes at least, in MiB.
+        need: u64,
+        /// What there is, in MiB.
+        have: u64,
+    },
+
+    /// Evaluation met numbers that are none.
+    #[error("{what} under {stats} statistics is not finite: the weights or images make numbers overflow")]
+    NonFinite {
+        /// The loss, or a layer's statistics.
+        what: String,
+        /// Which statistics normalized.
+        stats: String,
+    },
+
     /// A tensor operation failed.
     #[error("{}", first_line(.0))]
     Tensor(#[from] candle_core::Error),

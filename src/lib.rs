@@ -52,6 +52,7 @@ pub mod report;
 pub mod rng;
 pub mod run;
 pub mod sweep;
+mod text;
 pub mod train;
 
 pub use error::{Error, Result};

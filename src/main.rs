@@ -4,9 +4,8 @@ mod cli;
 
 use std::process::ExitCode;
 
-/// A step allocates and frees the same megabytes over and over; glibc's allocator hands each back to the system.
 #[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+static ALLOCATOR: cli::Allocator = cli::Allocator;
 
 fn main() -> ExitCode {
     cli::main()

@@ -1,5 +1,6 @@
 //! What users do at the command line, and what they read when it was wrong.
 
+use std::io::Write;
 #[cfg(unix)]
 use std::io::{BufRead, BufReader, Read};
 use std::path::Path;
@@ -153,6 +154,107 @@ fn wrong_settings_are_refused_with_the_closest_spelling() {
 }
 
 #[test]
+fn what_is_given_twice_is_said_so() {
+    refused(&["train", "--lr", "0.1", "--lr", "0.2"], &["--lr", "multiple times"]);
+    refused(&["train", "--nesterov", "--nesterov"], &["--nesterov", "multiple times"]);
+    refused(&["train", "--augment", "--no-augment"], &["--augment", "--no-augment"]);
+    refused(&["train", "--set", "epochs=1", "--set", "epochs=2"], &["`epochs` is given twice", "epochs=1", "epochs=2"]);
+    refused(&["train", "--set", "gn={groups=2}", "--set", "gn.groups=4"], &["`gn.groups` is given twice"]);
+    printed(&["--set", "epochs=1", "--epochs", "2"], "epochs = 2");
+}
+
+#[test]
+fn settings_without_effect_are_refused_on_the_command_line_and_noted_in_a_file() {
+    for (args, parts) in [
+        (&["--norm", "gn", "--set", "bn.momentum=0.2"][..], &["bn.momentum", "the normalizer is gn"][..]),
+        (&["--set", "gn.groups=8"], &["--set gn.groups=8", "the normalizer is mbn"]),
+        (&["--norm", "none", "--precise"], &["--precise", "`none` takes no batch statistics"]),
+        (&["--norm", "gn", "--set", "diagnostics=true"], &["--set diagnostics=true", "`gn`"]),
+        (&["--set", "precise_examples=64"], &["precise_examples", "neither precise nor diagnostics"]),
+        (&["--set", "lr_gamma=0.5"], &["lr_gamma", "multi-step"]),
+        (&["--lr-scaling", "none", "--set", "lr_batch=64"], &["lr_batch", "lr_scaling"]),
+        (&["--weight-decay", "0", "--set", "decay_norm=true"], &["decay_norm", "weight_decay"]),
+    ] {
+        refused(&[&["train", "--print-config"], args].concat(), &[parts, &["has no effect"]].concat());
+    }
+    printed(&["--norm", "gn", "--precise=false"], "precise = false");
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("c.toml");
+    std::fs::write(&file, "norm = \"bn\"\nprecise_examples = 8192\nlr_gamma = 0.5\n[mbn]\nsize = 8\n").unwrap();
+    let output = mbn(&["train", "--print-config", "--config", file.to_str().unwrap()]);
+    assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
+    let notes = stderr(&output);
+    assert!(notes.contains("c.toml:3: `lr_gamma` has no effect") && notes.contains("c.toml:5: `mbn.size`"), "{notes}");
+    assert_eq!(notes.lines().count(), 2, "what holds anyway is not worth a note: {notes}");
+    refused(&["train", "--print-config", "--json"], &["--print-config", "--json"]);
+    refused(&["compare", "x", "--x", "epoch"], &["--out"]);
+    refused(&["bench", "--norms", "bn", "mbn", "--separate-refresh"], &["--separate-refresh", "-df"]);
+}
+
+#[test]
+fn numbers_are_refused_with_the_name_of_their_key() {
+    for flag in ["--batch-size", "--train-limit", "--epochs", "--norm-batch-size"] {
+        for number in ["99999999999999999999", "1.5", "", "many"] {
+            refused(&["train", flag, number], &[flag]);
+        }
+    }
+    refused(&["train", "--set", "momentum=1e999"], &["momentum", "too large"]);
+    refused(&["train", "--set", "epochs=99999999999999999999"], &["epochs", "too large"]);
+}
+
+#[test]
+fn a_configuration_comes_from_stdin_too() {
+    let read = |text: &[u8]| {
+        let mut command = command(&["train", "--print-config", "--config", "-"]);
+        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        let mut child = command.spawn().unwrap();
+        child.stdin.take().unwrap().write_all(text).unwrap();
+        child.wait_with_output().unwrap()
+    };
+    let output = read(b"epochs = 7\n");
+    assert!(stdout(&output).contains("epochs = 7"), "{}", stderr(&output));
+    let output = read(b"\nepoch = 7\n");
+    assert_eq!(output.status.code(), Some(2));
+    assert!(stderr(&output).contains("stdin:2") && stderr(&output).contains("`epochs`"), "{}", stderr(&output));
+}
+
+#[test]
+fn files_that_are_no_utf8_text_are_called_what_they_are() {
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("f.toml");
+    let path = file.to_str().unwrap();
+    let utf16 = |bytes: fn(u16) -> [u8; 2]| "\u{feff}epochs = 1\n".encode_utf16().flat_map(bytes).collect::<Vec<u8>>();
+    for bytes in [utf16(u16::to_le_bytes), utf16(u16::to_be_bytes)] {
+        std::fs::write(&file, bytes).unwrap();
+        refused(&["train", "--config", path], &["f.toml", "UTF-16"]);
+        refused(&["sweep", path, "--dry-run"], &["f.toml", "UTF-16"]);
+    }
+    std::fs::write(&file, [0x7f, b'E', b'L', b'F', 0, 0xff, 0xfe]).unwrap();
+    refused(&["train", "--config", path], &["f.toml", "not a text file"]);
+    std::fs::write(&file, "\u{feff}epochs = 9\n").unwrap();
+    printed(&["--config", path], "epochs = 9");
+}
+
+#[test]
+fn shells_and_manual_readers_are_told_every_option() {
+    for shell in ["bash", "zsh", "fish", "powershell", "elvish"] {
+        let script = stdout(&mbn(&["completions", shell]));
+        for word in ["norm-batch-size", "sweep", "completions"] {
+            assert!(script.contains(word), "{shell}: {word}");
+        }
+    }
+    refused(&["completions", "csh"], &["csh", "bash"]);
+    let all = stdout(&mbn(&["man"]));
+    assert!(all.contains(".TH mbn 1") && all.contains("mbn\\-train") && !all.contains("worker"), "{all}");
+    let page = stdout(&mbn(&["man", "train"]));
+    for part in [".TH mbn-train 1", "label\\-smoothing", "mbn train \\-\\-norm mbn"] {
+        assert!(page.contains(part), "{part} is not in\n{page}");
+    }
+    assert!(stdout(&mbn(&["man", "data", "check"])).contains("mbn\\-data\\-check"));
+    refused(&["man", "tarin"], &["tarin", "train"]);
+}
+
+#[test]
 fn failures_that_are_not_usage_are_exit_code_1() {
     let output = mbn(&["eval", "no/such/run"]);
     assert_eq!(output.status.code(), Some(1), "{}", stderr(&output));
@@ -194,6 +296,7 @@ fn a_run_leaves_its_records_and_is_not_repeated() {
     let (text, messages) = (stdout(&output), stderr(&output));
     assert!(output.status.success(), "{messages}");
     assert!(text.contains("test") && text.contains("memory") && text.contains(" %"), "{text}");
+    assert!(messages.contains("2 epochs of 8 steps, learning rate 0.00625"), "{messages}");
     assert!(messages.contains("epoch 1/2") && messages.contains("epoch 2/2"), "{messages}");
     assert!(!messages.contains('\u{1b}') && !messages.contains('\r'), "{messages:?}");
     let run = std::fs::read_dir(dir.path()).unwrap().next().unwrap().unwrap().path();
@@ -211,6 +314,36 @@ fn a_run_leaves_its_records_and_is_not_repeated() {
     let evaluated = mbn(&["eval", run.to_str().unwrap(), "--json"]);
     let report: serde_json::Value = serde_json::from_slice(&evaluated.stdout).unwrap();
     assert_eq!(report["images"].as_u64(), Some(40));
+}
+
+#[test]
+fn files_of_the_users_are_not_overwritten() {
+    let dir = tempfile::tempdir().unwrap();
+    let out = small_run(&dir.path().join("runs"), &[]).output().unwrap();
+    assert!(out.status.success(), "{}", stderr(&out));
+    let run = std::fs::read_dir(dir.path().join("runs")).unwrap().next().unwrap().unwrap().path();
+    let folder = dir.path().join("mine");
+    std::fs::create_dir(&folder).unwrap();
+    let (rows, sweep) = (folder.join("comparison.csv"), folder.join("sweep.toml"));
+    std::fs::copy(run.join("metrics.csv"), &rows).unwrap();
+    std::fs::write(&sweep, "# notes of mine\n").unwrap();
+    let file = dir.path().join("s.toml");
+    std::fs::write(&file, "[fixed]\nmodel = \"mlp\"\nepochs = 1\ntrain_limit = 64\n").unwrap();
+    let [folder, file] = [&folder, &file].map(|path| path.to_str().unwrap());
+    let before = std::fs::read(&rows).unwrap();
+    refused(&["compare", rows.to_str().unwrap(), "--out", folder], &["comparison.csv", "overwritten", "--out"]);
+    refused(&["sweep", file, "--out", folder], &["sweep.toml", "overwritten", "--out"]);
+    assert!(std::fs::read(&rows).unwrap() == before);
+    assert_eq!(std::fs::read_to_string(&sweep).unwrap(), "# notes of mine\n");
+}
+
+#[test]
+fn a_folder_that_is_not_looked_at_is_said_so() {
+    let dir = tempfile::tempdir().unwrap();
+    let output = small_run(dir.path(), &["--data-dir", dir.path().to_str().unwrap()]).output().unwrap();
+    assert!(stderr(&output).contains("--data-dir has no effect: digits is generated"), "{}", stderr(&output));
+    let output = small_run(dir.path(), &["--fresh"]).env("MBN_DATA_DIR", dir.path()).output().unwrap();
+    assert!(!stderr(&output).contains("no effect"), "{}", stderr(&output));
 }
 
 #[test]
@@ -232,7 +365,7 @@ fn the_first_interrupt_saves_and_says_how_to_go_on() {
         line.clear();
         assert!(messages.read_line(&mut line).unwrap() > 0, "the run ended by itself");
     }
-    assert!(Command::new("kill").args(["-INT", &child.id().to_string()]).status().unwrap().success());
+    assert!(Command::new("kill").args(["-TERM", &child.id().to_string()]).status().unwrap().success());
     let mut rest = String::new();
     messages.read_to_string(&mut rest).unwrap();
     assert_eq!(child.wait().unwrap().code(), Some(130), "{rest}");

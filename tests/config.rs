@@ -59,6 +59,24 @@ fn mistakes_are_named_with_their_place_and_the_closest_spelling() {
 }
 
 #[test]
+fn the_place_of_text_that_is_not_toml_names_the_key() {
+    refused("epochs = 2\nseed = 99999999999999999999\n", &["x.toml:2", "`seed`", "too large"]);
+    refused("lr = 1_\n", &["x.toml:1", "`lr`"]);
+    refused("norm = \"mbn\"\n[mbn]\ndecay = 0..5\n", &["x.toml:3", "`decay`"]);
+    refused("schedule = \"multi-step\"\nmilestones = [\n  1,\n  2e,\n]\n", &["x.toml:4", "`milestones`"]);
+}
+
+#[test]
+fn settings_that_change_nothing_are_found() {
+    let layers =
+        Layers::new().text("f", "norm = \"gn\"\nprecise = true\n[gn]\ngroups = 4\n[mbn]\nsize = 64\n").unwrap();
+    let idle = layers.without_effect(&layers.resolve().unwrap()).unwrap();
+    let found: Vec<_> = idle.iter().map(|idle| (idle.origin.as_str(), idle.key.as_str(), idle.is_default)).collect();
+    assert_eq!(found, [("f:2", "precise", false), ("f:6", "mbn.size", true)]);
+    assert!(Layers::new().without_effect(&Config::default().resolve().unwrap()).unwrap().is_empty());
+}
+
+#[test]
 fn contradictions_are_refused_with_their_keys() {
     for (text, key) in [
         ("batch_size = 4\nnorm_batch_size = 8", "norm_batch_size"),
@@ -87,6 +105,8 @@ fn contradictions_are_refused_with_their_keys() {
         ("val_fraction = nan", "val_fraction"),
         ("label_smoothing = 1", "label_smoothing"),
         ("diagnostics_every = 0", "diagnostics_every"),
+        ("precise = true\nprecise_examples = 1", "precise_examples"),
+        ("diagnostics = true\nprecise_examples = 1", "precise_examples"),
         ("norm = \"gn\"\ndouble_forward = true", "double_forward"),
         ("norm = \"none\"\ndouble_forward = true", "double_forward"),
         ("[mbn]\nsize = 0", "size"),

@@ -163,7 +163,7 @@ fn the_first_interrupt_saves_and_the_next_call_goes_on() {
     let whole = begun.elapsed();
     let mut child = mbn(rough.path(), &args).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
     sleep(whole.mul_f64(0.15));
-    let status = Command::new("kill").args(["-INT", &child.id().to_string()]).status().unwrap();
+    let status = Command::new("kill").args(["-TERM", &child.id().to_string()]).status().unwrap();
     assert!(status.success());
     assert_eq!(wait(&mut child, Duration::from_secs(60)), Some(130));
     assert!(only_run(rough.path()).join("last.safetensors").exists());
@@ -211,6 +211,61 @@ fn a_run_that_leaves_the_finite_numbers_says_so() {
     assert_eq!(summary["status"], "diverged");
     assert!(summary["diverged"]["step"].as_u64().unwrap() >= 1);
     assert!(!summary["diverged"]["tensor"].as_str().unwrap().is_empty());
+}
+
+/// An IDX file of those dimensions.
+fn idx(dims: &[u32], bytes: &[u8]) -> Vec<u8> {
+    let header = (0x0800 + dims.len() as u32).to_be_bytes().into_iter();
+    header.chain(dims.iter().flat_map(|d| d.to_be_bytes())).chain(bytes.iter().copied()).collect()
+}
+
+#[test]
+fn a_row_beside_the_own_rule_may_be_undefined_and_the_run_is_still_done() {
+    let dir = tempfile::tempdir().unwrap();
+    let data = dir.path().join("data/mnist");
+    std::fs::create_dir_all(&data).unwrap();
+    let noise: Vec<u8> = (0..64 * 784u64).map(|i| (i.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 56) as u8).collect();
+    let labels: Vec<u8> = (0..64).map(|i| i % 10).collect();
+    // The test images are all alike: under their own statistics every variance is 0.
+    let alike: Vec<u8> = noise[..784].iter().copied().cycle().take(16 * 784).collect();
+    for (name, bytes) in [
+        ("train-images-idx3-ubyte", idx(&[64, 28, 28], &noise)),
+        ("train-labels-idx1-ubyte", idx(&[64], &labels)),
+        ("t10k-images-idx3-ubyte", idx(&[16, 28, 28], &alike)),
+        ("t10k-labels-idx1-ubyte", idx(&[16], &labels[..16])),
+    ] {
+        std::fs::write(data.join(name), bytes).unwrap();
+    }
+    let args = ["--dataset", "mnist", "--data-dir", "data", "--model", "mlp", "--norm", "bn", "--set", "bn.eps=1e-300"];
+    succeed(dir.path(), &[&["train", "--batch-size", "16", "--epochs", "2"], &args[..]].concat());
+    let rows = numbers(&only_run(dir.path()).join("metrics.csv"));
+    let of = |stats: &str| rows.iter().filter(|row| row[10] == "test" && row[11] == stats).collect::<Vec<_>>();
+    assert!(
+        of("ema").len() == 2 && of("ema").iter().all(|row| row[12].parse::<f64>().unwrap().is_finite()),
+        "{rows:?}"
+    );
+    assert!(
+        of("batch").len() == 2 && of("batch").iter().all(|row| row[12].is_empty() && row[13].is_empty()),
+        "{rows:?}"
+    );
+    let log = std::fs::read_to_string(only_run(dir.path()).join("log.txt")).unwrap();
+    assert!(log.contains("epoch 2: no score under batch statistics"), "{log}");
+}
+
+#[test]
+fn parts_without_an_image_are_refused_before_the_run() {
+    let dir = tempfile::tempdir().unwrap();
+    for (args, part) in [
+        (&["--val-fraction", "0.00001"][..], "val_fraction = 0.00001"),
+        (&["--diagnostics", "--train-limit", "1", "--batch-size", "1", "--norm", "mbn"], "single training image"),
+        (&["--precise", "--set", "precise_examples=1"], "precise_examples = 1"),
+    ] {
+        let out = output(dir.path(), &[&["train"], args].concat());
+        let stderr = String::from_utf8_lossy(&out.stderr);
+        assert_eq!(out.status.code(), Some(2), "{args:?}: {stderr}");
+        assert!(stderr.contains(part), "{stderr}");
+        assert!(!dir.path().join("results").exists(), "nothing is left behind");
+    }
 }
 
 #[test]

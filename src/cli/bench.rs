@@ -6,6 +6,7 @@ use clap::Args;
 use mbn::bench::{Cell, Measured};
 use mbn::model::Kernels;
 use mbn::run::open_device;
+use mbn::Error;
 
 use super::exit::End;
 use super::output;
@@ -95,6 +96,11 @@ impl BenchArgs {
 /// Runs `mbn bench`. A row's rate is empty where the normalizer refuses the batch size.
 pub fn run(args: &BenchArgs) -> anyhow::Result<End> {
     let device = open_device(&args.device)?;
+    if args.separate_refresh && !args.norms.iter().any(|norm| norm.ends_with("-df")) {
+        return Err(
+            Error::config("--separate-refresh has no effect: none of --norms is with Double-Forward (-df)").into()
+        );
+    }
     let cells = args.cells();
     cells.iter().try_for_each(Cell::check)?;
     output::print("impl,model,norm,batch_size,threads,images_per_s,ms_per_step\n")?;

@@ -1,9 +1,10 @@
 //! `mbn compare`: tables, pictures and a page from runs.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::{Args, ValueEnum};
 use mbn::report::{self, Comparison, CurveX, Grid, Metric, Options};
+use mbn::Error;
 
 use super::exit::End;
 use super::output;
@@ -46,11 +47,26 @@ pub struct CompareArgs {
     #[arg(long, value_name = "DIR", help_heading = "Output")]
     out: Option<PathBuf>,
     /// What the curves of training are drawn against
-    #[arg(long, value_enum, default_value = "epoch", help_heading = "Output")]
+    #[arg(long, value_enum, default_value = "epoch", requires = "out", help_heading = "Output")]
     x: XArg,
     /// One JSON document instead of tables
     #[arg(long, help_heading = "Output")]
     json: bool,
+}
+
+impl CompareArgs {
+    /// None of the inputs is a file that the report would overwrite.
+    fn check_out(&self) -> Result<(), Error> {
+        let place = |path: &Path| path.canonicalize().ok();
+        let written = self.out.iter().filter_map(|dir| place(&dir.join("comparison.csv"))).next();
+        match self.paths.iter().find(|path| written.is_some() && place(path) == written) {
+            Some(path) => Err(Error::config(format!(
+                "{}: this input would be overwritten by the report's comparison.csv; choose another --out, or rename it",
+                path.display()
+            ))),
+            None => Ok(()),
+        }
+    }
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -73,6 +89,7 @@ enum XArg {
 
 /// Runs `mbn compare`.
 pub fn run(args: &CompareArgs) -> anyhow::Result<End> {
+    args.check_out()?;
     let options = Options {
         metric: Metric::find(&args.metric)?,
         split: args.split.clone(),

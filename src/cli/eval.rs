@@ -34,7 +34,7 @@ pub struct EvalArgs {
     /// Images whose statistics --stats batch takes together [default: as in training]
     #[arg(long, value_name = "N", help_heading = "Normalizer")]
     batch_size: Option<u32>,
-    /// One setting over the checkpoint's, where it does not say: a normalizer's parameter as gn.groups=4
+    /// One setting where the checkpoint does not say, such as a normalizer's parameter: gn.groups=4
     #[arg(long, value_name = "KEY=VALUE", allow_hyphen_values = true, help_heading = "Normalizer")]
     set: Vec<String>,
     #[command(flatten)]
@@ -46,7 +46,7 @@ pub struct EvalArgs {
     /// One JSON document instead of a table
     #[arg(long, help_heading = "Output")]
     json: bool,
-    /// Also write the first images and their logits to this safetensors file
+    /// Also write the first images and their logits to this safetensors file, which must be new
     #[arg(long, value_name = "FILE", help_heading = "Output")]
     dump: Option<PathBuf>,
 }
@@ -58,9 +58,9 @@ struct Overrides {
     #[arg(long, value_name = "NAME", help_heading = "Data")]
     dataset: Option<String>,
     /// Evaluate on N test images only, drawn with every class in proportion
-    #[arg(long, value_name = "N", help_heading = "Data")]
+    #[arg(long, value_name = "N", value_parser = super::count, help_heading = "Data")]
     test_limit: Option<usize>,
-    /// Network, where the checkpoint does not say
+    /// Network, where the checkpoint does not say (then give --dataset and --norm, too)
     #[arg(long, value_name = "NAME", help_heading = "Model")]
     model: Option<String>,
     /// Normalizer, where the checkpoint does not say

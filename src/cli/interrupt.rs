@@ -15,7 +15,7 @@ pub fn install() -> anyhow::Result<&'static AtomicBool> {
 }
 
 /// Installs the handler (also for SIGTERM and SIGHUP). The flag it returns is set by the first signal; the second ends
-/// the process with exit code 130.
+/// the process with exit code 130. Signals that were ignored when the program started, as SIGHUP under `nohup`, stay so.
 ///
 /// # Errors
 /// The system takes no handler.
@@ -24,11 +24,49 @@ pub fn install_silently() -> anyhow::Result<&'static AtomicBool> {
 }
 
 fn handle(first: fn()) -> anyhow::Result<&'static AtomicBool> {
+    let ignored = inherited::ignored();
     ctrlc::set_handler(move || {
         if STOP.swap(true, Ordering::SeqCst) {
             std::process::exit(INTERRUPTED.into());
         }
         first();
     })?;
+    inherited::ignore(&ignored);
     Ok(&STOP)
+}
+
+#[cfg(unix)]
+mod inherited {
+    use std::mem::MaybeUninit;
+    use std::ptr;
+
+    use libc::{c_int, SIGHUP, SIGINT, SIGTERM, SIG_IGN};
+
+    /// The signals, among those that are handled, that are ignored now.
+    pub fn ignored() -> Vec<c_int> {
+        let is_ignored = |signal: &c_int| {
+            let mut action = MaybeUninit::<libc::sigaction>::zeroed();
+            // SAFETY: without a new action this only writes the present one, for which there is room.
+            let known = unsafe { libc::sigaction(*signal, ptr::null(), action.as_mut_ptr()) } == 0;
+            // SAFETY: it was written, or is all zeros, which is an action, too.
+            known && unsafe { action.assume_init() }.sa_sigaction == SIG_IGN
+        };
+        [SIGHUP, SIGINT, SIGTERM].into_iter().filter(is_ignored).collect()
+    }
+
+    /// Ignores `signals`.
+    pub fn ignore(signals: &[c_int]) {
+        for signal in signals {
+            // SAFETY: no handler is installed; fails for no signal that `ignored` found.
+            unsafe { libc::signal(*signal, SIG_IGN) };
+        }
+    }
+}
+
+#[cfg(not(unix))]
+mod inherited {
+    /// Elsewhere no process inherits what its parent ignores.
+    pub fn ignored() {}
+
+    pub fn ignore((): &()) {}
 }

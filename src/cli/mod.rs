@@ -6,16 +6,21 @@ mod data;
 mod eval;
 mod exit;
 mod interrupt;
+mod manual;
+mod memory;
 mod output;
 mod progress;
 mod settings;
 mod sweep;
 mod sweep_plan;
 mod sweep_progress;
+mod threads;
 mod train;
 mod worker;
 
 use std::process::ExitCode;
+
+pub use memory::Allocator;
 
 use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand};
 
@@ -63,6 +68,11 @@ enum Command {
     Data(data::DataArgs),
     /// Measure throughput of training or evaluation
     Bench(bench::BenchArgs),
+    /// Print the completion script of a shell
+    #[command(arg_required_else_help = true)]
+    Completions(manual::CompletionsArgs),
+    /// Print a manual page, such as `mbn man train | man -l -`
+    Man(manual::ManArgs),
 }
 
 /// Where data is on this machine.
@@ -80,6 +90,19 @@ impl DataDir {
         let variable = || std::env::var_os("MBN_DATA_DIR").filter(|dir| !dir.is_empty()).map(Into::into);
         mbn::data::Source::with_data_dir(self.data_dir.clone().or_else(variable))
     }
+
+    /// Says that a folder given as a flag is not looked at, where that is so.
+    fn without_effect(&self, dataset: &str) -> Option<String> {
+        let flag = self
+            .data_dir
+            .as_ref()
+            .is_some_and(|dir| std::env::var_os("MBN_DATA_DIR").as_deref() != Some(dir.as_os_str()));
+        let generated =
+            mbn::data::find(dataset).is_ok_and(|kind| matches!(kind.origin, mbn::data::Origin::Generated { .. }));
+        (flag && generated).then(|| {
+            format!("note: --data-dir has no effect: {dataset} is generated; --dataset names another data set")
+        })
+    }
 }
 
 /// How much of this machine to use; the results are the same.
@@ -96,8 +119,22 @@ impl Command {
         match self {
             Self::Train(args) => args.threads.threads,
             Self::Eval(args) => args.threads.threads,
-            Self::Data(_) | Self::Compare(_) | Self::Sweep(_) | Self::Worker(_) => None,
             Self::Bench(args) => Some(args.threads),
+            _ => None,
+        }
+    }
+
+    fn run(&self) -> anyhow::Result<exit::End> {
+        match self {
+            Self::Train(args) => train::run(args),
+            Self::Eval(args) => eval::run(args),
+            Self::Compare(args) => compare::run(args),
+            Self::Sweep(args) => sweep::run(args),
+            Self::Worker(args) => worker::run(args),
+            Self::Data(args) => data::run(args),
+            Self::Bench(args) => bench::run(args),
+            Self::Completions(args) => manual::completions(args),
+            Self::Man(args) => manual::man(args),
         }
     }
 }
@@ -110,13 +147,29 @@ fn seconds(text: &str) -> Result<f64, String> {
     }
 }
 
+/// A number of things, such as images, that a configuration file can hold.
+fn count(text: &str) -> Result<usize, String> {
+    let digits = text.strip_prefix('+').unwrap_or(text);
+    match digits.parse::<usize>() {
+        Ok(count) if i64::try_from(count).is_ok() => Ok(count),
+        _ if !digits.is_empty() && digits.bytes().all(|c| c.is_ascii_digit()) => {
+            Err(format!("too large; at most {}", i64::MAX))
+        }
+        _ => Err("expected a whole number, 0 or more".into()),
+    }
+}
+
 /// The command line. Values may be negative numbers, so that what is said about one is about its value.
-fn parse() -> Result<Cli, clap::Error> {
+fn command() -> clap::Command {
     let with_negative = |arg: clap::Arg| match arg.get_action().takes_values() {
         true => arg.allow_negative_numbers(true),
         false => arg,
     };
-    let mut command = Cli::command().mut_subcommands(|command| command.mut_args(with_negative));
+    Cli::command().mut_subcommands(|command| command.mut_args(with_negative))
+}
+
+fn parse() -> Result<Cli, clap::Error> {
+    let mut command = command();
     let matches = command.try_get_matches_from_mut(std::env::args_os())?;
     Cli::from_arg_matches(&matches).map_err(|error| error.format(&mut command))
 }
@@ -127,18 +180,9 @@ pub fn main() -> ExitCode {
         Ok(cli) => cli,
         Err(error) => return exit::usage(&error),
     };
-    if let Some(threads) = cli.command.threads() {
-        // candle and its matrix products read this variable; the thread pool is not yet started.
-        std::env::set_var("RAYON_NUM_THREADS", threads.to_string());
-    }
-    // Inside the pool, work is shared with the other threads without waking and waiting for this one at every operation.
-    exit::report(rayon::scope(|_| match &cli.command {
-        Command::Train(args) => train::run(args),
-        Command::Eval(args) => eval::run(args),
-        Command::Compare(args) => compare::run(args),
-        Command::Sweep(args) => sweep::run(args),
-        Command::Worker(args) => worker::run(args),
-        Command::Data(args) => data::run(args),
-        Command::Bench(args) => bench::run(args),
+    exit::report(threads::start(cli.command.threads()).and_then(|()| {
+        // Inside the pool, work is shared with the other threads without waking and waiting for this one at every
+        // operation.
+        rayon::scope(|_| cli.command.run())
     }))
 }

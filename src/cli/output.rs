@@ -59,6 +59,30 @@ fn is_number(cell: &str) -> bool {
     cell == "-" || cell.trim_end_matches(" %").parse::<f64>().is_ok()
 }
 
+/// `1 step`, `2 steps`
+pub fn count(n: usize, what: &str) -> String {
+    format!("{n} {what}{}", if n == 1 { "" } else { "s" })
+}
+
+/// Four significant digits, for reading: `0.0992`, `1250`, `1.2e-7`.
+pub fn short(x: f64) -> String {
+    let digits = 3 - x.abs().log10().floor() as i32;
+    match digits {
+        0..=9 if x != 0.0 => {
+            let text = format!("{x:.*}", digits as usize);
+            let text = if text.contains('.') { text.trim_end_matches('0').trim_end_matches('.') } else { &text };
+            text.to_string()
+        }
+        -9..0 => format!("{x:.0}"),
+        _ if x == 0.0 || !x.is_finite() => x.to_string(),
+        _ => {
+            let text = format!("{x:.3e}");
+            let (mantissa, exponent) = text.split_once('e').unwrap_or((&text, "0"));
+            format!("{}e{exponent}", mantissa.trim_end_matches('0').trim_end_matches('.'))
+        }
+    }
+}
+
 /// A fraction as a percentage; `-` where there is none.
 pub fn percent(fraction: Option<f64>) -> String {
     fraction.map_or("-".into(), |x| format!("{:.2} %", 100.0 * x))
@@ -81,7 +105,7 @@ pub fn scores(summary: &Summary) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::{percent, table};
+    use super::{count, percent, short, table};
 
     #[test]
     fn columns_line_up_and_numbers_are_right_aligned() {
@@ -89,5 +113,13 @@ mod tests {
         let text = table(&["name", "n", "what"], &[row(["mnist", "9", "é"]), row(["a", "10 %", "x y"])]);
         assert_eq!(text, "name      n  what\nmnist     9  é\na      10 %  x y\n");
         assert_eq!(percent(Some(0.98765)), "98.77 %");
+    }
+
+    #[test]
+    fn numbers_are_short_and_their_nouns_agree() {
+        let shown =
+            [0.0992187500000001, 0.1, 0.30000000000000004, 1.0, 1234.56, 123456.0, 0.0, -0.05, 1.25e-12].map(short);
+        assert_eq!(shown, ["0.09922", "0.1", "0.3", "1", "1235", "123456", "0", "-0.05", "1.25e-12"]);
+        assert_eq!([0, 1, 2].map(|n| count(n, "step")), ["0 steps", "1 step", "2 steps"]);
     }
 }

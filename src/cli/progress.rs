@@ -9,7 +9,8 @@ use mbn::record::MetricRow;
 use mbn::run::{Plan, Watcher};
 use mbn::train::StepReport;
 
-use super::output::{self, loss, percent};
+use super::memory;
+use super::output::{self, count, loss, percent, short};
 
 /// Time between two lines inside an epoch, where there is no bar.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -77,6 +78,7 @@ impl Progress {
 
 impl Watcher for Progress {
     fn start(&mut self, plan: &Plan) {
+        memory::note_step(plan.step_bytes);
         (self.epochs, self.steps_per_epoch) = (plan.epochs, plan.steps_per_epoch);
         if let Some(bar) = &self.bar {
             bar.set_length((plan.epochs * plan.steps_per_epoch) as u64);
@@ -139,10 +141,15 @@ fn opening(plan: &Plan) -> String {
         (0, 0) => String::new(),
         (epoch, batch) => format!("; resuming in epoch {} after step {batch}", epoch + 1),
     };
-    let epochs = if plan.epochs == 1 { "1 epoch".into() } else { format!("{} epochs", plan.epochs) };
     format!(
-        "{}: {train}{val} + {test} test images ({}), {} parameters, {epochs} of {} steps, rate {}{resumed}",
-        plan.run, plan.origin, plan.parameters, plan.steps_per_epoch, plan.lr
+        "{}: {train} training{val} + {} ({}), {}, {} of {}, learning rate {}{resumed}",
+        plan.run,
+        count(test, "test image"),
+        plan.origin,
+        count(plan.parameters, "parameter"),
+        count(plan.epochs, "epoch"),
+        count(plan.steps_per_epoch, "step"),
+        short(plan.lr)
     )
 }
 

@@ -1,5 +1,8 @@
 //! The flags of `mbn train` that are settings of the run: each field is named like its key in the configuration.
 
+use std::io::{self, Read};
+
+use anyhow::Context;
 use clap::Args;
 use mbn::config::{Config, Layers};
 use mbn::data::DATASETS;
@@ -29,19 +32,34 @@ pub struct Settings {
 }
 
 impl Settings {
-    /// The resolved configuration: defaults < file < `--set` < flags.
+    /// The resolved configuration, defaults < file < `--set` < flags, and what is to be said about it.
     ///
     /// # Errors
-    /// A setting that is unknown, out of range or contradicts another.
-    pub fn resolve(&self) -> anyhow::Result<Config> {
-        let mut layers = Layers::new();
-        if let Some(path) = &self.layers.config {
-            layers = layers.file(path)?;
-        }
+    /// A setting that is unknown, out of range or contradicts another, is given twice, or has no effect.
+    pub fn resolve(&self) -> anyhow::Result<(Config, Vec<String>)> {
+        let file = match &self.layers.config {
+            None => Layers::new(),
+            Some(path) if path.as_os_str() == "-" => {
+                let mut bytes = vec![];
+                io::stdin().lock().read_to_end(&mut bytes).context("stdin")?;
+                Layers::new().bytes("stdin", bytes)?
+            }
+            Some(path) => Layers::new().file(path)?,
+        };
+        let mut given = Layers::new();
         for assignment in &self.layers.set {
-            layers = layers.set(assignment)?;
+            given = given.set(assignment)?;
         }
-        Ok(layers.flags(self.flags()?).resolve()?)
+        given.once()?;
+        let given = given.flags(self.flags()?);
+        let config = file.clone().and(&given).resolve()?;
+        // On the command line, what has no effect is a mistake; a file is shared by runs of several kinds.
+        if let Some(idle) = given.without_effect(&config)?.first() {
+            return Err(Error::config(idle.to_string()).into());
+        }
+        let idle = file.without_effect(&config)?;
+        let notes = idle.iter().filter(|idle| !idle.is_default).map(|idle| format!("note: {idle}")).collect();
+        Ok((config, notes))
     }
 
     /// The flags that were given, as the configuration spells them.
@@ -81,15 +99,15 @@ struct DataFlags {
     #[arg(long, value_name = "X")]
     val_fraction: Option<f64>,
     /// Train on N images only, drawn with every class in proportion, the same for every seed
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", value_parser = super::count)]
     train_limit: Option<usize>,
     /// Test on N images only, drawn likewise
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", value_parser = super::count)]
     test_limit: Option<usize>,
-    #[arg(long, num_args = 0, default_missing_value = "true", overrides_with = "no_augment", help = augment_help())]
+    #[arg(long, num_args = 0, default_missing_value = "true", conflicts_with = "no_augment", help = augment_help())]
     augment: Option<bool>,
     /// Take training images as they are
-    #[arg(long, overrides_with = "augment")]
+    #[arg(long)]
     #[serde(skip)]
     no_augment: bool,
 }
@@ -110,18 +128,18 @@ struct NormFlags {
     #[arg(long, num_args = 0..=1, require_equals = true, default_missing_value = "true", value_name = "BOOL", hide_possible_values = true)]
     double_forward: Option<bool>,
     /// Take statistics over consecutive parts of N images of each batch [default: the batch size]
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", value_parser = super::count)]
     norm_batch_size: Option<usize>,
 }
 
 #[derive(Args, Serialize)]
 #[command(next_help_heading = "Optimisation")]
 struct OptimisationFlags {
-    /// Images per update [default: 32]
-    #[arg(long, value_name = "N")]
+    /// Images per update; the last, smaller batch of an epoch is dropped, and every epoch has another order [default: 32]
+    #[arg(long, value_name = "N", value_parser = super::count)]
     batch_size: Option<usize>,
     /// Passes over the training data [default: 3]
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", value_parser = super::count)]
     epochs: Option<usize>,
     /// Learning rate for batches of lr_batch = 128 images, scaled to the batch size [default: 0.1]
     #[arg(long, value_name = "X")]
@@ -178,7 +196,7 @@ struct MeasureFlags {
 #[derive(Args)]
 #[command(next_help_heading = "Configuration")]
 struct LayerFlags {
-    /// Settings from a TOML file, such as a run folder's config.toml
+    /// Settings from a TOML file, such as a run folder's config.toml; - for stdin
     #[arg(long, value_name = "FILE")]
     config: Option<std::path::PathBuf>,
     /// One setting, over the file's: any key of config.toml, a normalizer's parameter as mbn.size=16

@@ -1,6 +1,7 @@
 //! `mbn sweep`: the runs of a sweep file, in processes of their own, and their summary.
 
 use std::env;
+use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::thread::available_parallelism;
@@ -12,9 +13,9 @@ use mbn::sweep::{self, look, Job, Need, Options, Shard, State, SummaryTable, Swe
 use mbn::Error;
 
 use super::exit::End;
-use super::sweep_plan::{runs, Plan};
+use super::sweep_plan::Plan;
 use super::sweep_progress::SweepProgress;
-use super::{interrupt, output, DataDir};
+use super::{interrupt, output, threads, DataDir};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -56,7 +57,7 @@ pub struct SweepArgs {
     #[arg(long, help_heading = "Output")]
     dry_run: bool,
     /// Rebuild summary.csv from the run folders, and stop
-    #[arg(long, conflicts_with = "dry_run", help_heading = "Output")]
+    #[arg(long, conflicts_with_all = ["dry_run", "index", "shard", "retry_failed"], help_heading = "Output")]
     collect: bool,
     /// Seconds between checkpoints inside an epoch; there is one after every epoch, too
     #[arg(long, value_name = "SECONDS", default_value_t = 60.0, value_parser = super::seconds, help_heading = "Output")]
@@ -82,6 +83,7 @@ pub fn run(args: &SweepArgs) -> anyhow::Result<End> {
         return Ok(End::Done);
     }
     let (sweep, _) = sweep.on_data(&out, &source, Need::Data)?;
+    check_folder(&out, &sweep)?;
     let chosen: Vec<&Job> = selection.iter().map(|&index| &sweep.jobs[index]).collect();
     let to_do = |job: &&&Job| match look(&out.join("runs").join(&job.name)) {
         State::Over(summary) => args.retry_failed && summary.status == Status::Failed,
@@ -105,6 +107,20 @@ pub fn run(args: &SweepArgs) -> anyhow::Result<End> {
     let tally = result?;
     output::print(&format!("{}; {}\n", counts(&tally), out.join("summary.csv").display()))?;
     Ok(end(&tally, args))
+}
+
+/// The sweep keeps a copy of its file as `sweep.toml`; where there has been no sweep, a file of that name is the user's.
+fn check_folder(out: &Path, sweep: &Sweep) -> Result<(), Error> {
+    let has = |name: &str| out.join(name).exists();
+    let kept = out.join("sweep.toml");
+    let other = fs::read(&kept).is_ok_and(|bytes| bytes != sweep.text.as_bytes());
+    match other && !has("runs") && !has("summary.csv") {
+        true => Err(Error::config(format!(
+            "{}: this file is no sweep's copy, and would be overwritten; choose another --out, or rename it",
+            kept.display()
+        ))),
+        false => Ok(()),
+    }
 }
 
 impl SweepArgs {
@@ -138,7 +154,7 @@ impl SweepArgs {
         if let Some(dir) = &self.data_dir.data_dir {
             command.arg("--data-dir").arg(dir);
         }
-        command.env("RAYON_NUM_THREADS", self.threads().to_string());
+        command.env(threads::VARIABLE, self.threads().to_string());
         command
     }
 }
@@ -159,10 +175,13 @@ fn end(tally: &Tally, args: &SweepArgs) -> End {
         return End::Interrupted;
     }
     if tally.died > 0 {
-        output::note(&format!("{} died; the same command goes on with what is not done", runs(tally.died)));
+        output::note(&format!(
+            "{} died; the same command goes on with what is not done",
+            output::count(tally.died, "run")
+        ));
     }
     if tally.failed > 0 && !args.retry_failed {
-        output::note(&format!("{} failed; --retry-failed repeats what failed", runs(tally.failed)));
+        output::note(&format!("{} failed; --retry-failed repeats what failed", output::count(tally.failed, "run")));
     }
     if tally.died + tally.failed > 0 {
         return End::Incomplete;
@@ -182,7 +201,7 @@ fn counts(tally: &Tally) -> String {
     ];
     let parts: Vec<String> =
         parts.iter().filter(|(n, what)| *n > 0 || *what == "done").map(|(n, what)| format!("{n} {what}")).collect();
-    format!("{}: {}", runs(tally.total), parts.join(", "))
+    format!("{}: {}", output::count(tally.total, "run"), parts.join(", "))
 }
 
 /// The sweep on its data where they are at hand or the folder says what they are; nothing is downloaded.
@@ -203,6 +222,11 @@ fn collect(sweep: &Sweep, out: &Path) -> anyhow::Result<End> {
     }
     let mut table = SummaryTable::new(out, &sweep.jobs)?;
     table.update(&sweep.jobs)?;
-    output::print(&format!("{} of {}; {}\n", table.len(), runs(sweep.jobs.len()), table.path().display()))?;
+    output::print(&format!(
+        "{} of {}; {}\n",
+        table.len(),
+        output::count(sweep.jobs.len(), "run"),
+        table.path().display()
+    ))?;
     Ok(End::Done)
 }

@@ -59,7 +59,7 @@ impl<'a> Plan<'a> {
         let shown = |state: &&&str| ["new", "done", "failed"].contains(*state) || count(state) > 0;
         let counts: Vec<String> =
             STATES.iter().filter(shown).map(|state| format!("{} {state}", count(state))).collect();
-        let (total, counts) = (runs(self.runs.len()), counts.join(", "));
+        let (total, counts) = (output::count(self.runs.len(), "run"), counts.join(", "));
         format!("{}{total}: {counts}; {}\n", output::table(&HEADER, &rows), self.time(jobs))
     }
 
@@ -85,7 +85,7 @@ impl Planned<'_> {
             c.model.clone(),
             c.batch_size.to_string(),
             c.norm_batch_size.to_string(),
-            c.lr.to_string(),
+            output::short(c.lr),
             c.epochs.to_string(),
             c.seed.to_string(),
             self.state.to_string(),
@@ -105,14 +105,5 @@ fn word(state: &State) -> &'static str {
             Status::Diverged => "diverged",
             Status::Failed => "failed",
         },
-    }
-}
-
-/// `1 run`, `2 runs`
-pub fn runs(count: usize) -> String {
-    if count == 1 {
-        "1 run".into()
-    } else {
-        format!("{count} runs")
     }
 }

@@ -45,7 +45,7 @@ pub struct TrainArgs {
     #[arg(long, value_name = "SECONDS", default_value_t = 60.0, value_parser = super::seconds, help_heading = "Output")]
     checkpoint_every: f64,
     /// Print the resolved configuration and stop
-    #[arg(long, help_heading = "Output")]
+    #[arg(long, conflicts_with_all = ["json", "quiet", "fresh", "resume"], help_heading = "Output")]
     print_config: bool,
     /// Print the summary as one JSON document instead of a table
     #[arg(long, help_heading = "Output")]
@@ -58,7 +58,11 @@ pub struct TrainArgs {
 /// Runs `mbn train`.
 pub fn run(args: &TrainArgs) -> anyhow::Result<End> {
     let source = args.data_dir.source();
-    let config = args.settings.resolve()?;
+    let (config, notes) = args.settings.resolve()?;
+    if !args.quiet {
+        notes.iter().for_each(|note| output::note(note));
+        args.data_dir.without_effect(&config.dataset).iter().for_each(|note| output::note(note));
+    }
     if args.print_config {
         output::print(&config.to_toml()?)?;
         return Ok(End::Done);

@@ -18,7 +18,7 @@ use mbn::Error;
 
 use super::exit::End;
 use super::progress::Running;
-use super::{interrupt, output, DataDir};
+use super::{interrupt, memory, output, DataDir};
 
 /// Time between two reports.
 const PACE: Duration = Duration::from_millis(200);
@@ -42,11 +42,12 @@ pub struct WorkerArgs {
 pub fn run(args: &WorkerArgs) -> anyhow::Result<End> {
     let stop = interrupt::install_silently()?;
     let config = configuration(args)?;
-    thread::spawn(move || {
+    let listen = move || {
         // Nothing more is ever written to it: this returns when the sweep closes it.
         let _ = io::copy(&mut io::stdin().lock(), &mut io::sink());
         stop.store(true, Ordering::Relaxed);
-    });
+    };
+    thread::Builder::new().spawn(listen).context("cannot start a thread")?;
     let options = Options {
         out: args.out.clone(),
         source: args.data_dir.source(),
@@ -101,6 +102,7 @@ impl Reporter {
 
 impl Watcher for Reporter {
     fn start(&mut self, plan: &Plan) {
+        memory::note_step(plan.step_bytes);
         (self.epochs, self.steps_per_epoch) = (plan.epochs, plan.steps_per_epoch);
         self.total = plan.epochs * plan.steps_per_epoch;
         self.running = Running::new();

@@ -6,7 +6,7 @@ use toml::{Table, Value};
 
 use super::keys::check;
 use super::messages::in_plain_words;
-use super::text::{line_of, parse_value, Places};
+use super::text::{parse_value, place_of_error, Places};
 use super::Config;
 use crate::norm::{self, NORMS};
 use crate::{Error, Result};
@@ -25,13 +25,13 @@ pub struct Layers(Vec<Entry>);
 
 /// One value, with the place it comes from.
 #[derive(Debug, Clone)]
-struct Entry {
+pub(super) struct Entry {
     /// The normalizer whose parameter this is; none for the run's own settings.
-    section: Option<&'static norm::Kind>,
-    key: String,
-    value: Value,
+    pub(super) section: Option<&'static norm::Kind>,
+    pub(super) key: String,
+    pub(super) value: Value,
     /// `file:line`, `--set key=value` or `--flag`.
-    origin: String,
+    pub(super) origin: String,
 }
 
 impl Entry {
@@ -41,6 +41,11 @@ impl Entry {
 
     fn table(&self) -> Table {
         Table::from_iter([(self.key.clone(), self.value.clone())])
+    }
+
+    /// `lr`, or `mbn.size` for a parameter.
+    pub(super) fn path(&self) -> String {
+        self.section.map_or_else(|| self.key.clone(), |kind| format!("{}.{}", kind.name, self.key))
     }
 }
 
@@ -56,9 +61,16 @@ impl Layers {
     /// The file cannot be read or is not TOML; the message gives file and line.
     pub fn file(self, path: impl AsRef<Path>) -> Result<Self> {
         let path = path.as_ref();
-        let text = std::fs::read_to_string(path)
-            .map_err(|e| Error::config(format!("{}: cannot read the configuration: {e}", path.display())))?;
-        self.text(&path.display().to_string(), &text)
+        self.text(&path.display().to_string(), &crate::text::read(path, "configuration")?)
+    }
+
+    /// Adds the settings of TOML in `bytes`; errors call it `name`.
+    ///
+    /// # Errors
+    /// As [`Self::file`].
+    pub fn bytes(self, name: &str, bytes: Vec<u8>) -> Result<Self> {
+        let text = crate::text::decode(bytes).map_err(|why| Error::config(format!("{name} {why}")))?;
+        self.text(name, &text)
     }
 
     /// Adds the settings of TOML `text`; errors call it `name`.
@@ -67,8 +79,7 @@ impl Layers {
     /// The text is not TOML.
     pub fn text(self, name: &str, text: &str) -> Result<Self> {
         let table: Table = text.parse().map_err(|e: toml::de::Error| {
-            let line = e.span().map_or(1, |span| line_of(text, span.start));
-            Error::config(format!("{name}:{line}: {}", e.message()))
+            Error::config(format!("{}: {}", place_of_error(name, text, &e), in_plain_words(e.message())))
         })?;
         let places = Places::of(name, text);
         Ok(self.table(table, |path| places.line(path)))
@@ -101,8 +112,31 @@ impl Layers {
         Ok(self)
     }
 
+    /// Whether each setting is given once.
+    ///
+    /// # Errors
+    /// The first that is given again, with both places.
+    pub fn once(&self) -> Result<()> {
+        for (i, entry) in self.0.iter().enumerate() {
+            if let Some(first) = self.0[..i].iter().find(|first| first.path() == entry.path()) {
+                let (first, again) = (&first.origin, &entry.origin);
+                return Err(Error::config(format!("`{}` is given twice: {first}, {again}", entry.path())));
+            }
+        }
+        Ok(())
+    }
+
+    /// The keys that were given, `mbn.size` for a parameter, each with its place.
+    pub(crate) fn given(&self) -> impl Iterator<Item = (String, &str)> {
+        self.0.iter().map(|entry| (entry.path(), entry.origin.as_str()))
+    }
+
+    pub(super) fn entries(&self) -> impl Iterator<Item = &Entry> {
+        self.0.iter()
+    }
+
     /// Adds the settings of `others`, over these.
-    pub(crate) fn and(mut self, others: &Self) -> Self {
+    pub fn and(mut self, others: &Self) -> Self {
         self.0.extend_from_slice(&others.0);
         self
     }

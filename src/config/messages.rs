@@ -2,6 +2,9 @@
 
 /// serde's message without Rust's type names, with the closest accepted spelling where a name is unknown.
 pub(crate) fn in_plain_words(message: &str) -> String {
+    if message.contains("as i128") || message.contains("as u128") || message.contains("float overflow") {
+        return super::text::TOO_LARGE.into();
+    }
     let (what, expected) = message.trim().split_once("expected ").unwrap_or((message.trim(), ""));
     let expected = match expected.trim_end() {
         "usize" | "u64" | "u32" => "a whole number, 0 or more",

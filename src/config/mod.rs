@@ -1,6 +1,7 @@
 //! Everything that determines a run, its layers (defaults, file, `--set`, flags), its checks and its name.
 
 mod device;
+mod effect;
 mod keys;
 mod layers;
 mod messages;
@@ -10,8 +11,9 @@ mod text;
 mod validate;
 
 pub use device::DeviceName;
+pub use effect::Idle;
 pub(crate) use keys::is_known;
 pub use layers::Layers;
 pub(crate) use messages::in_plain_words;
 pub use schema::{Config, LrScaling, ScheduleKind};
-pub(crate) use text::{line_of, Places};
+pub(crate) use text::{place_of_error, Places};

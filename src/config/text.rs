@@ -10,6 +10,7 @@ pub(super) fn parse_value(text: &str) -> Result<Value, String> {
     let is_word = !text.is_empty() && text.chars().all(|c| c.is_alphanumeric() || "-_.:/+".contains(c));
     match format!("value = {text}").parse::<Table>() {
         Ok(mut table) if table.len() == 1 => table.remove("value").ok_or_else(|| "a value is missing".into()),
+        _ if is_word && text.parse::<f64>().is_ok() => Err(TOO_LARGE.into()),
         _ if is_word => Ok(Value::String(text.into())),
         _ if text.is_empty() => Err("the value is missing; an empty string is written \"\"".into()),
         Ok(_) => Err("expected a single value".into()),
@@ -67,7 +68,24 @@ fn note_value(path: &str, value: &DeValue, offsets: &mut BTreeMap<String, usize>
     }
 }
 
+/// What is said about a number that neither 64 bits nor a finite fraction hold.
+pub(super) const TOO_LARGE: &str = "the number is too large";
+
+/// Where a TOML text is wrong, `name:line`, and the key whose value stands there, if one does.
+pub(crate) fn place_of_error(name: &str, text: &str, error: &toml::de::Error) -> String {
+    let Some(span) = error.span() else { return name.to_string() };
+    let place = format!("{name}:{}", line_of(text, span.start));
+    let end = text[span.start..].find('\n').map_or(text.len(), |length| span.start + length);
+    // A value of several lines belongs to the key that came last.
+    let key = text[..end].lines().rev().find_map(|line| line.split_once('=')).map(|(key, _)| key.trim());
+    let is_key = |key: &&str| !key.is_empty() && key.chars().all(|c| c.is_alphanumeric() || "_-.".contains(c));
+    match key.filter(is_key) {
+        Some(key) => format!("{place}: `{key}`"),
+        None => place,
+    }
+}
+
 /// The line, from 1, of a byte of the text.
-pub(crate) fn line_of(text: &str, offset: usize) -> usize {
+fn line_of(text: &str, offset: usize) -> usize {
     1 + text.bytes().take(offset).filter(|byte| *byte == b'\n').count()
 }

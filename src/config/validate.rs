@@ -47,6 +47,10 @@ impl Config {
             format!("norm_batch_size = {micro} does not divide batch_size = {batch}; use one of {}", divisors(batch))
         })?;
         ensure((1..=LARGEST).contains(&self.epochs), || format!("epochs = {}: must be 1 to {LARGEST}", self.epochs))?;
+        ensure(self.precise_examples != 1 || !(self.precise || self.diagnostics), || {
+            "precise_examples = 1: the statistics of a single image say nothing; must be 0 (all of them) or at least 2"
+                .into()
+        })?;
         ensure(self.diagnostics_every >= 1, || "diagnostics_every = 0: at least 1 step is needed".into())?;
         ensure(i64::try_from(self.seed).is_ok(), || format!("seed = {}: must be 0 to {}", self.seed, i64::MAX))?;
         ensure((0.0..1.0).contains(&self.val_fraction), || {

@@ -66,11 +66,12 @@ fn reach(client: &HFClientSync, set: &HubSet) -> std::result::Result<(), String>
     let (send, receive) = mpsc::channel();
     let (owner, name) = hf_hub::split_id(set.id);
     let repo = client.dataset(owner, name);
-    std::thread::spawn(move || {
+    let asking = std::thread::Builder::new().spawn(move || {
         let answer = repo.info().revision(REVISION).send();
         // Nobody listens any more once the time is over.
         let _ = send.send(answer.map(drop).map_err(|e| root_cause(&e)));
     });
+    asking.map_err(|error| format!("cannot start a thread: {error}"))?;
     receive.recv_timeout(PATIENCE).unwrap_or_else(|_| Err(format!("no answer within {} s", PATIENCE.as_secs())))
 }
 

@@ -8,7 +8,7 @@ use std::path::Path;
 use serde::{Deserialize, Serialize};
 use toml::Table;
 
-use super::{atomic, MetricRow};
+use super::{atomic, LayerSpread, MetricRow};
 use crate::config::Config;
 use crate::{Error, Result};
 
@@ -75,8 +75,12 @@ pub struct Summary {
     pub results: Vec<Final>,
     /// Test accuracy under batch statistics minus that under the method's own rule, where both were measured.
     pub gap: Option<f64>,
-    /// Mean symmetric divergence (nats) of batch statistics under an update, where it was measured.
+    /// Symmetric divergence (nats) of batch statistics under an update, where it was measured: the median of the layers'
+    /// medians.
     pub shift: Option<f64>,
+    /// The same, layer by layer.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub shift_by_layer: Vec<LayerSpread>,
     /// The network's parameters.
     pub parameters: usize,
     /// Seconds the run took, interruptions aside.
@@ -123,6 +127,7 @@ impl Summary {
             results: last().map(Final::from).collect(),
             gap: gap(last()),
             shift,
+            shift_by_layer: vec![],
             parameters,
             seconds,
             images_per_s: last().find(|row| row.split == "train").and_then(|row| row.images_per_s),
@@ -133,6 +138,11 @@ impl Summary {
             commit: option_env!("MBN_COMMIT").map(str::to_string),
             config: config.to_table()?,
         })
+    }
+
+    /// The same run with its shifts, layer by layer.
+    pub fn with_shifts(self, layers: Vec<LayerSpread>) -> Self {
+        Self { shift_by_layer: layers, ..self }
     }
 
     /// The same run, stopped by an error.

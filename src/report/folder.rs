@@ -12,7 +12,7 @@ use super::notes::Notes;
 use super::run::Run;
 use super::sheet::{Sheet, Step};
 use super::{rows, settings};
-use crate::record::{Final, Status};
+use crate::record::{by_layer, typical, Final, Status};
 
 /// Files of which one makes a folder a run's.
 const MARKS: [&str; 3] = ["metrics.csv", "config.toml", "summary.json"];
@@ -154,34 +154,34 @@ fn from_config(name: &str, config: &Table) -> Run {
     }
 }
 
-/// The measured shift: over all its measurements, and the two distances to the training set's statistics at the end.
+/// The measured shift, over all its measurements, and the two distances to the training set's statistics at the end: the
+/// medians of the layers' medians.
 fn shifts(run: &mut Run, path: &Path, notes: &mut Notes) {
     const NAMES: [&str; 3] = ["shift", "used_to_population", "inference_to_population"];
     let Some(text) = text(path, notes) else { return };
     let mut sheet = Sheet::new(path, &text, &["epoch", "step", "layer", "shift"]);
-    let (mut columns, mut epoch_column) = ([None; 3], None);
-    // Sums and counts: the shift's over all rows, the distances' over the rows of the last epoch that has them.
-    let (mut sums, mut last) = ([(0.0, 0.0); 3], [0; 3]);
+    let (mut columns, mut epoch_column, mut layer_column) = ([None; 3], None, None);
+    // The shift's of all rows, the distances' of the rows of the last epoch that has them.
+    let (mut measured, mut last) = ([const { vec![] }; 3], [0; 3]);
     while let Some(step) = sheet.next(notes) {
         if step == Step::Header {
             columns = sheet.columns(NAMES);
-            [epoch_column] = sheet.columns(["epoch"]);
+            [epoch_column, layer_column] = sheet.columns(["epoch", "layer"]);
             continue;
         }
         let epoch = sheet.cell(epoch_column).parse::<usize>().unwrap_or(0);
         for (i, column) in columns.iter().enumerate() {
             let Some(value) = number(sheet.cell(*column)).ok().flatten().filter(|x| x.is_finite()) else { continue };
             if i > 0 && epoch > last[i] {
-                (sums[i], last[i]) = ((0.0, 0.0), epoch);
+                (measured[i], last[i]) = (vec![], epoch);
             }
             if i == 0 || epoch == last[i] {
-                sums[i] = (sums[i].0 + value, sums[i].1 + 1.0);
+                measured[i].push((sheet.cell(layer_column).to_string(), value));
             }
         }
     }
-    for (name, (sum, count)) in NAMES.into_iter().zip(sums) {
-        if count > 0.0 {
-            run.measured.insert(name, sum / count);
-        }
+    for (name, measured) in NAMES.into_iter().zip(measured) {
+        let layers = by_layer(measured.iter().map(|(layer, value)| (layer.as_str(), *value)));
+        run.measured.extend(typical(&layers).map(|value| (name, value)));
     }
 }

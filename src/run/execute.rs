@@ -1,12 +1,15 @@
 //! The training loop of a run, with its records.
 
+mod rows;
+
 use std::time::Instant;
 
+use super::memory;
 use super::past::{Past, Start};
 use super::{Options, Outcome, Plan, Session, Watcher};
 use crate::config::Config;
 use crate::record::{self, MetricRow, RunDir, Summary};
-use crate::train::{self, Before, Checkpoint, Part, Position, Score, ShiftRow, StepReport, Trainer};
+use crate::train::{self, Before, Checkpoint, Part, Position, ShiftRow, StepReport, Trainer};
 use crate::{Error, Result};
 
 /// A run at work in its folder.
@@ -22,6 +25,8 @@ pub(super) struct Run<'a> {
     shifts: Vec<ShiftRow>,
     /// Pictures whose pooled statistics stand for the training set's.
     population: Vec<u32>,
+    /// What a step takes of the memory, at least.
+    step_bytes: u64,
     started: Instant,
     saved: Instant,
 }
@@ -39,11 +44,27 @@ impl<'a> Run<'a> {
             Some(past) => Start::resumed(past, config, &session, steps)?,
             None => Start::fresh(config, &session, steps)?,
         };
+        let step_bytes = memory::step_bytes(&trainer.network, session.task(), config, &session.device);
+        memory::check(config, step_bytes)?;
         record::atomic::write(&dir.config(), config.to_toml()?.as_bytes())?;
         let population = session.sample(config.precise_examples);
         let (name, now) = (config.run_name()?, Instant::now());
         let (started, saved) = (now, now);
-        Ok(Self { config, options, name, dir, session, trainer, position, rows, shifts, population, started, saved })
+        Ok(Self {
+            config,
+            options,
+            name,
+            dir,
+            session,
+            trainer,
+            position,
+            rows,
+            shifts,
+            population,
+            step_bytes,
+            started,
+            saved,
+        })
     }
 
     pub(super) fn plan(&self) -> Result<Plan> {
@@ -55,6 +76,7 @@ impl<'a> Run<'a> {
             epoch: self.position.epoch,
             batch: self.position.batch,
             parameters: self.trainer.network.parameter_count(),
+            step_bytes: self.step_bytes,
             pictures: [count(self.session.train()), count(self.session.val()), count(self.session.test())],
             origin: self.session.dataset.origin.clone(),
             lr: train::full_rate(self.config),
@@ -123,77 +145,6 @@ impl<'a> Run<'a> {
         Ok(report)
     }
 
-    /// The rows of the epoch that has just been trained.
-    fn evaluate(&self) -> Result<Vec<MetricRow>> {
-        let network = &self.trainer.network;
-        let p = &self.position;
-        let n = p.images.max(1) as f64;
-        let trained = Score { loss: p.loss_sum / n, accuracy: p.correct as f64 / n, images: p.images };
-        let first = network.norms().first().map(|layer| layer.norm.as_ref());
-        let training_rule = first.map_or("sample", |norm| norm.training_rule());
-        let rule = first.map_or("sample", |norm| norm.rule());
-        let mut rows = vec![self.row("train", training_rule, Some(trained), p.train_seconds)];
-        if !self.session.val().indices.is_empty() {
-            rows.push(self.timed("val", rule, || train::evaluate(network, self.session.val()).map(Some))?);
-        }
-        rows.push(self.timed("test", rule, || train::evaluate(network, self.session.test()).map(Some))?);
-        if rule == "sample" {
-            return Ok(rows);
-        }
-        if self.config.gap {
-            let size = self.config.norm_batch_size;
-            let score = || train::evaluate_batch_statistics(network, self.session.test(), size);
-            rows.push(self.timed("test", "batch", score)?);
-        }
-        if self.config.precise {
-            rows.push(self.timed("test", "precise", || {
-                let statistics = train::precise::population(network, self.session.sampled(&self.population))?;
-                let score = || train::evaluate(network, self.session.test()).map(Some);
-                train::precise::with_statistics(network, &statistics, score)
-            })?);
-        }
-        Ok(rows)
-    }
-
-    /// The row of a score and the time it took.
-    ///
-    /// # Errors
-    /// The score's loss is not finite under the method's own rule: the run has diverged.
-    fn timed(&self, split: &str, stats: &str, score: impl FnOnce() -> Result<Option<Score>>) -> Result<MetricRow> {
-        let begun = Instant::now();
-        let score = score()?;
-        if let Some(score) = score {
-            if !score.loss.is_finite() {
-                let tensor = format!("{split} loss under {stats} statistics");
-                return Err(Error::Diverged { step: self.trainer.step, tensor });
-            }
-        }
-        Ok(self.row(split, stats, score, begun.elapsed().as_secs_f64()))
-    }
-
-    fn row(&self, split: &str, stats: &str, score: Option<Score>, took: f64) -> MetricRow {
-        let c = self.config;
-        MetricRow {
-            run: self.name.clone(),
-            dataset: c.dataset.clone(),
-            model: c.model.clone(),
-            norm: c.norm.clone(),
-            double_forward: c.double_forward,
-            batch_size: c.batch_size,
-            norm_batch_size: c.norm_batch_size,
-            seed: c.seed,
-            epoch: self.position.epoch + 1,
-            step: self.trainer.step,
-            split: split.to_string(),
-            stats: stats.to_string(),
-            loss: score.map(|s| s.loss),
-            accuracy: score.map(|s| s.accuracy),
-            lr: Some(self.trainer.lr()),
-            images_per_s: score.map(|s| s.images as f64 / took.max(1e-9)),
-            seconds: Some(self.seconds()),
-        }
-    }
-
     /// Seconds the run has taken, interruptions aside.
     fn seconds(&self) -> f64 {
         self.position.seconds + self.started.elapsed().as_secs_f64()
@@ -242,9 +193,11 @@ impl<'a> Run<'a> {
             Err(error) => return Err(error),
         };
         record::write_rows(&self.dir.metrics(), &self.rows)?;
-        let shift = train::mean_shift(&self.shifts);
+        let shifts = record::by_layer(self.shifts.iter().filter_map(|row| Some((row.layer.as_str(), row.shift?))));
         let parameters = self.trainer.network.parameter_count();
+        let shift = record::typical(&shifts);
         let summary = Summary::new(self.config, &self.rows, diverged, shift, self.seconds(), parameters)?;
+        let summary = summary.with_shifts(shifts);
         summary.write(&self.dir.summary())?;
         self.dir.log(&format!("{} after step {}", summary.status, self.trainer.step))?;
         let dir = self.dir.path().to_path_buf();

@@ -8,6 +8,7 @@ mod device;
 mod eval;
 mod execute;
 mod identity;
+mod memory;
 mod past;
 mod session;
 
@@ -105,6 +106,8 @@ pub struct Plan {
     pub batch: usize,
     /// The network's parameters.
     pub parameters: usize,
+    /// What a step takes of the memory, at least.
+    pub step_bytes: u64,
     /// Training, validation and test pictures.
     pub pictures: [usize; 3],
     /// Where the data came from.

@@ -42,7 +42,23 @@ impl Session {
                 config.train_limit
             )));
         }
+        session.check_parts(config)?;
         Ok(session)
+    }
+
+    /// Parts that were asked for have images.
+    fn check_parts(&self, config: &Config) -> Result<()> {
+        if config.val_fraction > 0.0 && self.val.is_empty() {
+            let (fraction, images) = (config.val_fraction, self.dataset.train.len());
+            return Err(Error::config(format!(
+                "val_fraction = {fraction}: of {images} training images that is less than one; use a larger fraction, or \
+                 leave it out"
+            )));
+        }
+        if (config.precise || config.diagnostics) && self.sample(config.precise_examples).len() < 2 {
+            return Err(Error::config("precise, diagnostics: the statistics of a single training image say nothing"));
+        }
+        Ok(())
     }
 
     /// As [`Self::new`], whatever the size of the training set, loading the data.

@@ -61,6 +61,11 @@ fn check_network(job: &Job, kind: &Kind) -> Result<()> {
 fn check_pictures(job: &Job, kind: &Kind) -> Result<()> {
     let config = &job.config;
     let held_out = (kind.counts[0] as f64 * config.val_fraction).round() as usize;
+    if config.val_fraction > 0.0 && held_out == 0 {
+        let (fraction, images) = (config.val_fraction, kind.counts[0]);
+        let why = format!("val_fraction = {fraction}: of {images} training images that is less than one");
+        return Err(blame(job, Error::config(why)));
+    }
     let limit = if config.train_limit == 0 { usize::MAX } else { config.train_limit };
     let pictures = kind.counts[0].saturating_sub(held_out).min(limit);
     if pictures >= config.batch_size {

@@ -6,7 +6,7 @@ use serde::Deserialize;
 use toml::{Table, Value};
 
 use super::condition::Condition;
-use crate::config::{in_plain_words, is_known, line_of, Layers, Places};
+use crate::config::{in_plain_words, is_known, place_of_error, Layers, Places};
 use crate::{Error, Result};
 
 /// More runs than this are taken for a slip of the finger.
@@ -70,8 +70,8 @@ pub(super) struct SweepFile {
 /// Reads the text of the sweep file `name`.
 pub(super) fn read(name: &str, text: &str) -> Result<SweepFile> {
     let document: Document = toml::from_str(text).map_err(|e| {
-        let line = e.span().map_or(1, |span| line_of(text, span.start));
-        Error::config(format!("{name}:{line}: {}{}", in_plain_words(e.message()), advice(e.message())))
+        let place = place_of_error(name, text, &e);
+        Error::config(format!("{place}: {}{}", in_plain_words(e.message()), advice(e.message())))
     })?;
     let places = Places::of(name, text);
     let named = |kind: &str, tables: Vec<Table>| {

@@ -18,7 +18,6 @@ mod table;
 mod work;
 mod worker;
 
-use std::io::ErrorKind;
 use std::path::Path;
 
 pub use check::check;
@@ -32,7 +31,7 @@ pub use table::SummaryTable;
 pub use work::run;
 
 use crate::config::Config;
-use crate::{Error, Result};
+use crate::Result;
 
 /// One run of a sweep.
 #[derive(Debug, Clone, PartialEq)]
@@ -76,15 +75,7 @@ impl Sweep {
     /// and line, and the closest spelling.
     pub fn load(path: impl AsRef<Path>) -> Result<Self> {
         let path = path.as_ref();
-        let text = std::fs::read_to_string(path).map_err(|e| {
-            let why = match e.kind() {
-                ErrorKind::InvalidData => "it is no text".into(),
-                ErrorKind::IsADirectory => "it is a folder".into(),
-                _ => e.to_string(),
-            };
-            Error::config(format!("{}: cannot read the sweep file: {why}", path.display()))
-        })?;
-        Self::parse(&path.display().to_string(), &text)
+        Self::parse(&path.display().to_string(), &crate::text::read(path, "sweep file")?)
     }
 
     /// As [`Self::load`], from the file's text; errors call it `name`.

@@ -42,7 +42,10 @@ impl Worker {
             // A process that died before it read this is noticed when its own pipe ends.
             let _ = stdin.write_all(format!("{text}\n").as_bytes());
         }
-        thread::spawn(move || listen(child, reader, slot, &to));
+        // Without it the process goes, too: its stdin ends here.
+        thread::Builder::new()
+            .spawn(move || listen(child, reader, slot, &to))
+            .map_err(|error| Error::io("a thread to listen to the run")(error))?;
         Ok(Self { _stdin: stdin })
     }
 }

@@ -7,11 +7,11 @@
 use std::collections::{BTreeMap, HashMap};
 use std::path::Path;
 
-use candle_core::{Device, Tensor};
+use candle_core::{DType, Device, Tensor};
 use safetensors::{SafeTensors, View};
 use serde::{Deserialize, Serialize};
 
-use super::Trainer;
+use super::{foreign, Trainer};
 use crate::model::Task;
 use crate::record::atomic;
 use crate::{Error, Result};
@@ -52,7 +52,10 @@ pub struct Checkpoint {
     /// Momentum buffers by parameter; empty in a checkpoint that is only for inference.
     pub momentum: HashMap<String, Tensor>,
     /// The header's own fields: `config` (TOML), `position` (JSON), `model`, `channels`, `height`, `width`, `classes`, ...
+    /// Empty in a checkpoint made elsewhere: what other programs write there has other meanings.
     pub metadata: HashMap<String, String>,
+    /// What was done to read a checkpoint made elsewhere.
+    pub notes: Vec<String>,
 }
 
 impl Checkpoint {
@@ -73,7 +76,7 @@ impl Checkpoint {
             metadata.insert("position".to_string(), json);
             momentum = trainer.sgd.state();
         }
-        Ok(Self { tensors: trainer.network.tensors(), momentum, metadata })
+        Ok(Self { tensors: trainer.network.tensors(), momentum, metadata, notes: vec![] })
     }
 
     /// Writes it: temporary name, sync, rename.
@@ -90,27 +93,48 @@ impl Checkpoint {
         atomic::write(path, &bytes)
     }
 
-    /// Reads one.
+    /// Reads one: of this program, or made elsewhere, as safetensors or as PyTorch's zipped pickle, where prefixes that
+    /// wrappers put before every name are taken off.
     ///
     /// # Errors
-    /// A file that is missing, truncated, not safetensors, or whose contents do not match their checksum.
+    /// A file that is missing, truncated, of another format, or whose contents do not match their checksum.
     pub fn load(path: &Path, device: &Device) -> Result<Self> {
         let bytes = std::fs::read(path).map_err(Error::io(path))?;
-        let (_, header) = SafeTensors::read_metadata(&bytes).map_err(|e| invalid(path, e))?;
-        let metadata = header.metadata().clone().unwrap_or_default();
+        let metadata = match SafeTensors::read_metadata(&bytes) {
+            Ok((_, header)) => header.metadata().clone().unwrap_or_default(),
+            Err(_) if foreign::is_pickle(&bytes) => return foreign::checkpoint(foreign::unpickle(path)?, true),
+            Err(error) => return Err(invalid(path, error)),
+        };
         let parsed = SafeTensors::deserialize(&bytes).map_err(|e| invalid(path, e))?;
-        // A file made elsewhere has neither checksum nor configuration.
-        let sum = metadata.get(CHECKSUM);
-        let ours = sum.is_some() || metadata.contains_key("config");
-        if ours && sum != Some(&checksum(&metadata, parsed.tensors())) {
+        let own = is_own(&metadata);
+        if own && metadata.get(CHECKSUM) != Some(&checksum(&metadata, parsed.tensors())) {
             return Err(Error::checkpoint(path, "the contents do not match their checksum: the file is damaged"));
+        }
+        if own && metadata.get("format").is_none_or(|format| format != FORMAT) {
+            let why = "a checkpoint of another version of mbn, which this one cannot read";
+            return Err(Error::checkpoint(path, why));
+        }
+        for (name, view) in parsed.tensors() {
+            if DType::try_from(view.dtype()).is_err() {
+                let why =
+                    format!("tensor `{name}` is of type {:?}, which cannot be read; save it as f32", view.dtype());
+                return Err(Error::checkpoint(path, why));
+            }
         }
         let all = candle_core::safetensors::load_buffer(&bytes, device)
             .map_err(|e| Error::checkpoint(path, e.to_string()))?;
+        if !own {
+            return foreign::checkpoint(all, false);
+        }
         let (momentum, tensors): (HashMap<_, _>, HashMap<_, _>) =
             all.into_iter().partition(|(name, _)| name.starts_with(MOMENTUM));
         let momentum = momentum.into_iter().map(|(name, t)| (name[MOMENTUM.len()..].to_string(), t)).collect();
-        Ok(Self { tensors, momentum, metadata })
+        Ok(Self { tensors, momentum, metadata, notes: vec![] })
+    }
+
+    /// Whether this program wrote it.
+    pub fn is_own(&self) -> bool {
+        is_own(&self.metadata)
     }
 
     /// A field of the header.
@@ -136,6 +160,12 @@ impl Checkpoint {
         let text = self.field(path, "position")?;
         serde_json::from_str(text).map_err(|e| Error::checkpoint(path, format!("header field `position`: {e}")))
     }
+}
+
+/// Other programs may have fields of such names, too, but not all of them.
+fn is_own(metadata: &HashMap<String, String>) -> bool {
+    let has = |key: &str| metadata.contains_key(key);
+    metadata.get("format").is_some_and(|format| format == FORMAT) || (has(CHECKSUM) && has("config") && has("classes"))
 }
 
 /// BLAKE3 over the header's fields (itself aside) and over names, types, shapes and bytes of the tensors, sorted.

@@ -62,22 +62,19 @@ impl Before {
                 epoch,
                 step,
                 layer: layer.name.clone(),
-                shift: Some(divergence(before, &after.batch)?),
-                used_to_population: truth.map(|truth| divergence(&after.used, truth)).transpose()?,
-                inference_to_population: match (truth, &inference) {
-                    (Some(truth), Some(inference)) => Some(divergence(inference, truth)?),
-                    _ => None,
-                },
+                shift: between(Some(before), Some(&after.batch))?,
+                used_to_population: between(Some(&after.used), truth)?,
+                inference_to_population: between(inference.as_ref(), truth)?,
             });
         }
         Ok(rows)
     }
 }
 
-/// The mean of the measured shifts over layers and steps.
-pub fn mean_shift(rows: &[ShiftRow]) -> Option<f64> {
-    let shifts: Vec<f64> = rows.iter().filter_map(|row| row.shift).collect();
-    (!shifts.is_empty()).then(|| shifts.iter().sum::<f64>() / shifts.len() as f64)
+/// The divergence where there are both, and it is finite.
+fn between(p: Option<&Moments>, q: Option<&Moments>) -> Result<Option<f64>> {
+    let Some((p, q)) = p.zip(q) else { return Ok(None) };
+    Ok(Some(divergence(p, q)?).filter(|nats| nats.is_finite()))
 }
 
 /// Keeps a channel without variance from making the divergence infinite; the normalizers' own default.

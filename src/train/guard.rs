@@ -5,14 +5,20 @@ use candle_core::{DType, Result, Tensor};
 
 use crate::model::Network;
 
-/// The sum of squares, a scalar on the tensor's device: finite where every element is, but for numbers beyond any use.
-fn squares(tensor: &Tensor) -> Result<Tensor> {
-    tensor.sqr()?.sum_all()
+/// A scalar on the tensor's device, 0 where every element is finite, else NaN: 0 times infinity is not a number.
+fn zero(tensor: &Tensor) -> Result<Tensor> {
+    tensor.affine(0.0, 0.0)?.sum_all()
 }
 
-/// Whether every element is a finite number.
+/// Whether every element is a finite number, of whatever size.
 pub fn is_finite(tensor: &Tensor) -> Result<bool> {
-    Ok(squares(tensor)?.to_dtype(DType::F64)?.to_scalar::<f64>()?.is_finite())
+    Ok(zero(tensor)?.to_dtype(DType::F64)?.to_scalar::<f64>()?.is_finite())
+}
+
+/// Whether every element is 0 or more.
+pub fn is_never_negative(tensor: &Tensor) -> Result<bool> {
+    let least = tensor.flatten_all()?.min(0)?.to_dtype(DType::F64)?.to_scalar::<f64>()?;
+    Ok(least >= 0.0)
 }
 
 /// The name of the first remembered statistic, in the network's order, that is not finite.
@@ -26,8 +32,8 @@ pub fn first_bad_statistic(network: &Network) -> Result<Option<String>> {
             statistics.push((format!("{}.running_var", layer.name), moments.var));
         }
     }
-    let sums = statistics.iter().map(|(_, tensor)| squares(tensor)).collect::<Result<Vec<_>>>()?;
-    if sums.is_empty() || is_finite(&Tensor::stack(&sums, 0)?)? {
+    let zeros = statistics.iter().map(|(_, tensor)| zero(tensor)).collect::<Result<Vec<_>>>()?;
+    if zeros.is_empty() || is_finite(&Tensor::stack(&zeros, 0)?)? {
         return Ok(None);
     }
     first(statistics)

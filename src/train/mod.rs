@@ -3,6 +3,7 @@
 mod checkpoint;
 mod diagnostics;
 mod evaluate;
+mod foreign;
 mod guard;
 pub mod precise;
 mod schedule;
@@ -10,9 +11,9 @@ mod sgd;
 mod trainer;
 
 pub use checkpoint::{Checkpoint, Position};
-pub use diagnostics::{divergence, mean_shift, Before, ShiftRow};
+pub use diagnostics::{divergence, Before, ShiftRow};
 pub use evaluate::{evaluate, evaluate_batch, evaluate_batch_statistics, Part, Score, EVAL_BATCH};
-pub use guard::is_finite;
+pub use guard::{is_finite, is_never_negative};
 pub use schedule::{full_rate, Schedule};
 pub use sgd::Sgd;
 pub use trainer::{StepReport, Trainer};

@@ -3,6 +3,7 @@
 use candle_core::{DType, Tensor};
 
 use super::evaluate::{Part, EVAL_BATCH};
+use super::guard::is_finite;
 use crate::model::Network;
 use crate::norm::{Moments, Pass};
 use crate::Result;
@@ -52,6 +53,18 @@ pub fn set(network: &Network, statistics: &[Option<Moments>]) -> Result<()> {
         }
     }
     Ok(())
+}
+
+/// The first layer, by its path, whose statistics are not finite.
+pub fn first_not_finite<'a>(network: &'a Network, statistics: &[Option<Moments>]) -> Result<Option<&'a str>> {
+    for (layer, moments) in network.norms().iter().zip(statistics) {
+        if let Some(Moments { mean, var }) = moments {
+            if !(is_finite(mean)? && is_finite(var)?) {
+                return Ok(Some(&layer.name));
+            }
+        }
+    }
+    Ok(None)
 }
 
 /// Statistics of batches, to be pooled.

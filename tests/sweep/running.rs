@@ -1,5 +1,7 @@
 //! Sweeps through the program: done, continued, shared, interrupted.
 
+#[cfg(unix)]
+use std::os::unix::process::CommandExt;
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
@@ -170,6 +172,14 @@ fn an_interrupted_sweep_saves_its_runs_and_the_next_call_goes_on() {
     for signal in ["-INT", "-TERM"] {
         let folder = Folder::new(LONG);
         let mut command = folder.command(&["--jobs", "2", "--checkpoint-every", "0.01"]);
+        // Shells ignore it for what they run in the background, and what is ignored at the start stays ignored.
+        // SAFETY: setting a disposition is allowed between fork and exec.
+        let set = || match unsafe { libc::signal(libc::SIGINT, libc::SIG_DFL) } {
+            libc::SIG_ERR => Err(std::io::Error::last_os_error()),
+            _ => Ok(()),
+        };
+        // SAFETY: `set` allocates nothing and takes no lock.
+        unsafe { command.pre_exec(set) };
         let child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
         let run = folder.wait_for_checkpoint();
         let kill = Command::new("kill").args([signal, &child.id().to_string()]).status().unwrap();

@@ -1,0 +1,78 @@
+//! Memory that the system does not give ends the program with a message and exit code 1, not with an abort.
+
+use std::alloc::{GlobalAlloc, Layout};
+use std::io::{self, Write};
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use mimalloc::MiMalloc;
+
+/// The program's allocator. A step allocates and frees the same megabytes over and over, which mimalloc keeps and glibc
+/// hands back to the system each time.
+pub struct Allocator;
+
+/// What a step takes at least, in bytes; 0 where there is no step.
+static STEP: AtomicU64 = AtomicU64::new(0);
+
+/// Notes what a step takes at least, for the message should it not be there.
+pub fn note_step(bytes: u64) {
+    STEP.store(bytes, Ordering::Relaxed);
+}
+
+// SAFETY: every call is passed on to mimalloc as it came; a null pointer, by which it refuses, is never passed back.
+unsafe impl GlobalAlloc for Allocator {
+    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+        // SAFETY: the caller's promises are those that mimalloc asks for.
+        given(unsafe { MiMalloc.alloc(layout) }, layout.size())
+    }
+
+    unsafe fn alloc_zeroed(&self, layout: Layout) -> *mut u8 {
+        // SAFETY: as above.
+        given(unsafe { MiMalloc.alloc_zeroed(layout) }, layout.size())
+    }
+
+    unsafe fn realloc(&self, block: *mut u8, layout: Layout, size: usize) -> *mut u8 {
+        // SAFETY: as above.
+        given(unsafe { MiMalloc.realloc(block, layout, size) }, size)
+    }
+
+    unsafe fn dealloc(&self, block: *mut u8, layout: Layout) {
+        // SAFETY: as above.
+        unsafe { MiMalloc.dealloc(block, layout) }
+    }
+}
+
+fn given(block: *mut u8, size: usize) -> *mut u8 {
+    if block.is_null() {
+        give_up(size);
+    }
+    block
+}
+
+/// Says what was asked for and leaves. Nothing here may allocate, nor may anything that runs at an orderly exit.
+#[cold]
+fn give_up(size: usize) -> ! {
+    let mut text = [0; 300];
+    let mut rest = &mut text[..];
+    let mib = |bytes: u64| bytes.div_ceil(1 << 20);
+    let step = STEP.load(Ordering::Relaxed);
+    // What does not fit into the text is left out.
+    let _ = write!(rest, "error: out of memory: the system does not give {} MiB more", mib(size as u64));
+    if step > 0 {
+        let _ = write!(rest, "; a training step takes at least {} MiB in all", mib(step));
+    }
+    let _ = writeln!(rest, "\nhint: use a smaller --batch-size, or fewer --threads or --jobs, or raise the limit");
+    let unused = rest.len();
+    let _ = io::stderr().write_all(&text[..text.len() - unused]);
+    leave()
+}
+
+#[cfg(unix)]
+fn leave() -> ! {
+    // SAFETY: it ends the process, and does nothing else.
+    unsafe { libc::_exit(1) }
+}
+
+#[cfg(not(unix))]
+fn leave() -> ! {
+    std::process::exit(1)
+}

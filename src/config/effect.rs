@@ -1,0 +1,74 @@
+//! Settings that change nothing in a run.
+
+use super::{Config, Layers, LrScaling, ScheduleKind};
+use crate::norm::NormSpec;
+use crate::Result;
+
+/// A setting that was given and changes nothing.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Idle {
+    /// Where it was given: `file:line`, `--set key=value` or `--flag`.
+    pub origin: String,
+    /// The setting, `mbn.size` for a parameter.
+    pub key: String,
+    /// Why it changes nothing.
+    pub why: String,
+    /// Whether it says what holds without it anyway.
+    pub is_default: bool,
+}
+
+impl std::fmt::Display for Idle {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}: `{}` has no effect: {}", self.origin, self.key, self.why)
+    }
+}
+
+impl Layers {
+    /// Those of the settings that change nothing in the run that `config` describes.
+    ///
+    /// # Errors
+    /// As [`Config::to_table`].
+    pub fn without_effect(&self, config: &Config) -> Result<Vec<Idle>> {
+        let defaults = Config { norm: config.norm.clone(), ..Config::default() }.complete()?.flat()?;
+        let reasons = reasons(config)?;
+        let mut idle = vec![];
+        for entry in self.entries() {
+            let key = entry.path();
+            let why = match entry.section {
+                Some(kind) if kind.name != config.norm => Some(format!("the normalizer is {}", config.norm)),
+                Some(_) => None,
+                None => reasons.iter().find(|(known, _)| *known == key).map(|(_, why)| why.clone()),
+            };
+            // Switching off what is off anyway asks for nothing.
+            if let Some(why) = why.filter(|_| entry.value.as_bool() != Some(false)) {
+                let default = match entry.section {
+                    Some(kind) => NormSpec::new(kind.name, &toml::Table::new())?.params().get(&entry.key).cloned(),
+                    None => defaults.get(&key).cloned(),
+                };
+                let is_default = default.is_some_and(|value| value == entry.value);
+                idle.push(Idle { origin: entry.origin.clone(), key, why, is_default });
+            }
+        }
+        Ok(idle)
+    }
+}
+
+/// The keys that change nothing beside the other settings, and why.
+fn reasons(config: &Config) -> Result<Vec<(&'static str, String)>> {
+    let mut reasons = vec![];
+    let mut unless = |needed: bool, keys: &[&'static str], why: &str| {
+        if !needed {
+            reasons.extend(keys.iter().map(|key| (*key, why.to_string())));
+        }
+    };
+    let statistics = NormSpec::new(&config.norm, &config.norm_params)?.refreshes();
+    let alone = format!("`{}` takes no batch statistics", config.norm);
+    unless(statistics, &["precise", "diagnostics", "gap"], &alone);
+    unless(config.precise || config.diagnostics, &["precise_examples"], "neither precise nor diagnostics is on");
+    unless(config.diagnostics, &["diagnostics_every"], "diagnostics is not on");
+    unless(config.schedule == ScheduleKind::MultiStep, &["lr_gamma"], "schedule is not multi-step");
+    unless(config.lr_scaling != LrScaling::None, &["lr_batch"], "lr_scaling is none");
+    unless(config.weight_decay > 0.0, &["decay_norm"], "weight_decay is 0");
+    unless(config.device == "cpu", &["kernels"], "they are the CPU's");
+    Ok(reasons)
+}

@@ -1,0 +1,35 @@
+//! Images and logits in a file, for a comparison elsewhere.
+
+use std::collections::HashMap;
+use std::path::Path;
+
+use candle_core::Tensor;
+
+use crate::model::Network;
+use crate::norm::Pass;
+use crate::record::atomic;
+use crate::train::Part;
+use crate::{Error, Result};
+
+/// Images in a dump.
+const IMAGES: usize = 64;
+
+/// Refuses a place where there is something: it could be the checkpoint itself.
+pub(super) fn check(path: &Path) -> Result<()> {
+    match path.symlink_metadata() {
+        Ok(_) => Err(Error::config(format!(
+            "--dump {}: there is such a file, and it is not overwritten; choose another name, or remove it",
+            path.display()
+        ))),
+        Err(_) => Ok(()),
+    }
+}
+
+/// `inputs` (N,C,H,W), `logits` (N,classes) and `labels` (N) of the first images.
+pub(super) fn write(network: &Network, part: Part, pass: Pass, path: &Path) -> Result<()> {
+    let batch = part.batch(0, IMAGES.min(part.indices.len()))?;
+    let logits = network.forward(&batch.x, pass)?;
+    let tensors: HashMap<&str, Tensor> = HashMap::from([("inputs", batch.x), ("logits", logits), ("labels", batch.y)]);
+    let bytes = safetensors::serialize(&tensors, None).map_err(|e| Error::checkpoint(path, e.to_string()))?;
+    atomic::write(path, &bytes)
+}

@@ -1,0 +1,144 @@
+//! Evaluating a checkpoint under the statistics of one's choice.
+
+mod dump;
+mod network;
+mod score;
+mod subject;
+
+use std::path::PathBuf;
+
+use serde::Serialize;
+use toml::Table;
+
+use self::subject::Subject;
+use super::session::check_task;
+use super::{identity, Session};
+use crate::config::Config;
+use crate::data::Source;
+use crate::norm::Pass;
+use crate::train::Score;
+use crate::{Error, Result};
+
+/// Which part of the data set.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum SplitName {
+    /// The test images.
+    Test,
+    /// The images the run set aside.
+    Val,
+    /// The images the run trained on.
+    Train,
+}
+
+/// Which statistics normalize.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Stats {
+    /// MBN's rule: the pool over the memory.
+    Memory,
+    /// The running average of batch statistics.
+    Ema,
+    /// Statistics re-estimated over training images.
+    Precise,
+    /// Those of each test batch, of the normalization batch size.
+    Batch,
+}
+
+impl Stats {
+    fn name(self) -> &'static str {
+        match self {
+            Self::Memory => "memory",
+            Self::Ema => "ema",
+            Self::Precise => "precise",
+            Self::Batch => "batch",
+        }
+    }
+
+    /// Whether they are taken from images, not from the checkpoint.
+    fn need_none(self) -> bool {
+        matches!(self, Self::Precise | Self::Batch)
+    }
+}
+
+/// What to evaluate.
+#[derive(Debug, Clone)]
+pub struct EvalRequest {
+    /// A run folder or a checkpoint file.
+    pub path: PathBuf,
+    /// Settings that override the checkpoint's, or stand in where it has none, as `key=value`.
+    pub settings: Vec<String>,
+    /// Likewise, over those (model, norm, data set, device, limits).
+    pub overrides: Table,
+    /// Where data sets are looked for.
+    pub source: Source,
+    /// Which part of the data set.
+    pub split: SplitName,
+    /// Which statistics; none: the method's own.
+    pub stats: Option<Stats>,
+    /// Also write the first 64 images and their logits to this safetensors file.
+    pub dump: Option<PathBuf>,
+}
+
+/// The result.
+#[derive(Debug, Clone, Serialize)]
+pub struct EvalReport {
+    /// The checkpoint.
+    pub checkpoint: PathBuf,
+    /// Data set.
+    pub dataset: String,
+    /// Network.
+    pub model: String,
+    /// Normalizer.
+    pub norm: String,
+    /// Part of the data set: `test`, `val`, `train`.
+    pub split: String,
+    /// Statistics that normalized.
+    pub stats: String,
+    /// Images.
+    pub images: usize,
+    /// Mean cross-entropy in nats.
+    pub loss: f64,
+    /// Share of correct answers.
+    pub accuracy: f64,
+    /// Digest of the data.
+    pub data_digest: String,
+    /// What was done to the checkpoint to read it, and what is odd about the data.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub notes: Vec<String>,
+}
+
+/// Evaluates a checkpoint; nothing in its folder is changed.
+///
+/// # Errors
+/// A checkpoint that is missing, damaged, does not fit its network or holds numbers that are none (the message names
+/// tensor or field); statistics the normalizer does not have; a setting without effect, or one that would draw the run's
+/// split anew; a dump where there is a file; data or device that cannot be used.
+pub fn evaluate_checkpoint(request: &EvalRequest) -> Result<EvalReport> {
+    request.dump.iter().try_for_each(|path| dump::check(path))?;
+    let mut subject = Subject::read(request)?;
+    let session = Session::open_for_evaluation(&subject.config, &request.source)?;
+    if subject.checkpoint.is_own() {
+        check_task(&subject.path, subject.checkpoint.task(&subject.path)?, session.task())?;
+    }
+    let odd = identity::notes(&subject.config, &session, request.split == SplitName::Test)?;
+    let (network, mut notes) = network::build(&mut subject, session.task(), &session.device, request.stats)?;
+    let Subject { path, config, .. } = subject;
+    let (part, split) = match request.split {
+        SplitName::Test => (session.test(), "test"),
+        SplitName::Val => (session.val(), "val"),
+        SplitName::Train => (session.train(), "train"),
+    };
+    if part.indices.is_empty() {
+        return Err(Error::config(format!("--split {split}: there are no such images")));
+    }
+    let (score, stats) = score::score(&network, &session, part, &config, request.stats)?;
+    if let Some(dump) = &request.dump {
+        let pass = if request.stats == Some(Stats::Batch) { Pass::Batch } else { Pass::Eval };
+        dump::write(&network, part, pass, dump)?;
+    }
+    notes.extend(odd);
+    let data_digest = session.dataset.digest.clone();
+    let Config { dataset, model, norm, .. } = config;
+    let (split, stats) = (split.to_string(), stats.to_string());
+    let Score { loss, accuracy, images } = score;
+    Ok(EvalReport { checkpoint: path, dataset, model, norm, split, stats, images, loss, accuracy, data_digest, notes })
+}

@@ -1,0 +1,119 @@
+//! The network of a checkpoint, every tensor of it fit for the evaluation asked for.
+
+use std::collections::HashMap;
+use std::path::Path;
+
+use candle_core::{DType, Device, Tensor, Var};
+
+use super::subject::Subject;
+use super::Stats;
+use crate::model::{Network, Store, Task};
+use crate::norm::{is_statistic, NormSpec};
+use crate::train;
+use crate::{Error, Result};
+
+/// Statistics that inference uses by itself.
+const RUNNING: [&str; 2] = ["running_mean", "running_var"];
+
+/// The network, and what is to be said about how it was made.
+///
+/// # Errors
+/// A tensor that is missing, superfluous, of another shape, not finite, or a negative variance; the message names it.
+pub(super) fn build(
+    subject: &mut Subject,
+    task: Task,
+    device: &Device,
+    stats: Option<Stats>,
+) -> Result<(Network, Vec<String>)> {
+    let Subject { path, checkpoint, config } = subject;
+    let spec = NormSpec::new(&config.norm, &config.norm_params)?;
+    let make = |store| {
+        Network::new(&config.model, task, &spec, store, DType::F32, device)
+            .map_err(|error| Error::checkpoint(&*path, error.to_string()))
+    };
+    let mut notes = std::mem::take(&mut checkpoint.notes);
+    let mut tensors = std::mem::take(&mut checkpoint.tensors);
+    if !checkpoint.is_own() {
+        check_types(path, &tensors)?;
+        notes.extend(complete(path, &mut tensors, make(Store::fresh(0))?.store().vars(), stats)?);
+    }
+    let network = make(Store::from_tensors(tensors))?;
+    if let Some(name) = network.store().unused() {
+        let why = format!(
+            "tensor `{name}` has no place in {} with {}: another network's checkpoint",
+            config.model, config.norm
+        );
+        return Err(Error::checkpoint(&*path, why));
+    }
+    check_values(path, &network, stats)?;
+    Ok((network, notes))
+}
+
+/// Puts initial running statistics where a checkpoint has none and none are needed; what to say about it.
+///
+/// # Errors
+/// They are needed.
+fn complete(
+    path: &Path,
+    tensors: &mut HashMap<String, Tensor>,
+    initial: Vec<(String, Var)>,
+    stats: Option<Stats>,
+) -> Result<Option<String>> {
+    // Where a layer's scale is missing, too, it is another network's checkpoint.
+    let layer = |name: &str| name.rsplit_once('.').map_or(String::new(), |(layer, _)| layer.to_string());
+    let is_absent = |name: &str| {
+        is_running(name) && !tensors.contains_key(name) && tensors.contains_key(&format!("{}.weight", layer(name)))
+    };
+    let absent: Vec<_> = initial.into_iter().filter(|(name, _)| is_absent(name)).collect();
+    let Some((name, _)) = absent.first() else { return Ok(None) };
+    let Some(stats) = stats.filter(|stats| stats.need_none()) else {
+        let why = format!("tensor `{name}` is missing; --stats precise and --stats batch do without it");
+        return Err(Error::checkpoint(path, why));
+    };
+    tensors.extend(absent.into_iter().map(|(name, var)| (name, var.as_detached_tensor())));
+    Ok(Some(format!("the checkpoint holds no running statistics; --stats {} needs none", stats.name())))
+}
+
+fn last_component(name: &str) -> &str {
+    name.rsplit('.').next().unwrap_or(name)
+}
+
+fn is_running(name: &str) -> bool {
+    RUNNING.contains(&last_component(name))
+}
+
+/// Whole numbers are weights only with a scale, which no tensor here is.
+fn check_types(path: &Path, tensors: &HashMap<String, Tensor>) -> Result<()> {
+    let whole = |t: &Tensor| matches!(t.dtype(), DType::U8 | DType::U32 | DType::I16 | DType::I32 | DType::I64);
+    let counted = |name: &str| last_component(name) == "num_batches_tracked";
+    let mut found = tensors.iter().filter(|(name, tensor)| whole(tensor) && !counted(name)).collect::<Vec<_>>();
+    found.sort_by_key(|(name, _)| *name);
+    match found.first() {
+        Some((name, tensor)) => {
+            let dtype = tensor.dtype();
+            let why = format!("tensor `{name}` holds whole numbers ({dtype:?}), not weights; save it as f32");
+            Err(Error::checkpoint(path, why))
+        }
+        None => Ok(()),
+    }
+}
+
+/// Parameters, and the statistics that this evaluation uses, must be numbers that a network can have.
+fn check_values(path: &Path, network: &Network, stats: Option<Stats>) -> Result<()> {
+    let used = |name: &str| match (is_statistic(name), stats) {
+        (false, _) => true,
+        (true, Some(Stats::Ema)) => last_component(name).starts_with("ema_") || is_running(name),
+        (true, stats) => is_running(name) && !stats.is_some_and(Stats::need_none),
+    };
+    for (name, var) in network.store().vars().into_iter().filter(|(name, _)| used(name)) {
+        let tensor = var.as_detached_tensor();
+        let fault = match () {
+            () if !train::is_finite(&tensor)? => "is not finite",
+            () if name.ends_with("_var") && !train::is_never_negative(&tensor)? => "holds a negative variance",
+            () => continue,
+        };
+        let way_out = if is_statistic(&name) { "; --stats precise estimates the statistics anew" } else { "" };
+        return Err(Error::checkpoint(path, format!("tensor `{name}` {fault}{way_out}")));
+    }
+    Ok(())
+}

@@ -1,0 +1,137 @@
+//! What is evaluated: a checkpoint, and the configuration to evaluate it with.
+
+use std::path::{Path, PathBuf};
+
+use candle_core::Device;
+
+use super::{EvalRequest, SplitName, Stats};
+use crate::config::{Config, Layers};
+use crate::norm::NormSpec;
+use crate::record::LAST;
+use crate::train::Checkpoint;
+use crate::{Error, Result};
+
+/// What a checkpoint made elsewhere does not say.
+const UNSAID: [&str; 3] = ["dataset", "model", "norm"];
+
+pub(super) struct Subject {
+    pub(super) path: PathBuf,
+    pub(super) checkpoint: Checkpoint,
+    pub(super) config: Config,
+}
+
+impl Subject {
+    /// The checkpoint asked for, under its own configuration with the request's settings over it.
+    ///
+    /// # Errors
+    /// A checkpoint that cannot be read or does not say enough; a setting that has no effect on an evaluation, or would
+    /// draw another split than the run's.
+    pub(super) fn read(request: &EvalRequest) -> Result<Self> {
+        let path = checkpoint_path(&request.path)?;
+        let checkpoint = Checkpoint::load(&path, &Device::Cpu)?;
+        let mut given = Layers::new();
+        for assignment in &request.settings {
+            given = given.set(assignment)?;
+        }
+        given.once()?;
+        let given = given.flags(request.overrides.clone());
+        let own = match checkpoint.metadata.get("config") {
+            Some(text) => Some(Layers::new().text(&format!("{} (header)", path.display()), text)?),
+            None => None,
+        };
+        if own.is_none() {
+            ask(&path, &given)?;
+        }
+        let config = own.clone().unwrap_or_default().and(&given).resolve()?;
+        check_split(request, own.map(|layers| layers.build()).transpose()?.as_ref(), &config)?;
+        for (key, origin) in given.given() {
+            if let Some(why) = without_effect(&key, request, &config, !checkpoint.is_own())? {
+                return Err(Error::config(format!("{origin}: {why}")));
+            }
+        }
+        if request.stats == Some(Stats::Precise) && config.precise_examples == 1 {
+            return Err(Error::config("precise_examples = 1: the statistics of a single image say nothing"));
+        }
+        Ok(Self { path, checkpoint, config })
+    }
+}
+
+/// `last.safetensors` of a run folder, or the file itself.
+fn checkpoint_path(path: &Path) -> Result<PathBuf> {
+    let file = if path.is_dir() { path.join(LAST) } else { path.to_path_buf() };
+    if file.is_file() {
+        return Ok(file);
+    }
+    let why = match path.is_dir() {
+        true if path.join("config.toml").is_file() => {
+            "no last.safetensors yet: the run diverged or ended before its first"
+        }
+        true => "no last.safetensors here: not a run folder",
+        false => "no such run folder or checkpoint",
+    };
+    Err(Error::checkpoint(path, why))
+}
+
+/// A checkpoint made elsewhere needs to be described in full: nothing about it is guessed.
+fn ask(path: &Path, given: &Layers) -> Result<()> {
+    let given: Vec<String> = given.given().map(|(key, _)| key).collect();
+    let missing: Vec<String> =
+        UNSAID.iter().filter(|key| !given.iter().any(|k| k == *key)).map(|key| format!("--{key}")).collect();
+    if missing.is_empty() {
+        return Ok(());
+    }
+    let why = format!(
+        "made elsewhere, its header does not say what it is: give {}, too, as in --dataset cifar10 --model resnet20 \
+         --norm bn",
+        missing.join(" and ")
+    );
+    Err(Error::checkpoint(path, why))
+}
+
+/// Training and validation images are those of the run, or they are not what they are called.
+fn check_split(request: &EvalRequest, own: Option<&Config>, config: &Config) -> Result<()> {
+    let why = match (request.split, own) {
+        (SplitName::Test, _) | (SplitName::Train, None) => return Ok(()),
+        (SplitName::Val, None) => {
+            "--split val: made elsewhere, the checkpoint does not say which images it was not trained on".to_string()
+        }
+        (_, Some(own)) if own.dataset != config.dataset => {
+            let (run, other) = (&own.dataset, &config.dataset);
+            format!("the run was trained on {run}: of {other} there are only test images for it; use --split test")
+        }
+        (SplitName::Val, Some(own)) if own.val_fraction == 0.0 => {
+            "--split val: there are no validation images, the run set none aside (val_fraction = 0)".to_string()
+        }
+        _ => return Ok(()),
+    };
+    Err(Error::config(why))
+}
+
+/// Why a setting changes nothing in this evaluation, or nothing that may be changed.
+fn without_effect(key: &str, request: &EvalRequest, config: &Config, foreign: bool) -> Result<Option<String>> {
+    let (split, stats) = (request.split, request.stats);
+    let needs = |needed: bool, what: &str| (!needed).then(|| format!("`{key}` has no effect without {what}"));
+    if let Some((norm, parameter)) = key.split_once('.') {
+        let spec = NormSpec::new(&config.norm, &config.norm_params)?;
+        return Ok(match norm {
+            other if other != spec.name() => Some(format!("`{key}` has no effect: the normalizer is {}", spec.name())),
+            // Where statistics are remembered, inference is an affine map with those of the checkpoint.
+            _ if spec.refreshes() && parameter != "eps" => {
+                Some(format!("`{key}` has no effect: the statistics are those of the checkpoint, whatever made them"))
+            }
+            _ => None,
+        });
+    }
+    Ok(match key {
+        "dataset" | "model" | "norm" | "device" | "kernels" => None,
+        "test_limit" => needs(split == SplitName::Test, "--split test"),
+        "precise_examples" => needs(stats == Some(Stats::Precise), "--stats precise"),
+        "batch_size" | "norm_batch_size" => needs(stats == Some(Stats::Batch), "--stats batch"),
+        "train_limit" if foreign => needs(split == SplitName::Train, "--split train"),
+        "seed" | "val_fraction" | "train_limit" => Some(format!(
+            "`{key}` would draw the split anew, and images that the run trained on could count as validation images; \
+             leave it out: the run's own split is known"
+        )),
+        _ => Some(format!("`{key}` has no effect: it is a setting of training")),
+    })
+}

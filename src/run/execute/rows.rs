@@ -1,0 +1,97 @@
+//! The rows of an epoch: its scores on every part, under the statistics that were asked for.
+
+use std::time::Instant;
+
+use super::Run;
+use crate::record::MetricRow;
+use crate::train::{self, Score};
+use crate::{Error, Result};
+
+impl Run<'_> {
+    /// The rows of the epoch that has just been trained.
+    pub(super) fn evaluate(&self) -> Result<Vec<MetricRow>> {
+        let network = &self.trainer.network;
+        let p = &self.position;
+        let n = p.images.max(1) as f64;
+        let trained = Score { loss: p.loss_sum / n, accuracy: p.correct as f64 / n, images: p.images };
+        let first = network.norms().first().map(|layer| layer.norm.as_ref());
+        let training_rule = first.map_or("sample", |norm| norm.training_rule());
+        let rule = first.map_or("sample", |norm| norm.rule());
+        let mut rows = vec![self.row("train", training_rule, Some(trained), p.train_seconds)];
+        if !self.session.val().indices.is_empty() {
+            rows.push(self.timed("val", rule, || train::evaluate(network, self.session.val()).map(Some))?);
+        }
+        rows.push(self.timed("test", rule, || train::evaluate(network, self.session.test()).map(Some))?);
+        if rule == "sample" {
+            return Ok(rows);
+        }
+        if self.config.gap {
+            let size = self.config.norm_batch_size;
+            let score = || train::evaluate_batch_statistics(network, self.session.test(), size);
+            rows.push(self.beside("batch", score)?);
+        }
+        if self.config.precise {
+            rows.push(self.beside("precise", || {
+                let statistics = train::precise::population(network, self.session.sampled(&self.population))?;
+                if train::precise::first_not_finite(network, &statistics)?.is_some() {
+                    return Ok(None);
+                }
+                let score = || train::evaluate(network, self.session.test()).map(Some);
+                train::precise::with_statistics(network, &statistics, score)
+            })?);
+        }
+        Ok(rows)
+    }
+
+    /// The row of a score and the time it took.
+    ///
+    /// # Errors
+    /// The score's loss is not finite under the method's own rule: the run has diverged.
+    fn timed(&self, split: &str, stats: &str, score: impl FnOnce() -> Result<Option<Score>>) -> Result<MetricRow> {
+        let begun = Instant::now();
+        let score = score()?;
+        if let Some(score) = score {
+            if !score.loss.is_finite() {
+                let tensor = format!("{split} loss under {stats} statistics");
+                return Err(Error::Diverged { step: self.trainer.step, tensor });
+            }
+        }
+        Ok(self.row(split, stats, score, begun.elapsed().as_secs_f64()))
+    }
+
+    /// The row of a score on the test images beside the method's own. Where that is not finite its cells are empty: the
+    /// run itself is sound.
+    fn beside(&self, stats: &str, score: impl FnOnce() -> Result<Option<Score>>) -> Result<MetricRow> {
+        let begun = Instant::now();
+        let score = score()?.filter(|score| score.loss.is_finite());
+        if score.is_none() {
+            let epoch = self.position.epoch + 1;
+            self.dir
+                .log(&format!("epoch {epoch}: no score under {stats} statistics, which are undefined or not finite"))?;
+        }
+        Ok(self.row("test", stats, score, begun.elapsed().as_secs_f64()))
+    }
+
+    fn row(&self, split: &str, stats: &str, score: Option<Score>, took: f64) -> MetricRow {
+        let c = self.config;
+        MetricRow {
+            run: self.name.clone(),
+            dataset: c.dataset.clone(),
+            model: c.model.clone(),
+            norm: c.norm.clone(),
+            double_forward: c.double_forward,
+            batch_size: c.batch_size,
+            norm_batch_size: c.norm_batch_size,
+            seed: c.seed,
+            epoch: self.position.epoch + 1,
+            step: self.trainer.step,
+            split: split.to_string(),
+            stats: stats.to_string(),
+            loss: score.map(|s| s.loss),
+            accuracy: score.map(|s| s.accuracy),
+            lr: Some(self.trainer.lr()),
+            images_per_s: score.map(|s| s.images as f64 / took.max(1e-9)),
+            seconds: Some(self.seconds()),
+        }
+    }
+}

@@ -1,0 +1,86 @@
+//! What a training step takes of the machine's memory, at least.
+
+use std::fs;
+
+use candle_core::{DType, Device, Tensor};
+
+use crate::config::Config;
+use crate::model::{Network, Task};
+use crate::norm::Pass;
+use crate::{Error, Result};
+
+/// Bytes of a number.
+const F32: u64 = 4;
+
+/// What a step of the run needs for certain, in bytes: parameters, gradients and momentum, the batch, and the inputs of
+/// the layers that take batch statistics, which the backward pass needs again.
+pub(super) fn step_bytes(network: &Network, task: Task, config: &Config, device: &Device) -> u64 {
+    let [channels, height, width] = task.shape;
+    let copies = if config.momentum > 0.0 { 3 } else { 2 };
+    let parameters = network.parameter_count() as u64 * copies;
+    let images = (config.batch_size * channels * height * width) as u64;
+    // A layer that refuses two images says so, better, in the first step.
+    let inputs = normalized(network, task, device).unwrap_or(0) * config.norm_batch_size as u64;
+    F32 * (parameters + images + inputs)
+}
+
+/// Numbers that the layers with batch statistics take in for an image.
+fn normalized(network: &Network, task: Task, device: &Device) -> candle_core::Result<u64> {
+    let [channels, height, width] = task.shape;
+    network.forward(&Tensor::zeros((2, channels, height, width), DType::F32, device)?, Pass::Batch)?;
+    let seen = network.norms().iter().filter_map(|layer| layer.norm.observed());
+    Ok(seen.map(|seen| (seen.count * seen.batch.mean.elem_count()) as u64).sum::<u64>() / 2)
+}
+
+/// Refuses a step that the machine cannot have room for, before the system ends the process for it.
+///
+/// # Errors
+/// It takes more than there is in all.
+pub(super) fn check(config: &Config, step: u64) -> Result<()> {
+    match total().filter(|have| step > *have && config.device == "cpu") {
+        Some(have) => Err(Error::Memory { images: config.batch_size, need: step >> 20, have: have >> 20 }),
+        None => Ok(()),
+    }
+}
+
+/// Memory and swap of the machine, or what its control group may use; none where the system does not tell.
+fn total() -> Option<u64> {
+    let text = fs::read_to_string("/proc/meminfo").ok()?;
+    let field = |name: &str| {
+        let line = text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':'))?;
+        line.trim().strip_suffix("kB")?.trim().parse::<u64>().ok().map(|kib| kib << 10)
+    };
+    let machine = field("MemTotal")? + field("SwapTotal").unwrap_or(0);
+    let group = fs::read_to_string("/sys/fs/cgroup/memory.max").ok().and_then(|text| text.trim().parse().ok());
+    Some(machine.min(group.unwrap_or(u64::MAX)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::Layers;
+    use crate::model::Store;
+    use crate::norm::NormSpec;
+
+    #[test]
+    fn a_step_grows_with_the_batch_and_what_no_machine_has_is_refused() {
+        let task = Task { shape: [1, 28, 28], classes: 10 };
+        let bytes = |settings: [&str; 2]| {
+            let layers = settings.iter().try_fold(Layers::new(), |layers, text| layers.set(text)).unwrap();
+            let config = layers.resolve().unwrap();
+            let spec = NormSpec::new(&config.norm, &config.norm_params).unwrap();
+            let network = Network::new("lenet", task, &spec, Store::fresh(0), DType::F32, &Device::Cpu).unwrap();
+            (step_bytes(&network, task, &config, &Device::Cpu), config)
+        };
+        let (one, _) = bytes(["norm=bn", "batch_size=1"]);
+        let (many, config) = bytes(["norm=bn", "batch_size=1001"]);
+        let per_image = (many - one) / 1000;
+        assert!(per_image > 28 * 28 * 4, "the batch and what is normalized: {per_image}");
+        assert!(check(&config, many).is_ok());
+        let message = check(&config, 1 << 60).map_err(|error| error.to_string());
+        if cfg!(target_os = "linux") {
+            let message = message.unwrap_err();
+            assert!(message.contains("1001 images") && message.contains("batch_size"), "{message}");
+        }
+    }
+}

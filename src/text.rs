@@ -1,0 +1,57 @@
+//! Text files as people's programs write them.
+
+use std::path::Path;
+
+use crate::{Error, Result};
+
+/// The text in `bytes`, without a byte-order mark.
+///
+/// # Errors
+/// Why they are not UTF-8, as the end of a sentence on the file.
+pub(crate) fn decode(bytes: Vec<u8>) -> std::result::Result<String, String> {
+    if bytes.starts_with(&[0xff, 0xfe]) || bytes.starts_with(&[0xfe, 0xff]) {
+        return Err("is a UTF-16 file; save it as UTF-8".into());
+    }
+    let text = String::from_utf8(bytes).map_err(|error| {
+        let text = String::from_utf8_lossy(&error.as_bytes()[..error.utf8_error().valid_up_to()]).into_owned();
+        match text.contains('\0') {
+            true => "is not a text file".to_string(),
+            false => format!("is not a text file, or not in UTF-8 (line {})", 1 + text.matches('\n').count()),
+        }
+    })?;
+    if text.contains('\0') {
+        return Err("is not a text file, or a UTF-16 file without its mark; save it as UTF-8".into());
+    }
+    Ok(text.strip_prefix('\u{feff}').map(str::to_string).unwrap_or(text))
+}
+
+/// The text of a file that the user names; messages call it `what`.
+///
+/// # Errors
+/// It cannot be read, or is not UTF-8.
+pub(crate) fn read(path: &Path, what: &str) -> Result<String> {
+    let bytes = std::fs::read(path).map_err(|error| {
+        let why = match error.kind() {
+            std::io::ErrorKind::IsADirectory => "it is a folder".into(),
+            _ => error.to_string(),
+        };
+        Error::config(format!("{}: cannot read the {what}: {why}", path.display()))
+    })?;
+    decode(bytes).map_err(|why| Error::config(format!("{}: the {what} {why}", path.display())))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::decode;
+
+    #[test]
+    fn text_is_read_and_what_is_none_is_called_what_it_is() {
+        let utf16: Vec<u8> = "lr = 1\n".encode_utf16().flat_map(u16::to_le_bytes).collect();
+        assert_eq!(decode(b"lr = 1\n".to_vec()), Ok("lr = 1\n".into()));
+        assert_eq!(decode("\u{feff}lr = 1\n".into()), Ok("lr = 1\n".into()));
+        assert!(decode([&[0xff, 0xfe], &utf16[..]].concat()).unwrap_err().contains("UTF-16"));
+        assert!(decode(utf16).unwrap_err().contains("UTF-16"));
+        assert!(decode(b"a\nb\xff".to_vec()).unwrap_err().contains("line 2"));
+        assert!(decode(b"PK\x03\x04\0\xff".to_vec()).unwrap_err().contains("not a text file"));
+    }
+}

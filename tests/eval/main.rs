@@ -1,0 +1,6 @@
+//! `mbn eval`: checkpoints of this program and of others, and what it refuses to score.
+
+mod checkpoints;
+mod numbers;
+mod settings;
+mod support;
