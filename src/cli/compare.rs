@@ -13,6 +13,7 @@ Examples:
   mbn compare results/runs                            tables of test accuracy
   mbn compare results/sweep --out report              also report.html, pictures, comparison.csv
   mbn compare a/metrics.csv b.csv --baseline gn       CSV files alone, also put end to end or edited
+  mbn compare results/runs --format latex             also markdown, csv: mean, sd and n for other documents
   mbn compare results/runs --metric loss --split val --json";
 
 /// Arguments of `mbn compare`.
@@ -48,8 +49,11 @@ pub struct CompareArgs {
     /// What the curves of training are drawn against
     #[arg(long, value_enum, default_value = "epoch", help_heading = "Output")]
     x: XArg,
+    /// How the tables are written: for the terminal, or for another document
+    #[arg(long, value_enum, value_name = "FORMAT", default_value = "text", help_heading = "Output")]
+    format: FormatArg,
     /// One JSON document instead of tables
-    #[arg(long, help_heading = "Output")]
+    #[arg(long, conflicts_with = "format", help_heading = "Output")]
     json: bool,
 }
 
@@ -59,6 +63,18 @@ enum DivergedArg {
     Apart,
     /// In the mean, as guessing
     Chance,
+}
+
+#[derive(Clone, Copy, ValueEnum)]
+enum FormatArg {
+    /// Columns that line up
+    Text,
+    /// Markdown tables
+    Markdown,
+    /// LaTeX tables, with the rules of the package booktabs
+    Latex,
+    /// The rows that comparison.csv has for this metric
+    Csv,
 }
 
 #[derive(Clone, Copy, ValueEnum)]
@@ -88,7 +104,12 @@ pub fn run(args: &CompareArgs) -> anyhow::Result<End> {
     if args.json {
         output::print_json(&comparison)?;
     } else {
-        output::print(&tables(&comparison))?;
+        output::print(&match args.format {
+            FormatArg::Text => tables(&comparison, text, true) + &legend(&comparison, ""),
+            FormatArg::Markdown => tables(&comparison, Grid::markdown, false) + &legend(&comparison, "* "),
+            FormatArg::Latex => tables(&comparison, Grid::latex, false) + &legend(&comparison, "% "),
+            FormatArg::Csv => report::tidy_csv(&comparison, comparison.metric)?,
+        })?;
     }
     if let Some(dir) = &args.out {
         let x = match args.x {
@@ -101,21 +122,30 @@ pub fn run(args: &CompareArgs) -> anyhow::Result<End> {
     Ok(End::Done)
 }
 
-fn tables(comparison: &Comparison) -> String {
+/// The tables of the comparison's metric, each as `show` writes it, with an empty line after it. An overview has its
+/// marks in its figures, which suits people only.
+fn tables(comparison: &Comparison, show: impl Fn(&Grid) -> String, with_overview: bool) -> String {
     let mut text = String::new();
-    let mut add = |grid: Grid| {
-        let header: Vec<&str> = grid.header.iter().map(String::as_str).collect();
-        text.push_str(&format!("{}\n{}\n", grid.title, output::table(&header, &grid.rows)));
-    };
     for section in &comparison.sections {
-        if let Some(table) = section.table(comparison.metric) {
-            report::overview(section, table).into_iter().for_each(&mut add);
-            add(report::scores(section, table));
-            report::differences(section, table).into_iter().for_each(&mut add);
+        let table = section.table(comparison.metric);
+        let overview = table.filter(|_| with_overview).and_then(|table| report::overview(section, table));
+        let scores = table.map(|table| report::scores(section, table));
+        let differences = table.and_then(|table| report::differences(section, table));
+        for grid in [overview, scores, differences, report::apart(section)].iter().flatten() {
+            text.push_str(&format!("{}\n", show(grid)));
         }
-        report::apart(section).into_iter().for_each(&mut add);
     }
-    let tables = comparison.sections.iter().filter_map(|section| section.table(comparison.metric));
-    report::legend(comparison, tables).into_iter().for_each(|line| text.push_str(&format!("{line}\n")));
     text
+}
+
+/// A table for the terminal, under its title.
+fn text(grid: &Grid) -> String {
+    let header: Vec<&str> = grid.header.iter().map(String::as_str).collect();
+    format!("{}\n{}", grid.title, output::table(&header, &grid.rows))
+}
+
+/// How the tables are to be read, a line each behind `mark`.
+fn legend(comparison: &Comparison, mark: &str) -> String {
+    let tables = comparison.sections.iter().filter_map(|section| section.table(comparison.metric));
+    report::legend(comparison, tables).into_iter().map(|line| format!("{mark}{line}\n")).collect()
 }

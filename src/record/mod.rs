@@ -10,6 +10,7 @@ mod run_dir;
 mod summary;
 
 pub use metrics::{read_metrics, MetricRow};
+pub(crate) use rows::csv_bytes;
 pub use rows::{read_rows, write_rows};
 pub use run_dir::{RunDir, LAST};
 pub use summary::{peak_memory_mib, read_finished, read_summary, Diverged, Final, Status, Summary};

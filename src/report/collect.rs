@@ -165,7 +165,7 @@ fn read_table(path: &Path, notes: &mut Notes) -> Vec<Run> {
             if missing([wanted, other]) {
                 let near = rows::near_miss(wanted, header);
                 let text = format!("the header has neither `{wanted}`{near} nor `{other}`; the file is not read");
-                notes.line(path, sheet.line(), text);
+                notes.line(path, sheet.line(), wanted, text);
                 return vec![];
             }
         }

@@ -44,11 +44,12 @@ impl Comparison {
     /// # Errors
     /// A baseline, a split, statistics or a key to group by that no run has.
     pub fn new(collection: Collection, options: &Options) -> Result<Self> {
-        let Collection { runs, mut notes } = collection;
-        let kinds = || runs.iter().flat_map(Run::kinds);
+        let Collection { mut runs, mut notes } = collection;
+        let kinds = || runs.iter().flat_map(Run::kinds).filter(|(split, _)| !split.is_empty());
         check_name("--split", options.split.as_deref(), &["train", "val", "test"], kinds().map(|kind| kind.0))?;
         let rules = ["ema", "memory", "sample", "batch", "precise"];
         check_name("--stats", options.stats.as_deref(), &rules, kinds().map(|kind| kind.1))?;
+        name_splits(&mut runs, options.split.as_deref())?;
         let tasks = tasks(&runs, &options.by)?;
         check_baseline(&tasks, options.baseline.as_deref())?;
         let sections: Vec<Section> = tasks.into_iter().map(|task| section(task, &runs, options, &mut notes)).collect();
@@ -61,6 +62,31 @@ impl Comparison {
             runs,
         })
     }
+}
+
+/// Rows without a column `split` are of the split asked for.
+///
+/// # Errors
+/// None was asked for: scores of the training images must not pass for those of the test images.
+fn name_splits(runs: &mut [Run], wanted: Option<&str>) -> Result<()> {
+    for run in runs {
+        if run.series.iter().all(|series| !series.split.is_empty()) {
+            continue;
+        }
+        let Some(wanted) = wanted else {
+            let (path, what) = (run.source.display(), "nothing says whether its scores are of training or test images");
+            return Err(Error::config(format!(
+                "{path}: no column `split`, so {what}; say it by --split, or add the column"
+            )));
+        };
+        if run.series.iter().any(|series| series.split == wanted) {
+            run.series.retain(|series| !series.split.is_empty());
+        }
+        for series in run.series.iter_mut().filter(|series| series.split.is_empty()) {
+            series.split = wanted.to_string();
+        }
+    }
+    Ok(())
 }
 
 /// Refuses a name that neither this program nor any of the files knows.
@@ -109,7 +135,10 @@ fn section(task: Task, runs: &[Run], options: &Options, notes: &mut Notes) -> Se
         groups,
     };
     let tables = Metric::all().map(|metric| table(&section, metric, runs, options));
-    section.tables = tables.filter(|table| table.cells.iter().any(|cell| cell.sample.is_some())).collect();
+    // Where no run came to an end, the table that was asked for says so.
+    let counts = |table: &Table| table.metric == options.metric && !table.cells.is_empty();
+    section.tables =
+        tables.filter(|table| counts(table) || table.cells.iter().any(|cell| cell.sample.is_some())).collect();
     remarks::on(&section, runs, options, notes);
     section
 }
@@ -149,6 +178,31 @@ fn apart(groups: &[Group], runs: &[Run]) -> Vec<Apart> {
 fn table(section: &Section, metric: Metric, runs: &[Run], options: &Options) -> Table {
     let chance = options.diverged_as_chance.then(|| data::find(&section.dataset).ok()).flatten();
     let chance = chance.and_then(|kind| metric.chance(kind.classes));
+    let own = |run: &Run| metric.of(run, &section.split, section.stats.as_deref());
+    let mut cells = cells(section, runs, chance, own);
+    judge::mark_best(&mut cells, metric, chance.is_some());
+    let pairs = section.baseline.as_deref().map_or(vec![], |baseline| judge::pairs(&cells, baseline));
+    Table { metric, cells, pairs, precise: precise(section, metric, runs, chance) }
+}
+
+/// Where each method's own inference statistics count: the scores of the same networks under re-estimated ones, where
+/// they were measured.
+fn precise(section: &Section, metric: Metric, runs: &[Run], chance: Option<f64>) -> Vec<Cell> {
+    if section.stats.is_some() || !matches!(metric, Metric::Accuracy | Metric::Loss) {
+        return vec![];
+    }
+    let stats = Some("precise");
+    let value = |run: &Run| {
+        let score = run.score(&section.split, stats)?;
+        metric.of(run, &section.split, stats).filter(|_| score.stats == "precise")
+    };
+    let measured = |cell: &Cell| cell.values.len() > if chance.is_some() { cell.diverged } else { 0 };
+    cells(section, runs, chance, value).into_iter().filter(measured).collect()
+}
+
+/// The methods at their batch sizes, with the `value` of every run that came to its end, and `chance` for those that
+/// diverged.
+fn cells(section: &Section, runs: &[Run], chance: Option<f64>, value: impl Fn(&Run) -> Option<f64>) -> Vec<Cell> {
     let mut cells = vec![];
     for group in &section.groups {
         let mut by_x: BTreeMap<usize, Vec<&Run>> = BTreeMap::new();
@@ -158,7 +212,7 @@ fn table(section: &Section, metric: Metric, runs: &[Run], options: &Options) -> 
         for (x, runs) in by_x {
             let count = |state| runs.iter().filter(|run| run.state() == state).count();
             let value = |run: &&Run| match run.state() {
-                State::Done => metric.of(run, &section.split, section.stats.as_deref()),
+                State::Done => value(run),
                 State::Diverged => chance,
                 _ => None,
             };
@@ -171,7 +225,5 @@ fn table(section: &Section, metric: Metric, runs: &[Run], options: &Options) -> 
         }
     }
     cells.sort_by_key(|cell| cell.x);
-    judge::mark_best(&mut cells, metric, chance.is_some());
-    let pairs = section.baseline.as_deref().map_or(vec![], |baseline| judge::pairs(&cells, baseline));
-    Table { metric, cells, pairs }
+    cells
 }

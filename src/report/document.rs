@@ -49,6 +49,9 @@ pub struct Table {
     pub cells: Vec<Cell>,
     /// Differences from the baseline.
     pub pairs: Vec<Pair>,
+    /// Where `cells` are under each method's own inference statistics: the same under re-estimated (`precise`) ones,
+    /// where they were measured. They are compared with nothing.
+    pub precise: Vec<Cell>,
 }
 
 /// A run that is in no table: it has no final scores.

@@ -7,9 +7,10 @@ use std::path::{Path, PathBuf};
 use serde::Serialize;
 
 use super::curves::CurveX;
-use super::document::{Cell, Comparison, Section, Table};
+use super::document::{Cell, Comparison, Pair, Section, Table};
+use super::metric::Metric;
 use super::{html, pictures};
-use crate::record::{atomic, write_rows};
+use crate::record::{atomic, csv_bytes, write_rows};
 use crate::{Error, Result};
 
 /// One row of `comparison.csv`: a method at a batch size under one metric. What cannot be said is an empty cell.
@@ -70,19 +71,33 @@ pub struct TidyRow {
 /// The rows of `comparison.csv`.
 pub fn tidy(comparison: &Comparison) -> Vec<TidyRow> {
     let rows = |section, table: &Table| -> Vec<TidyRow> {
-        table.cells.iter().map(|cell| tidy_row(comparison, section, table, cell)).collect()
+        let pair = |cell: &Cell| table.pairs.iter().find(|pair| pair.x == cell.x && pair.label == cell.label);
+        let own = table.cells.iter().map(|cell| tidy_row(comparison, section, table.metric, cell, pair(cell)));
+        let precise =
+            |cell| TidyRow { stats: "precise".into(), ..tidy_row(comparison, section, table.metric, cell, None) };
+        own.chain(table.precise.iter().map(precise)).collect()
     };
     let sections = comparison.sections.iter();
     sections.flat_map(|section| section.tables.iter().flat_map(move |table| rows(section, table))).collect()
 }
 
-fn tidy_row(comparison: &Comparison, section: &Section, table: &Table, cell: &Cell) -> TidyRow {
+/// [`tidy`]'s rows of one metric as a CSV text.
+///
+/// # Errors
+/// Rows that cannot be written as CSV; these can.
+pub fn tidy_csv(comparison: &Comparison, metric: Metric) -> Result<String> {
+    let rows: Vec<TidyRow> = tidy(comparison).into_iter().filter(|row| row.metric == metric.name()).collect();
+    let bytes = csv_bytes(&rows).map_err(Error::config)?;
+    Ok(String::from_utf8_lossy(&bytes).into_owned())
+}
+
+fn tidy_row(comparison: &Comparison, section: &Section, metric: Metric, cell: &Cell, pair: Option<&Pair>) -> TidyRow {
     let group = section.groups.iter().find(|group| group.label == cell.label);
     let here = group.into_iter().flat_map(|group| group.runs.iter().map(|i| &comparison.runs[*i]));
     let here: Vec<_> = here.filter(|run| section.x.of(run) == cell.x).collect();
     let only = |sizes: BTreeSet<usize>| sizes.first().copied().filter(|_| sizes.len() == 1);
-    let pair = table.pairs.iter().find(|pair| pair.x == cell.x && pair.label == cell.label).map(|pair| pair.difference);
-    let scored = table.metric.is_score();
+    let pair = pair.map(|pair| pair.difference);
+    let scored = metric.is_score();
     TidyRow {
         dataset: section.dataset.clone(),
         model: section.model.clone(),
@@ -92,7 +107,7 @@ fn tidy_row(comparison: &Comparison, section: &Section, table: &Table, cell: &Ce
         double_forward: group.is_some_and(|group| group.double_forward),
         batch_size: only(here.iter().map(|run| run.batch_size).collect()),
         norm_batch_size: only(here.iter().map(|run| run.norm_batch_size).collect()),
-        metric: table.metric.name().into(),
+        metric: metric.name().into(),
         split: if scored { section.split.clone() } else { String::new() },
         stats: section.stats.clone().filter(|_| scored).unwrap_or_default(),
         n: cell.sample.map_or(0, |sample| sample.n),

@@ -7,7 +7,6 @@ use std::path::Path;
 use serde::Deserialize;
 use toml::{Table, Value};
 
-use super::cells::number;
 use super::notes::Notes;
 use super::run::Run;
 use super::sheet::{Sheet, Step};
@@ -170,7 +169,7 @@ fn shifts(run: &mut Run, path: &Path, notes: &mut Notes) {
         }
         let epoch = sheet.cell(epoch_column).parse::<usize>().unwrap_or(0);
         for (i, column) in columns.iter().enumerate() {
-            let Some(value) = number(sheet.cell(*column)).ok().flatten().filter(|x| x.is_finite()) else { continue };
+            let Some(value) = sheet.number(*column).ok().flatten().filter(|x| x.is_finite()) else { continue };
             if i > 0 && epoch > last[i] {
                 (sums[i], last[i]) = ((0.0, 0.0), epoch);
             }

@@ -99,15 +99,20 @@ pub fn scores(section: &Section, table: &Table) -> Grid {
     let mut header = vec![section.x_name(), "method", "mean", "sd", "95 % interval", "n", "diverged"];
     header.extend(failed.then_some("failed"));
     header.extend(best.then_some("best"));
-    let row = |cell: &Cell| {
-        let mut row = vec![cell.x.to_string(), cell.label.clone()];
+    let row = |cell: &Cell, label: String| {
+        let mut row = vec![cell.x.to_string(), label];
         row.extend(numbers(table.metric, cell.sample, String::new()));
         row.push(cell.diverged.to_string());
         row.extend(failed.then(|| cell.failed.to_string()));
         row.extend(best.then(|| if cell.best { "*" } else { "" }.to_string()));
         row
     };
-    Grid { title: section.title(table.metric), header: words(header), rows: table.cells.iter().map(row).collect() }
+    let precise = |own: &Cell| table.precise.iter().find(|cell| cell.x == own.x && cell.label == own.label);
+    let rows = table.cells.iter().flat_map(|cell| {
+        let beside = precise(cell).map(|cell| row(cell, format!("{} (precise)", cell.label)));
+        [row(cell, cell.label.clone())].into_iter().chain(beside)
+    });
+    Grid { title: section.title(table.metric), header: words(header), rows: rows.collect() }
 }
 
 /// Every method's difference from the baseline; none where there is nothing to compare.
@@ -170,7 +175,11 @@ fn numbers(metric: Metric, sample: Option<Sample>, sign: String) -> [String; 4] 
 
 /// How `tables` of the comparison are to be read.
 pub fn legend<'a>(comparison: &Comparison, tables: impl IntoIterator<Item = &'a Table>) -> Vec<&'static str> {
-    let cells: Vec<&Cell> = tables.into_iter().flat_map(|table| &table.cells).collect();
+    let (mut cells, mut precise) = (Vec::<&Cell>::new(), false);
+    for table in tables {
+        cells.extend(&table.cells);
+        precise |= !table.precise.is_empty();
+    }
     if cells.is_empty() {
         return vec![];
     }
@@ -178,6 +187,9 @@ pub fn legend<'a>(comparison: &Comparison, tables: impl IntoIterator<Item = &'a 
         "Scores are those of the last epoch (never of the best), under each method's own inference statistics if not said otherwise.",
         "The interval is Student's t, 95 %, on the mean of n runs; one run has none. Intervals are not corrected for how many there are.",
     ];
+    if precise {
+        lines.push("(precise): the same networks under statistics re-estimated over training images; not among those compared.");
+    }
     if cells.iter().any(|cell| cell.best) {
         lines.push(
             "best: three runs or more, none lost, and the interval of the difference to every other method at that size excludes 0 \

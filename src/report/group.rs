@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde::Serialize;
 
+use super::labels::{self, Labels};
 use super::run::Run;
 use crate::lookup::closest;
 use crate::norm::NORMS;
@@ -95,7 +96,8 @@ pub(super) fn tasks(runs: &[Run], by: &[String]) -> Result<Vec<Task>> {
     let task = |((dataset, model), (length, places)): ((&str, &str), (Length, Vec<usize>))| {
         let here: Vec<&Run> = places.iter().map(|i| &runs[*i]).collect();
         let x = X::choose(&here);
-        let groups = groups(runs, &places, |run| if by.is_empty() { full_name(run, x, &here) } else { name(run, by) });
+        let labels = Labels::of(x, &here);
+        let groups = groups(runs, &places, |run| if by.is_empty() { labels.full(run) } else { labels::by(run, by) });
         Task { dataset: dataset.into(), model: model.into(), length, x, groups }
     };
     Ok(places.map(task).collect())
@@ -134,65 +136,19 @@ fn groups(runs: &[Run], places: &[usize], name: impl Fn(&Run) -> String) -> Vec<
     groups
 }
 
-/// Sorts `size=8` before `size=16`.
+/// Sorts `size=8` before `size=16`, and `lr=0.025` before `lr=0.1`: the words, and after each the number behind it.
 fn natural(label: &str) -> Vec<(String, u64)> {
-    let mut parts = vec![(String::new(), 0u64)];
-    for c in label.chars() {
-        let Some((text, number)) = parts.last_mut() else { break };
-        match c.to_digit(10) {
-            Some(digit) => *number = number.saturating_mul(10).saturating_add(digit.into()),
-            None if *number > 0 => parts.push((c.to_string(), 0)),
-            None => text.push(c),
-        }
+    let mut parts = vec![];
+    let mut rest = label;
+    while !rest.is_empty() {
+        let (word, other) = rest.split_at(rest.find(|c: char| c.is_ascii_digit()).unwrap_or(rest.len()));
+        let digits = other.find(|c: char| !(c.is_ascii_digit() || c == '.')).unwrap_or(other.len());
+        let (number, behind) = other.split_at(digits);
+        // Bits of numbers that are not negative have the order of the numbers.
+        parts.push((word.to_string(), number.parse::<f64>().unwrap_or(0.0).to_bits()));
+        rest = behind;
     }
     parts
-}
-
-/// The label, else normalizer, Double-Forward and every setting that differs among the runs `here`.
-fn full_name(run: &Run, x: X, here: &[&Run]) -> String {
-    if let Some(label) = &run.label {
-        return label.clone();
-    }
-    let mut parts = vec![method(run)];
-    let differs = |key: &str| {
-        let values: BTreeSet<&String> = here.iter().filter_map(|run| run.settings.get(key)).collect();
-        values.len() > 1
-    };
-    let (own, general): (Vec<_>, Vec<_>) =
-        run.settings.iter().filter(|(key, _)| differs(key)).partition(|(key, _)| key.contains('.'));
-    parts.extend(own.into_iter().chain(general).map(|(key, value)| format!("{}={value}", short(key))));
-    if x == X::BatchSize && run.norm_batch_size != run.batch_size {
-        parts.push(format!("nb={}", run.norm_batch_size));
-    }
-    parts.join(" ")
-}
-
-fn method(run: &Run) -> String {
-    let norm = if run.norm.is_empty() { "?" } else { &run.norm };
-    format!("{norm}{}", if run.double_forward { " + DF" } else { "" })
-}
-
-/// A normalizer's parameter without the normalizer's name, which stands before it anyway.
-fn short(key: &str) -> &str {
-    key.rsplit('.').next().unwrap_or(key)
-}
-
-/// The name by the keys asked for.
-fn name(run: &Run, by: &[String]) -> String {
-    let part = |key: &String| match key.as_str() {
-        "norm" => Some(method(run)),
-        "label" => Some(run.label.clone().unwrap_or_else(|| method(run))),
-        "run" => Some(run.name.clone()),
-        "double_forward" => Some(if run.double_forward { "DF" } else { "no DF" }.to_string()),
-        "norm_batch_size" => Some(format!("nb={}", run.norm_batch_size)),
-        key => run.settings.get(key).map(|value| format!("{}={value}", short(key))),
-    };
-    let parts: Vec<String> = by.iter().filter_map(part).collect();
-    if parts.is_empty() {
-        method(run)
-    } else {
-        parts.join(" ")
-    }
 }
 
 fn check_keys(runs: &[Run], by: &[String]) -> Result<()> {

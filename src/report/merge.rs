@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use super::notes::Notes;
 use super::rows;
 use super::run::{Added, Run};
+use super::settings::ROWS_LR;
 use crate::record::Status;
 
 /// Puts records of the same run together; the first counts where two differ.
@@ -55,7 +56,7 @@ fn absorb(run: &mut Run, other: Run, notes: &mut Notes) {
     run.label = run.label.take().or(other.label);
     run.seed = run.seed.or(other.seed);
     run.epochs = run.epochs.or(other.epochs);
-    if run.settings.is_empty() {
+    if run.settings.keys().all(|key| key == ROWS_LR) && !other.settings.is_empty() {
         run.settings = other.settings;
     }
     if !run.has_folder {

@@ -1,13 +1,9 @@
 //! What was odd about the files: nothing is left out in silence.
 
-use std::collections::BTreeMap;
 use std::fmt;
 use std::path::{Path, PathBuf};
 
 use serde::Serialize;
-
-/// Remarks on one file that are given in full; a thousand bad lines are one mistake.
-const PER_FILE: usize = 6;
 
 /// A remark on a file or on the comparison as a whole.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -35,45 +31,61 @@ impl fmt::Display for Note {
 /// The remarks so far.
 #[derive(Debug, Default)]
 pub(super) struct Notes {
-    list: Vec<Note>,
-    counts: BTreeMap<PathBuf, usize>,
+    list: Vec<Entry>,
+}
+
+/// A remark, and how many lines of its file it is true of; a thousand bad lines are one mistake.
+#[derive(Debug)]
+struct Entry {
+    note: Note,
+    kind: String,
+    lines: usize,
 }
 
 impl Notes {
-    /// A remark on a line of a file.
-    pub fn line(&mut self, path: &Path, line: usize, text: impl Into<String>) {
-        let count = self.counts.entry(path.to_path_buf()).or_default();
-        *count += 1;
-        if *count <= PER_FILE {
-            self.list.push(Note { path: Some(path.to_path_buf()), line: Some(line), text: text.into() });
+    /// A remark on a line of a file: of each `kind` the first is given in full, the others are counted.
+    pub fn line(&mut self, path: &Path, line: usize, kind: &str, text: impl Into<String>) {
+        let same =
+            |entry: &&mut Entry| entry.lines > 0 && entry.kind == kind && entry.note.path.as_deref() == Some(path);
+        match self.list.iter_mut().rev().find(same) {
+            Some(entry) => entry.lines += 1,
+            None => {
+                let note = Note { path: Some(path.to_path_buf()), line: Some(line), text: text.into() };
+                self.list.push(Entry { note, kind: kind.to_string(), lines: 1 });
+            }
         }
     }
 
     /// A remark on a file or folder.
     pub fn file(&mut self, path: &Path, text: impl Into<String>) {
-        self.list.push(Note { path: Some(path.to_path_buf()), line: None, text: text.into() });
+        let note = Note { path: Some(path.to_path_buf()), line: None, text: text.into() };
+        self.list.push(Entry { note, kind: String::new(), lines: 0 });
     }
 
     /// A remark on the comparison.
     pub fn say(&mut self, text: impl Into<String>) {
-        self.list.push(Note { path: None, line: None, text: text.into() });
+        self.list.push(Entry {
+            note: Note { path: None, line: None, text: text.into() },
+            kind: String::new(),
+            lines: 0,
+        });
     }
 
     /// Adds another reader's remarks.
     pub fn extend(&mut self, other: Self) {
         self.list.extend(other.list);
-        for (path, count) in other.counts {
-            *self.counts.entry(path).or_default() += count;
-        }
     }
 
-    /// All of them; where a file had too many, how many more there were.
-    pub fn finish(mut self) -> Vec<Note> {
-        for (path, count) in std::mem::take(&mut self.counts) {
-            if count > PER_FILE {
-                self.file(&path, format!("and {} more lines like these", count - PER_FILE));
+    /// All of them; where one is true of several lines, how many more there are.
+    pub fn finish(self) -> Vec<Note> {
+        let told = |Entry { mut note, lines, .. }: Entry| {
+            match lines {
+                0 | 1 => {}
+                2 => note.text.push_str(" (and so in 1 more line)"),
+                more => note.text.push_str(&format!(" (and so in {} more lines)", more - 1)),
             }
-        }
-        self.list
+            note
+        };
+        self.list.into_iter().map(told).collect()
     }
 }

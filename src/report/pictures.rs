@@ -62,7 +62,7 @@ impl Comparison {
     }
 }
 
-/// `metric` against batch size; none where it was not measured.
+/// `metric` against batch size; none where no run ended with it.
 fn by_size(comparison: &Comparison, section: &Section, metric: Metric) -> Option<Chart> {
     let table = section.table(metric)?;
     let mut lines = vec![];
@@ -72,6 +72,9 @@ fn by_size(comparison: &Comparison, section: &Section, metric: Metric) -> Option
         if !marks.is_empty() {
             lines.push(Line { name: group.label.clone(), style, marks });
         }
+    }
+    if lines.is_empty() {
+        return None;
     }
     let values = || lines.iter().flat_map(|line| line.marks.iter().map(|mark| mark.x));
     let (min, max) = values().fold((f64::INFINITY, 0f64), |(low, high), x| (low.min(x), high.max(x)));

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::compare::Options;
 use super::document::{Cell, Section};
+use super::labels::differences;
 use super::metric::Metric;
 use super::notes::Notes;
 use super::run::{Run, State};
@@ -99,33 +100,30 @@ impl Places {
                 places.without_value.extend((counted < all).then(|| place((all - counted).to_string())));
                 places.few.extend((1..FEW).contains(&counted).then(|| place(format!("n = {counted}"))));
                 places.seed_twice.extend(repeated_seed(&runs).map(|seed| place(format!("seed {seed}"))));
-                places.mixed.extend(pooled(&runs).into_iter().map(place));
+                places.mixed.extend(averaged(&runs).into_iter().map(place));
             }
         }
         places
     }
 }
 
-/// A seed that two of the runs have.
+/// A seed that two runs have that differ in nothing else that is known.
 fn repeated_seed(runs: &[&Run]) -> Option<u64> {
-    let mut seen = BTreeSet::new();
-    runs.iter().filter_map(|run| run.seed).find(|seed| !seen.insert(*seed))
+    let mut seen = BTreeMap::<u64, Vec<&Run>>::new();
+    runs.iter().find_map(|run| {
+        let others = seen.entry(run.seed?).or_default();
+        let again = others.iter().any(|other| differences(&[other, run]).is_empty());
+        others.push(run);
+        run.seed.filter(|_| again)
+    })
 }
 
 /// The settings in which the runs differ, with their values.
-fn pooled(runs: &[&Run]) -> Vec<String> {
-    let mut values: BTreeMap<&str, BTreeSet<String>> = BTreeMap::new();
-    for run in runs {
-        values.entry("norm").or_default().insert(run.norm.clone());
-        values.entry("double_forward").or_default().insert(run.double_forward.to_string());
-        values.entry("batch_size").or_default().insert(run.batch_size.to_string());
-        values.entry("norm_batch_size").or_default().insert(run.norm_batch_size.to_string());
-        for (key, value) in &run.settings {
-            values.entry(key).or_default().insert(value.clone());
-        }
-    }
-    let several = values.into_iter().filter(|(_, values)| values.len() > 1);
-    several.map(|(key, values)| format!("{key} {}", values.into_iter().collect::<Vec<_>>().join(", "))).collect()
+fn averaged(runs: &[&Run]) -> Vec<String> {
+    let said = |(key, values): (String, BTreeSet<String>)| {
+        format!("{key} {}", values.into_iter().collect::<Vec<_>>().join(", "))
+    };
+    differences(runs).into_iter().map(said).collect()
 }
 
 fn some_of(places: &[String]) -> String {

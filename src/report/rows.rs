@@ -3,10 +3,12 @@
 use std::collections::hash_map::{Entry, HashMap};
 use std::path::Path;
 
-use super::cells::{number, truth, whole};
+use super::cells::{truth, whole};
 use super::notes::Notes;
 use super::run::{Added, Point, Run, Series, BESIDE};
+use super::settings;
 use super::sheet::{Sheet, Step};
+use crate::sweep::one_line;
 
 /// The columns of `metrics.csv`, and `label`, which people add. The first [`IDENTITY`] say whose row it is.
 pub(super) const COLUMNS: [&str; 18] = [
@@ -31,9 +33,13 @@ pub(super) const COLUMNS: [&str; 18] = [
 ];
 const IDENTITY: usize = 9;
 
+/// What an accuracy has to be.
+pub(super) const FRACTION: &str = "a fraction between 0 and 1 (in percent? then with a % sign)";
+
 /// Reads the runs out of the text of the file at `path`, in order of appearance.
 pub(super) fn read(path: &Path, text: &str, notes: &mut Notes) -> Vec<Run> {
-    let mut reader = Reader { path, runs: vec![], places: HashMap::new(), last: None, twice: (0, 0) };
+    let (runs, places, rates) = (vec![], HashMap::new(), HashMap::new());
+    let mut reader = Reader { path, runs, places, last: None, rates, twice: (0, 0), mixed: (0, 0) };
     let mut sheet = Sheet::new(path, text, &COLUMNS);
     let mut columns = [None; COLUMNS.len()];
     while let Some(step) = sheet.next(notes) {
@@ -50,6 +56,17 @@ pub(super) fn read(path: &Path, text: &str, notes: &mut Notes) -> Vec<Run> {
         let rows = if count == 1 { "1 row is".into() } else { format!("{count} rows are") };
         notes.file(path, format!("{rows} there twice (the first in line {line}); each counts once"));
     }
+    if let (count @ 1.., line) = reader.mixed {
+        let text = format!(
+            "no column `split`, and rows of the same epoch have different scores ({count} of them): training and test \
+             scores cannot be told apart; add the column; the file is not read"
+        );
+        notes.line(path, line, "mixed", text);
+        return vec![];
+    }
+    for (place, (_, rate)) in reader.rates {
+        reader.runs[place].settings.insert(settings::ROWS_LR.into(), settings::rounded(rate));
+    }
     reader.runs
 }
 
@@ -60,19 +77,23 @@ struct Reader<'a> {
     places: HashMap<[String; IDENTITY], Option<usize>>,
     /// The last row's, since rows of a run stand together.
     last: Option<([String; IDENTITY], Option<usize>)>,
+    /// The learning rate in the first epoch that a run has rows of.
+    rates: HashMap<usize, (usize, f64)>,
     /// Rows that were there before, and the line of the first.
     twice: (usize, usize),
+    /// Rows of other scores in the same epoch where no column tells splits apart, and the line of the first.
+    mixed: (usize, usize),
 }
 
 impl Reader<'_> {
     /// Says which columns a header lacks that change what its rows mean.
     fn check_header(&self, sheet: &Sheet, columns: &[Option<usize>], notes: &mut Notes) {
-        let defaults = [("double_forward", "false"), ("epoch", "counted in the order of the rows"), ("split", "test")];
+        let defaults = [("double_forward", "false"), ("epoch", "counted in the order of the rows")];
         for (name, instead) in defaults {
             let place = COLUMNS.iter().position(|column| *column == name);
             if place.and_then(|place| columns[place]).is_none() {
                 let near = near_miss(name, sheet.header());
-                notes.line(self.path, sheet.line(), format!("no column `{name}`{near}; taken as {instead}"));
+                notes.line(self.path, sheet.line(), name, format!("no column `{name}`{near}; taken as {instead}"));
             }
         }
     }
@@ -81,15 +102,16 @@ impl Reader<'_> {
         let Some(place) = self.place(sheet, columns, notes) else { return };
         let path = self.path;
         let mut wrong = |name: &str, cell: &str, what: &str| {
-            notes.line(path, sheet.line(), format!("`{name}` is `{cell}`, {what}; the cell is not used"));
+            let kind = format!("{name} {what}");
+            notes.line(path, sheet.line(), &kind, format!("`{name}` is `{cell}`, {what}; the cell is not used"));
         };
-        let mut float = |i: usize| match number(sheet.cell(columns[i])) {
+        let mut float = |i: usize| match sheet.number(columns[i]) {
             Ok(Some(x)) if !x.is_finite() => {
                 wrong(COLUMNS[i], sheet.cell(columns[i]), "not a finite number");
                 None
             }
             Ok(Some(x)) if COLUMNS[i] == "accuracy" && !(0.0..=1.0).contains(&x) => {
-                wrong("accuracy", sheet.cell(columns[i]), "not a fraction between 0 and 1");
+                wrong("accuracy", sheet.cell(columns[i]), &format!("not {FRACTION}"));
                 None
             }
             Ok(x) => x,
@@ -99,32 +121,40 @@ impl Reader<'_> {
             }
         };
         let (loss, accuracy, images_per_s, seconds) = (float(13), float(14), float(15), float(16));
+        let rate = sheet.number(columns[17]).ok().flatten().filter(|rate| rate.is_finite());
         let count = |i: usize| whole(sheet.cell(columns[i])).map(|n| n.and_then(|n| usize::try_from(n).ok()));
         let (split, stats) = (sheet.cell(columns[11]), sheet.cell(columns[12]));
-        let split = if columns[11].is_none() { "test" } else { split };
         let series = series(&mut self.runs[place], split, stats);
         let epoch = match (columns[9], count(9)) {
             (None, _) => series.points.last().map_or(1, |point| point.epoch + 1),
-            (_, Ok(Some(epoch))) if !split.is_empty() => epoch,
+            (_, Ok(Some(epoch))) if columns[11].is_none() || !split.is_empty() => epoch,
             _ => {
-                notes.line(path, sheet.line(), "`epoch` or `split` cannot be read; the line is not read");
+                notes.line(path, sheet.line(), "epoch", "`epoch` or `split` cannot be read; the line is not read");
                 return;
             }
         };
         let step = count(10).ok().flatten();
+        if let Some(rate) = rate.filter(|rate| *rate > 0.0) {
+            let first = self.rates.entry(place).or_insert((epoch, rate));
+            if epoch < first.0 {
+                *first = (epoch, rate);
+            }
+        }
         match series.add(Point { epoch, step, loss, accuracy, images_per_s, seconds }) {
             Added::New => {}
             Added::Same if self.twice.0 == 0 => self.twice = (1, sheet.line()),
             Added::Same => self.twice.0 += 1,
+            Added::Conflict if split.is_empty() && self.mixed.0 == 0 => self.mixed = (1, sheet.line()),
+            Added::Conflict if split.is_empty() => self.mixed.0 += 1,
             Added::Conflict => {
                 let run = &self.runs[place].name;
                 let text = format!("epoch {epoch} of {run} was there before with other scores; the first count");
-                notes.line(path, sheet.line(), text);
+                notes.line(path, sheet.line(), "conflict", text);
             }
         }
         // Of `batch` and `precise`, which were only looked at beside the method's own rule, a run does not die.
         let own = split == "train" || !BESIDE.contains(&stats);
-        if own && number(sheet.cell(columns[13])).is_ok_and(|loss| loss.is_some_and(|loss| !loss.is_finite())) {
+        if own && sheet.number(columns[13]).is_ok_and(|loss| loss.is_some_and(|loss| !loss.is_finite())) {
             let run = &mut self.runs[place];
             run.not_finite = run.not_finite.max(epoch);
         }
@@ -141,7 +171,8 @@ impl Reader<'_> {
         let place = match self.places.entry(cells.clone()) {
             Entry::Occupied(known) => *known.get(),
             Entry::Vacant(free) => {
-                let run = identify(&cells).map_err(|why| notes.line(self.path, sheet.line(), why)).ok();
+                let run = identify(&cells);
+                let run = run.map_err(|(column, why)| notes.line(self.path, sheet.line(), column, why)).ok();
                 let place = run.map(|run| {
                     self.runs.push(Run { source: self.path.to_path_buf(), ..run });
                     self.runs.len() - 1
@@ -165,10 +196,14 @@ pub(super) fn series<'a>(run: &'a mut Run, split: &str, stats: &str) -> &'a mut 
 }
 
 /// The run that identifying cells mean, in the order of [`COLUMNS`]; without a name of its own it gets one from them.
-pub(super) fn identify(cells: &[String; IDENTITY]) -> Result<Run, String> {
+///
+/// # Errors
+/// The column at fault, and what is wrong.
+pub(super) fn identify(cells: &[String; IDENTITY]) -> Result<Run, (&'static str, String)> {
     let [label, name, dataset, model, norm, passes, batch, micro, seed] = cells;
-    let bad =
-        |i: usize, what: &str| format!("`{}` is `{}`, not {what}; the run's lines are not read", COLUMNS[i], cells[i]);
+    let bad = |i: usize, what: &str| {
+        (COLUMNS[i], format!("`{}` is `{}`, not {what}; the run's lines are not read", COLUMNS[i], cells[i]))
+    };
     let size = |i: usize, cell: &str| match whole(cell) {
         Ok(size) => Ok(size.and_then(|size| usize::try_from(size).ok()).filter(|size| *size > 0)),
         Err(()) => Err(bad(i, "a whole number")),
@@ -176,7 +211,10 @@ pub(super) fn identify(cells: &[String; IDENTITY]) -> Result<Run, String> {
     let (batch, micro) = (size(6, batch)?, size(7, micro)?);
     let Some(batch_size) = batch.or(micro) else { return Err(bad(6, "a batch size")) };
     if norm.is_empty() && label.is_empty() {
-        return Err("neither `norm` nor `label` says what was compared; the run's lines are not read".into());
+        return Err((
+            COLUMNS[4],
+            "neither `norm` nor `label` says what was compared; the run's lines are not read".into(),
+        ));
     }
     let double_forward = truth(passes).map_err(|()| bad(5, "true or false"))?.unwrap_or(false);
     let seed = whole(seed).map_err(|()| bad(8, "a seed"))?;
@@ -189,7 +227,7 @@ pub(super) fn identify(cells: &[String; IDENTITY]) -> Result<Run, String> {
     };
     Ok(Run {
         name: if name.is_empty() { made_up() } else { name.clone() },
-        label: Some(label.clone()).filter(|label| !label.is_empty()),
+        label: Some(one_line(label)).filter(|label| !label.is_empty()),
         dataset: dataset.clone(),
         model: model.clone(),
         norm: norm.clone(),

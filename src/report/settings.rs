@@ -10,8 +10,19 @@ use crate::norm::NORMS;
 const IDENTITY: [&str; 8] =
     ["dataset", "model", "norm", "double_forward", "batch_size", "norm_batch_size", "seed", "epochs"];
 
-/// Settings that say what is measured beside training, which they do not change.
-const MEASURING: [&str; 5] = ["gap", "precise", "precise_examples", "diagnostics", "diagnostics_every"];
+/// Settings that say whether something is measured beside training, which they do not change.
+const SWITCHES: [&str; 3] = ["gap", "precise", "diagnostics"];
+
+/// Settings that say how it is measured: they tell two runs apart only where nothing else does.
+const MEASURING: [&str; 2] = ["precise_examples", "diagnostics_every"];
+
+/// The learning rate that a run's rows give for its first epoch, where no configuration tells the rate it was set to.
+pub(super) const ROWS_LR: &str = "rows.lr";
+
+/// Whether `key` tells methods apart among runs of one name at one batch size only: rates in rows follow the batch size.
+pub(super) fn is_local(key: &str) -> bool {
+    key == ROWS_LR || MEASURING.contains(&key)
+}
 
 /// A value as every file writes it: `16`, whether it was 16 or 16.0.
 pub(super) fn plain(text: &str) -> String {
@@ -22,6 +33,11 @@ pub(super) fn plain(text: &str) -> String {
     }
 }
 
+/// A number to four digits, which is as exactly as rates in rows need be told apart.
+pub(super) fn rounded(number: f64) -> String {
+    plain(&format!("{number:.3e}"))
+}
+
 /// The settings in a configuration that can tell two methods apart, a normalizer's as `mbn.size`.
 pub(super) fn of_config(config: &Table) -> BTreeMap<String, String> {
     let mut settings = BTreeMap::new();
@@ -30,7 +46,7 @@ pub(super) fn of_config(config: &Table) -> BTreeMap<String, String> {
             Value::Table(params) => {
                 settings.extend(params.iter().map(|(name, value)| (format!("{key}.{name}"), plain(&value.to_string()))))
             }
-            value if distinguishes(key) => {
+            value if distinguishes(key) && is_measured(config, key) => {
                 settings.insert(key.clone(), plain(&value.to_string()));
             }
             _ => {}
@@ -41,7 +57,17 @@ pub(super) fn of_config(config: &Table) -> BTreeMap<String, String> {
 
 /// Whether the setting `key` can make two runs two methods.
 fn distinguishes(key: &str) -> bool {
-    !IDENTITY.contains(&key) && !MEASURING.contains(&key)
+    !IDENTITY.contains(&key) && !SWITCHES.contains(&key)
+}
+
+/// Whether what `key` is a detail of is measured at all.
+fn is_measured(config: &Table, key: &str) -> bool {
+    let is_on = |switch: &str| config.get(switch).and_then(Value::as_bool) == Some(true);
+    match key {
+        "precise_examples" => is_on("precise") || is_on("diagnostics"),
+        "diagnostics_every" => is_on("diagnostics"),
+        _ => true,
+    }
 }
 
 /// The setting that a column of a table of runs holds for runs with `norm`, if it is one: `lr`, `mbn.size`, or `size`
@@ -57,6 +83,5 @@ pub(super) fn of_column(column: &str, norm: &str) -> Option<String> {
     if params(norm).contains_key(column) && column != "momentum" {
         return Some(format!("{norm}.{column}"));
     }
-    let keys = Table::try_from(crate::config::Config::default()).unwrap_or_default();
-    (distinguishes(column) && keys.contains_key(column)).then(|| column.to_string())
+    (distinguishes(column) && crate::config::is_known(column)).then(|| column.to_string())
 }

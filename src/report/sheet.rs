@@ -1,17 +1,20 @@
 //! CSV as people leave it: columns in any order, CRLF, a byte order mark, quotes, comments, files put end to end, a last
 //! line torn off.
 //!
-//! It is read line by line, so that a stray quote costs its line and not the rest of the file, and every remark names
-//! its line.
+//! A quoted cell may go on in the next lines; a stray quote costs its line and not the rest of the file, and every remark
+//! names its line.
 
 use std::borrow::Cow;
 use std::path::Path;
 
-use super::cells::split;
+use super::cells::{number, split};
 use super::notes::Notes;
 
 /// Cells of a line that are column names for the line to be a header, too.
 const HEADER_WORDS: usize = 3;
+
+/// Lines that a record may go on for.
+const MOST_LINES: usize = 64;
 
 /// What [`Sheet::next`] has come to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -26,11 +29,14 @@ pub(super) enum Step {
 pub(super) struct Sheet<'a> {
     path: &'a Path,
     rest: &'a str,
+    line_end: char,
     known: &'a [&'a str],
-    delimiter: u8,
+    delimiter: Option<u8>,
     header: Vec<String>,
     pending: Option<Vec<String>>,
     cells: Vec<Cow<'a, str>>,
+    /// Lines read so far, and the one that the current record begins in.
+    read: usize,
     line: usize,
 }
 
@@ -38,7 +44,9 @@ impl<'a> Sheet<'a> {
     /// The sheet in `text`, which is that of the file at `path`; `known` are the names that make a line a header.
     pub fn new(path: &'a Path, text: &'a str, known: &'a [&'a str]) -> Self {
         let rest = text.strip_prefix('\u{feff}').unwrap_or(text);
-        Self { path, rest, known, delimiter: b',', header: vec![], pending: None, cells: vec![], line: 0 }
+        let line_end = if rest.contains('\n') { '\n' } else { '\r' };
+        let (header, cells) = (vec![], vec![]);
+        Self { path, rest, line_end, known, delimiter: None, header, pending: None, cells, read: 0, line: 0 }
     }
 
     /// The current columns, in lower case.
@@ -56,7 +64,12 @@ impl<'a> Sheet<'a> {
         column.and_then(|i| self.cells.get(i)).map_or("", |cell| cell.as_ref())
     }
 
-    /// The number of the current line, from 1.
+    /// The number in a cell of the current row, as [`number`] reads it.
+    pub fn number(&self, column: Option<usize>) -> Result<Option<f64>, ()> {
+        number(self.cell(column), self.delimiter.is_some_and(|delimiter| delimiter != b','))
+    }
+
+    /// The number of the current record's first line, from 1.
     pub fn line(&self) -> usize {
         self.line
     }
@@ -67,22 +80,53 @@ impl<'a> Sheet<'a> {
             self.header = header;
             return Some(Step::Header);
         }
-        while let Some((text, ended)) = self.next_line() {
+        loop {
+            let before = self.rest;
+            let (text, ended) = self.next_line()?;
+            self.line = self.read;
             if text.trim().is_empty() || text.trim_start().starts_with('#') {
                 continue;
             }
             if self.header.is_empty() {
-                self.delimiter = delimiter(text);
+                if let Some(told) = told_delimiter(text) {
+                    self.delimiter = Some(told);
+                    continue;
+                }
             }
-            if !split(text, self.delimiter, &mut self.cells) {
-                notes.line(self.path, self.line, "a quote is not closed; the line is not read");
-            } else if self.header.is_empty() || self.is_header() {
+            let delimiter = *self.delimiter.get_or_insert_with(|| delimiter(text));
+            let closed = split(text, delimiter, &mut self.cells);
+            let Some(ended) = (if closed { Some(ended) } else { self.go_on(before, text, delimiter) }) else {
+                notes.line(self.path, self.line, "quote", "a quote is not closed; the line is not read");
+                continue;
+            };
+            if self.header.is_empty() || self.is_header() {
                 self.header = self.cells.iter().map(|cell| column_name(cell)).collect();
                 return Some(Step::Header);
             } else if let Some(step) = self.accept(ended, notes) {
                 return Some(step);
             }
         }
+    }
+
+    /// Takes up the lines that a quoted cell goes on in, if they complete the record that `first` begins; whether the
+    /// last of them has an end. `before` is the text from that record on.
+    fn go_on(&mut self, before: &'a str, first: &str, delimiter: u8) -> Option<bool> {
+        let mark = (self.rest, self.read);
+        let quotes = |line: &str| line.bytes().filter(|byte| *byte == b'"').count();
+        let mut count = quotes(first);
+        for _ in 1..MOST_LINES {
+            let Some((line, ended)) = self.next_line() else { break };
+            count += quotes(line);
+            if count.is_multiple_of(2) {
+                let record = before[..before.len() - self.rest.len()].trim_end_matches(['\r', '\n']);
+                let whole = split(record, delimiter, &mut self.cells);
+                if whole && (self.header.is_empty() || self.cells.len() == self.header.len()) {
+                    return Some(ended);
+                }
+                break;
+            }
+        }
+        (self.rest, self.read) = mark;
         None
     }
 
@@ -90,8 +134,8 @@ impl<'a> Sheet<'a> {
         if self.rest.is_empty() {
             return None;
         }
-        self.line += 1;
-        let (line, rest, ended) = match self.rest.split_once('\n') {
+        self.read += 1;
+        let (line, rest, ended) = match self.rest.split_once(self.line_end) {
             Some((line, rest)) => (line, rest, true),
             None => (self.rest, "", false),
         };
@@ -120,7 +164,12 @@ impl<'a> Sheet<'a> {
         if self.cells.len() != wanted {
             let (have, line) = (self.cells.len(), self.line);
             let what = if torn { "torn off: it" } else { "the line" };
-            notes.line(self.path, line, format!("{what} has {have} cells, the header {wanted}; the line is not read"));
+            notes.line(
+                self.path,
+                line,
+                "cells",
+                format!("{what} has {have} cells, the header {wanted}; the line is not read"),
+            );
             return self.pending.take().map(|header| {
                 self.header = header;
                 Step::Header
@@ -129,7 +178,7 @@ impl<'a> Sheet<'a> {
         if torn {
             let column = self.header.last().map_or("", String::as_str);
             let text = format!("the line has no end, so its last cell (`{column}`) may be cut and is not used");
-            notes.line(self.path, self.line, text);
+            notes.line(self.path, self.line, "torn", text);
             if let Some(last) = self.cells.last_mut() {
                 *last = Cow::Borrowed("");
             }
@@ -157,6 +206,13 @@ impl<'a> Sheet<'a> {
 /// A column's name as the program spells it.
 fn column_name(cell: &str) -> String {
     cell.to_lowercase().replace([' ', '-'], "_")
+}
+
+/// What a spreadsheet's first line `sep=;` says, also where the line was itself quoted or filled up with empty cells.
+fn told_delimiter(line: &str) -> Option<u8> {
+    let told = line.trim_matches('"').strip_prefix("sep=")?;
+    let delimiter = told.bytes().next()?;
+    told.bytes().all(|byte| byte == delimiter || byte == b'"').then_some(delimiter)
 }
 
 /// What separates the cells of a header: spreadsheets also write semicolons and tabs.

@@ -3,10 +3,10 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use super::cells::{number, whole};
+use super::cells::whole;
 use super::metric::MEASURED;
 use super::notes::Notes;
-use super::rows::{identify, near_miss, COLUMNS};
+use super::rows::{identify, near_miss, COLUMNS, FRACTION};
 use super::run::Run;
 use super::sheet::{Sheet, Step};
 use super::{folder, settings};
@@ -45,6 +45,7 @@ pub(super) fn read(path: &Path, text: &str, notes: &mut Notes) -> Vec<Run> {
                         notes.line(
                             path,
                             sheet.line(),
+                            name,
                             format!("column `{name}` is not known (test_accuracy?); not used"),
                         );
                     }
@@ -54,7 +55,7 @@ pub(super) fn read(path: &Path, text: &str, notes: &mut Notes) -> Vec<Run> {
                 let cells = std::array::from_fn(|i| sheet.cell(columns[i]).to_string());
                 match identify(&cells) {
                     Ok(run) => runs.push(fill(Run { source: path.to_path_buf(), ..run }, &sheet, notes, path)),
-                    Err(why) => notes.line(path, sheet.line(), why),
+                    Err((column, why)) => notes.line(path, sheet.line(), column, why),
                 }
             }
         }
@@ -69,20 +70,20 @@ fn fill(mut run: Run, sheet: &Sheet, notes: &mut Notes, path: &Path) -> Run {
     for (i, name) in sheet.header().iter().enumerate() {
         let cell = sheet.cell(Some(i));
         if let Some((split, stats, is_accuracy)) = score_column(name) {
-            let value = match number(cell) {
+            let value = match sheet.number(Some(i)) {
                 Ok(Some(x)) if !x.is_finite() || (is_accuracy && !(0.0..=1.0).contains(&x)) => Err(()),
                 value => value,
             };
             let value = value.unwrap_or_else(|()| {
-                let what = if is_accuracy { "a fraction between 0 and 1" } else { "a finite number" };
-                notes.line(path, sheet.line(), format!("`{name}` is `{cell}`, not {what}; the cell is not used"));
+                let what = if is_accuracy { FRACTION } else { "a finite number" };
+                notes.line(path, sheet.line(), name, format!("`{name}` is `{cell}`, not {what}; the cell is not used"));
                 None
             });
             let empty = Final { split: split.into(), stats: stats.into(), loss: None, accuracy: None };
             let score = finals.entry((split, stats)).or_insert(empty);
             *if is_accuracy { &mut score.accuracy } else { &mut score.loss } = value;
         } else if let Some(name) = MEASURED.iter().find(|measured| *measured == name) {
-            run.measured.extend(number(cell).ok().flatten().filter(|x| x.is_finite()).map(|x| (*name, x)));
+            run.measured.extend(sheet.number(Some(i)).ok().flatten().filter(|x| x.is_finite()).map(|x| (*name, x)));
         } else if ["device", "threads"].contains(&name.as_str()) && !cell.is_empty() {
             machine.push(if name == "threads" { folder::threads(cell) } else { cell.to_string() });
             if name == "device" {

@@ -6,6 +6,7 @@ use serde::Deserialize;
 use toml::{Table, Value};
 
 use super::condition::Condition;
+use super::tables::{flat_keys, nested, one_line, table_of, value_of};
 use crate::config::{in_plain_words, is_known, line_of, Layers, Places};
 use crate::{Error, Result};
 
@@ -74,6 +75,7 @@ pub(super) fn read(name: &str, text: &str) -> Result<SweepFile> {
         Error::config(format!("{name}:{line}: {}{}", in_plain_words(e.message()), advice(e.message())))
     })?;
     let places = Places::of(name, text);
+    let fixed = nested(document.fixed);
     let named = |kind: &str, tables: Vec<Table>| {
         let each = |(i, table)| Named::read(table, &places, &format!("{kind}.{i}"));
         tables.into_iter().enumerate().map(each).collect::<Result<Vec<_>>>()
@@ -87,8 +89,8 @@ pub(super) fn read(name: &str, text: &str) -> Result<SweepFile> {
     Ok(SweepFile {
         name: name.to_string(),
         seeds: seeds(document.seeds, &places)?,
-        fixed_keys: flat_keys(&document.fixed),
-        fixed: settings(document.fixed, |key| places.line(&format!("fixed.{key}")))?,
+        fixed_keys: flat_keys(&fixed),
+        fixed: settings(fixed, |key| places.line(&format!("fixed.{key}")))?,
         axes: axes(document.grid, &places)?,
         variants: named("variant", document.variant)?,
         includes: named("include", document.include)?,
@@ -138,7 +140,7 @@ fn settings(table: Table, origin: impl Fn(&str) -> String) -> Result<Layers> {
             return Err(Error::config(format!("{}: `{key}`: {advice}", origin(key))));
         }
     }
-    let layers = Layers::new().table(table, origin);
+    let layers = Layers::new().table(nested(table), origin);
     layers.build()?;
     Ok(layers)
 }
@@ -147,12 +149,13 @@ impl Named {
     fn read(mut table: Table, places: &Places, path: &str) -> Result<Self> {
         let label = match table.remove("label") {
             None => None,
-            Some(Value::String(label)) if !label.trim().is_empty() => Some(label.trim().to_string()),
+            Some(Value::String(label)) if !label.trim().is_empty() => Some(one_line(&label)),
             Some(_) => {
                 let place = places.line(&format!("{path}.label"));
                 return Err(Error::config(format!("{place}: `label`: expected a name in quotes")));
             }
         };
+        let table = nested(table);
         let keys = flat_keys(&table);
         let layers = settings(table, |key| places.line(&format!("{path}.{key}")))?;
         Ok(Self { label, keys, layers, place: places.line(path) })
@@ -161,19 +164,21 @@ impl Named {
 
 /// The keys of the grid in the order of the file, `[grid.mbn]` or `mbn.size = [...]` for a normalizer's parameters.
 fn axes(grid: Table, places: &Places) -> Result<Vec<Axis>> {
+    let grid = nested(grid);
     let mut keys = flat_keys(&grid);
     keys.sort_by_key(|key| places.offset(&format!("grid.{key}")));
+    let mut known = BTreeSet::new();
+    if let Some(twice) = keys.iter().find(|key| !known.insert(*key)) {
+        let place = places.line(&format!("grid.{twice}"));
+        return Err(Error::config(format!("{place}: `{twice}` is in the grid twice; keep one of the two")));
+    }
     keys.into_iter().map(|key| axis(&grid, key, places)).collect()
 }
 
 fn axis(grid: &Table, key: String, places: &Places) -> Result<Axis> {
     let path = format!("grid.{key}");
     let place = places.line(&path);
-    let found = match key.split_once('.') {
-        Some((section, param)) => grid.get(section).and_then(|table| table.get(param)),
-        None => grid.get(&key),
-    };
-    let Some(Value::Array(list)) = found else {
+    let Some(Value::Array(list)) = value_of(grid, &key) else {
         return Err(Error::config(format!(
             "{place}: `{key}`: expected a list of values; one value belongs in [fixed]"
         )));
@@ -186,23 +191,4 @@ fn axis(grid: &Table, key: String, places: &Places) -> Result<Axis> {
         settings(table_of(&key, value), |_| here.clone())
     };
     Ok(Axis { values: list.iter().enumerate().map(single).collect::<Result<_>>()?, key, place })
-}
-
-/// The table that says `key = value`, the key dotted for a normalizer's parameter.
-pub(super) fn table_of(key: &str, value: &Value) -> Table {
-    match key.split_once('.') {
-        Some((section, param)) => {
-            Table::from_iter([(section.to_string(), Table::from_iter([(param.to_string(), value.clone())]).into())])
-        }
-        None => Table::from_iter([(key.to_string(), value.clone())]),
-    }
-}
-
-/// The keys of a table, `mbn.size` for a key one table down.
-pub(super) fn flat_keys(table: &Table) -> Vec<String> {
-    let below = |(key, value): (&String, &Value)| match value {
-        Value::Table(inner) => inner.keys().map(|param| format!("{key}.{param}")).collect(),
-        _ => vec![key.clone()],
-    };
-    table.iter().flat_map(below).collect()
 }

@@ -14,6 +14,7 @@ mod observe;
 mod select;
 mod state;
 mod table;
+mod tables;
 mod work;
 mod worker;
 
@@ -27,6 +28,7 @@ pub use observe::{Observer, Options, Tally};
 pub use select::Shard;
 pub use state::{look, State};
 pub use table::SummaryTable;
+pub(crate) use tables::one_line;
 pub use work::run;
 
 use crate::config::Config;

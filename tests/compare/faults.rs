@@ -6,7 +6,7 @@ use std::path::Path;
 use mbn::report::{collect, Comparison, CurveX, Options};
 use proptest::prelude::*;
 
-use super::support::{cell, compare, json, near, Fake, HEADER};
+use super::support::{cell, compare, json, near, written, Fake, HEADER};
 
 /// Three seeds of `bn` and `mbn` at batch size 4.
 fn six() -> Vec<Fake> {
@@ -19,13 +19,6 @@ fn six() -> Vec<Fake> {
 fn one_csv() -> String {
     let rows: String = six().iter().map(|run| run.metrics().replace(&format!("{HEADER}\n"), "")).collect();
     format!("{HEADER}\n{rows}")
-}
-
-fn written(text: &str) -> (tempfile::TempDir, std::path::PathBuf) {
-    let dir = tempfile::tempdir().unwrap();
-    let path = dir.path().join("all.csv");
-    fs::write(&path, text).unwrap();
-    (dir, path)
 }
 
 /// The figures of the six runs, whatever their file looks like.

@@ -2,6 +2,9 @@
 
 mod faults;
 mod figures;
+mod formats;
+mod labels;
 mod pages;
 mod scale;
+mod spreadsheets;
 mod support;

@@ -130,6 +130,14 @@ impl Fake {
     }
 }
 
+/// A file `all.csv` with this text, and its folder.
+pub fn written(text: &str) -> (tempfile::TempDir, PathBuf) {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("all.csv");
+    fs::write(&path, text).unwrap();
+    (dir, path)
+}
+
 /// What the program said.
 pub struct Said {
     pub code: Option<i32>,

@@ -112,6 +112,22 @@ fn parameters_of_a_normalizer_are_an_axis_and_another_normalizer_s_make_no_secon
 }
 
 #[test]
+fn quoted_keys_mean_what_dotted_ones_do() {
+    let dotted = "[fixed]\nmbn.eps = 1e-3\n[grid]\nlr = [0.1, 0.2]\nmbn.size = [4, 16]\n[[variant]]\nmbn.decay = 0.5\n\
+                  [[exclude]]\nmbn.size = 4\nlr = 0.2\n[[override]]\nwhen = { mbn.size = 16 }\nset = { mbn.momentum = 0.2 }\n";
+    let mut quoted = dotted.replace("lr = [", "\"lr\" = [");
+    for key in ["mbn.eps", "mbn.size", "mbn.decay", "mbn.momentum"] {
+        quoted = quoted.replace(key, &format!("\"{key}\""));
+    }
+    assert_eq!(jobs(&quoted), jobs(dotted));
+    assert_eq!(jobs(dotted).len(), 3);
+    refused("[grid]\n\"mbn.sise\" = [2]", &["s.toml:2", "mbn.sise", "did you mean `size`?"]);
+    refused("[grid]\n\"mbn.size\" = 2", &["s.toml:2", "mbn.size", "list"]);
+    refused("[grid]\nmbn.size = [2]\n\"mbn.size\" = [4]", &["s.toml:3", "mbn.size", "twice"]);
+    refused("[fixed]\nmbn.size = 2\n\"mbn.size\" = 4", &["s.toml:3", "mbn.size"]);
+}
+
+#[test]
 fn grids_mix_data_sets_networks_and_norm_batches() {
     let found = jobs(
         "[grid]\ndataset = [\"digits\", \"shapes\"]\nmodel = [\"lenet\", \"resnet8\"]\nnorm_batch_size = [2, 4]\n\
