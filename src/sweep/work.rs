@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use super::worker::{Message, Worker};
 use super::{look, Ending, Estimate, Event, Job, Observer, Options, State, SummaryTable, Sweep, Tally};
-use crate::record::{Status, Summary};
+use crate::record::{RunDir, Status, Summary};
 use crate::{Error, Result};
 
 /// How often the flag to stop is looked at.
@@ -178,15 +178,18 @@ impl Work<'_> {
             }
             Message::Gone(ending) => {
                 if let Some(slot) = self.slots[number].take() {
-                    self.close(number, slot.task, ending);
+                    self.close(number, slot, ending);
                 }
             }
         }
     }
 
     /// Counts a run whose process is gone.
-    fn close(&mut self, slot: usize, task: Task, ending: Ending) {
+    fn close(&mut self, slot: usize, Slot { task, begun, .. }: Slot, ending: Ending) {
         let index = task.index;
+        if let Ending::Failed(why) = &ending {
+            self.record_failure(&task, why, begun);
+        }
         match (&ending, look(&self.folder(index))) {
             (Ending::Busy, _) => self.elsewhere.push(task),
             (Ending::Stopped, _) if self.is_told_to_stop() => self.tally.stopped = true,
@@ -201,6 +204,24 @@ impl Work<'_> {
         }
         self.observer.end(slot, &self.jobs[index], &ending, None);
         self.report();
+    }
+
+    /// Gives a run that failed before it had a folder, on its data for one, the summary that says so.
+    fn record_failure(&self, task: &Task, why: &str, begun: Instant) {
+        let (folder, config) = (self.folder(task.index), &self.jobs[task.index].config);
+        match look(&folder) {
+            State::New | State::Begun => {}
+            State::Over(summary) if task.failure.as_ref() == Some(&summary) => {}
+            State::Over(_) | State::Busy => return,
+        }
+        let record = || {
+            let dir = RunDir::create(&folder)?;
+            let seconds = begun.elapsed().as_secs_f64();
+            Summary::new(config, &[], None, None, seconds, 0)?.failed(why).write(&dir.summary())?;
+            dir.log(&format!("failed: {why}"))
+        };
+        // What cannot be recorded is said all the same, and the next call tries the run again.
+        let _: Result<()> = record();
     }
 
     /// Counts a run that is over.
