@@ -1,4 +1,4 @@
-//! `mbn compare`: tables, pictures and a page from runs.
+//! `mbn compare`: tables, charts and a page from runs.
 
 use std::path::PathBuf;
 
@@ -11,7 +11,7 @@ use super::output;
 const EXAMPLES: &str = "\
 Examples:
   mbn compare results/runs                            tables of test accuracy
-  mbn compare results/sweep --out report              also report.html, pictures, comparison.csv
+  mbn compare results/sweep --out report              also report.html, charts, comparison.csv
   mbn compare a/metrics.csv b.csv --baseline gn       CSV files alone, also put end to end or edited
   mbn compare results/runs --format latex             also markdown, csv: mean, sd and n for other documents
   mbn compare results/runs --metric loss --split val --json";
@@ -23,7 +23,7 @@ pub struct CompareArgs {
     /// Run folders, folders of such, sweep folders, CSV files
     #[arg(value_name = "PATH", required = true)]
     paths: Vec<PathBuf>,
-    /// What the tables are of: accuracy, loss, gap, shift, used_to_population, inference_to_population, images_per_s,
+    /// Metric to tabulate: accuracy, loss, gap, shift, used_to_population, inference_to_population, images_per_s,
     /// seconds, peak_memory_mib
     #[arg(long, value_name = "NAME", default_value = "accuracy", help_heading = "Comparison")]
     metric: String,
@@ -34,7 +34,7 @@ pub struct CompareArgs {
     /// The method to take differences from [default: bn, else the first]
     #[arg(long, value_name = "METHOD", help_heading = "Comparison")]
     baseline: Option<String>,
-    /// The pictures that count: train, val, test [default: test, else val]
+    /// The images that count: train, val, test [default: test, else val]
     #[arg(long, value_name = "NAME", help_heading = "Comparison")]
     split: Option<String>,
     /// The statistics that count: ema, memory, batch, precise [default: each method's own rule]
@@ -43,10 +43,10 @@ pub struct CompareArgs {
     /// Diverged runs: counted beside the mean, or in it as if they guessed
     #[arg(long, value_enum, default_value = "apart", help_heading = "Comparison")]
     diverged: DivergedArg,
-    /// Write report.html, pictures (SVG) and comparison.csv to this folder
+    /// Write report.html, charts (SVG) and comparison.csv to this folder
     #[arg(long, value_name = "DIR", help_heading = "Output")]
     out: Option<PathBuf>,
-    /// What the curves of training are drawn against
+    /// Horizontal axis of the training curves
     #[arg(long, value_enum, default_value = "epoch", help_heading = "Output")]
     x: XArg,
     /// How the tables are written: for the terminal, or for another document

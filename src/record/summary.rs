@@ -156,7 +156,7 @@ impl From<&MetricRow> for Final {
     }
 }
 
-/// The train/inference gap on the test pictures: batch statistics against the method's own rule, whose row comes first.
+/// The train/inference gap on the test images: batch statistics against the method's own rule, whose row comes first.
 fn gap<'a>(rows: impl Iterator<Item = &'a MetricRow>) -> Option<f64> {
     let test: Vec<_> = rows.filter(|row| row.split == "test").collect();
     let batch = test.iter().find(|row| row.stats == "batch")?.accuracy?;

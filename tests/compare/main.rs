@@ -1,4 +1,4 @@
-//! `mbn compare`: the figures in its tables, what it makes of damaged and edited files, its pictures and its page.
+//! `mbn compare`: the figures in its tables, what it makes of damaged and edited files, its charts and its page.
 
 mod faults;
 mod figures;

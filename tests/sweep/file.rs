@@ -241,7 +241,7 @@ fn networks_and_batches_of_one_are_tried_before_anything_runs() {
     let message = check("[fixed]\nbatch_size = 1\nmbn.pool = \"mean\"").unwrap_err();
     assert!(message.contains("mbn, digits lenet, batch_size 1") && message.contains("pool"), "{message}");
     let message = check("[fixed]\ntrain_limit = 10").unwrap_err();
-    assert!(message.contains("only 10 training pictures"), "{message}");
+    assert!(message.contains("only 10 training images"), "{message}");
 }
 
 #[test]

@@ -2,41 +2,18 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::collect::Collection;
 use super::document::{Apart, Cell, Comparison, Section, Table};
 use super::group::{tasks, Group, Length, Task, X};
 use super::judge;
 use super::metric::Metric;
-use super::notes::Notes;
+use super::options::Options;
 use super::remarks;
-use super::run::{Run, State};
 use super::stats::Sample;
 use crate::lookup::closest;
+use crate::report::read::Collection;
+use crate::report::read::Notes;
+use crate::report::read::{Run, State};
 use crate::{data, Error, Result};
-
-/// What is compared, and how.
-#[derive(Debug, Clone)]
-pub struct Options {
-    /// The metric of the first table.
-    pub metric: Metric,
-    /// The pictures that count: `train`, `val`, `test`; by default `test`, else `val`.
-    pub split: Option<String>,
-    /// The statistics that count; by default each method's own rule.
-    pub stats: Option<String>,
-    /// Settings that make a method; by default the label, else all that differ.
-    pub by: Vec<String>,
-    /// The method that others are compared with; by default plain `bn`.
-    pub baseline: Option<String>,
-    /// Count a diverged run as one that guesses.
-    pub diverged_as_chance: bool,
-}
-
-impl Default for Options {
-    fn default() -> Self {
-        let (split, stats, baseline) = (None, None, None);
-        Self { metric: Metric::Accuracy, split, stats, by: vec![], baseline, diverged_as_chance: false }
-    }
-}
 
 impl Comparison {
     /// Compares the runs of `collection`.

@@ -5,15 +5,15 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::Serialize;
 
 use super::labels::{self, Labels};
-use super::run::Run;
 use crate::lookup::closest;
 use crate::norm::NORMS;
+use crate::report::read::Run;
 use crate::{Error, Result};
 
 /// The runs of one method within a section.
 #[derive(Debug, Clone, Serialize)]
 pub struct Group {
-    /// Its name in tables and pictures.
+    /// Its name in tables and charts.
     pub label: String,
     /// Normalizer.
     pub norm: String,

@@ -149,7 +149,7 @@ impl Run {
     }
 
     /// The splits, and the statistics on each, that there are scores of.
-    pub(super) fn kinds(&self) -> impl Iterator<Item = (&str, &str)> {
+    pub(in crate::report) fn kinds(&self) -> impl Iterator<Item = (&str, &str)> {
         let finals = self.finals.iter().map(|found| (found.split.as_str(), found.stats.as_str()));
         self.series.iter().map(|series| (series.split.as_str(), series.stats.as_str())).chain(finals)
     }

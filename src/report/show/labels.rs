@@ -3,8 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::group::X;
-use super::run::Run;
-use super::settings;
+use crate::report::read::settings;
+use crate::report::read::Run;
 
 /// The normalization batch as a key beside the settings.
 const NORM_BATCH: &str = "norm_batch_size";

@@ -2,13 +2,13 @@
 
 use std::collections::BTreeSet;
 
+use super::captions::{describe, lost, mark, y_title};
 use super::document::{Comparison, Section};
 use super::metric::Metric;
-use super::pictures::{describe, lost, mark, y_title};
 use super::range;
-use super::run::{Point, Run, State};
 use super::stats::Sample;
 use super::svg::{Axis, Chart, Line, Mark, Scale};
+use crate::report::read::{Point, Run, State};
 
 /// What training is followed along.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -47,7 +47,7 @@ impl CurveX {
     }
 }
 
-/// Accuracy and loss at every batch size, with the names of the pictures.
+/// Accuracy and loss at every batch size, with the names of the charts.
 pub(super) fn curves(comparison: &Comparison, section: &Section, x: CurveX) -> Vec<(String, Chart)> {
     let all = section.groups.iter().flat_map(|group| group.runs.iter().map(|i| &comparison.runs[*i]));
     let sizes: BTreeSet<usize> = all.map(|run| section.x.of(run)).collect();

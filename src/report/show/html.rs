@@ -2,14 +2,14 @@
 
 use std::fmt::Write;
 
+use super::charts::ChartFile;
 use super::document::{Comparison, Section};
 use super::grid::{self, Grid};
 use super::metric::Metric;
-use super::pictures::Picture;
 use super::svg::escape;
 
-/// The page, XML as well as HTML; `pictures` are those of each section.
-pub fn page(comparison: &Comparison, pictures: &[Vec<Picture>]) -> String {
+/// The page, XML as well as HTML; `charts` are those of each section.
+pub fn page(comparison: &Comparison, charts: &[Vec<ChartFile>]) -> String {
     let runs = comparison.runs.len();
     let mut out = format!(
         "<!DOCTYPE html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\"/>\n\
@@ -22,8 +22,8 @@ pub fn page(comparison: &Comparison, pictures: &[Vec<Picture>]) -> String {
         escape(comparison.version),
     );
     notes(&mut out, comparison);
-    for (section, pictures) in comparison.sections.iter().zip(pictures) {
-        write_section(&mut out, comparison, section, pictures);
+    for (section, charts) in comparison.sections.iter().zip(charts) {
+        write_section(&mut out, comparison, section, charts);
     }
     out.push_str("<h2>How to read this</h2>\n");
     for line in grid::legend(comparison, comparison.sections.iter().flat_map(|section| &section.tables)) {
@@ -53,9 +53,9 @@ fn notes(out: &mut String, comparison: &Comparison) {
     out.push_str("</ul>\n");
 }
 
-fn write_section(out: &mut String, comparison: &Comparison, section: &Section, pictures: &[Picture]) {
+fn write_section(out: &mut String, comparison: &Comparison, section: &Section, charts: &[ChartFile]) {
     let _ = writeln!(out, "<h2>{}</h2>", escape(&section.name()));
-    figures(out, pictures.iter().filter(|picture| !picture.is_curve));
+    figures(out, charts.iter().filter(|file| !file.is_curve));
     let first = section.table(comparison.metric);
     let others = section.tables.iter().filter(|table| table.metric != comparison.metric);
     for table in first.into_iter().chain(others) {
@@ -77,16 +77,16 @@ fn write_section(out: &mut String, comparison: &Comparison, section: &Section, p
     if let Some(grid) = grid::apart(section) {
         write_grid(out, &grid);
     }
-    if pictures.iter().any(|picture| picture.is_curve) {
+    if charts.iter().any(|file| file.is_curve) {
         out.push_str("<h3>During training</h3>\n");
-        figures(out, pictures.iter().filter(|picture| picture.is_curve));
+        figures(out, charts.iter().filter(|file| file.is_curve));
     }
 }
 
-fn figures<'a>(out: &mut String, pictures: impl Iterator<Item = &'a Picture>) {
+fn figures<'a>(out: &mut String, charts: impl Iterator<Item = &'a ChartFile>) {
     out.push_str("<div class=\"figures\">\n");
-    for picture in pictures {
-        let _ = writeln!(out, "<figure>{}</figure>", picture.chart.svg(false));
+    for file in charts {
+        let _ = writeln!(out, "<figure>{}</figure>", file.chart.svg(false));
     }
     out.push_str("</div>\n");
 }

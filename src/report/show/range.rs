@@ -7,7 +7,7 @@ use super::svg::{Axis, Line, Scale};
 const WIDE: f64 = 20.0;
 
 /// Ratio of largest to smallest error from which an axis of errors shows more: one method fails, and the others' few
-/// points apart are what the picture is about.
+/// points apart are what the chart is about.
 const UNEQUAL: f64 = 4.0;
 
 /// How far beyond the range of the means intervals are shown, in such ranges: that of two runs reaches anywhere.
@@ -45,7 +45,7 @@ pub(super) fn axis(metric: Metric, title: String, lines: &[Line]) -> Axis {
     Axis { title, scale, min, max, factor }
 }
 
-/// A difference that is worth a picture's height.
+/// A difference that is worth a chart's height.
 fn metric_step(metric: Metric) -> f64 {
     match metric {
         Metric::Accuracy | Metric::Gap => 0.002,

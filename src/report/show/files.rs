@@ -1,4 +1,4 @@
-//! What `--out` leaves: pictures, the page, the tidy table.
+//! What `--out` leaves: charts, the page, the tidy table.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -9,7 +9,7 @@ use serde::Serialize;
 use super::curves::CurveX;
 use super::document::{Cell, Comparison, Pair, Section, Table};
 use super::metric::Metric;
-use super::{html, pictures};
+use super::{charts, html};
 use crate::record::{atomic, csv_bytes, write_rows};
 use crate::{Error, Result};
 
@@ -22,7 +22,7 @@ pub struct TidyRow {
     pub model: String,
     /// Epochs trained.
     pub epochs: Option<usize>,
-    /// The method, as in tables and pictures.
+    /// The method, as in tables and charts.
     pub method: String,
     /// Normalizer.
     pub norm: String,
@@ -34,7 +34,7 @@ pub struct TidyRow {
     pub norm_batch_size: Option<usize>,
     /// The metric: a share (accuracy, gap), nats (loss, shifts), images/s, seconds, MiB.
     pub metric: String,
-    /// The pictures it was measured on.
+    /// The images it was measured on.
     pub split: String,
     /// The statistics asked for; empty for each method's own rule.
     pub stats: String,
@@ -127,7 +127,7 @@ fn tidy_row(comparison: &Comparison, section: &Section, metric: Metric, cell: &C
     }
 }
 
-/// Writes `comparison.csv`, the pictures and `report.html` into `dir`, which is made where it is missing; the page's path.
+/// Writes `comparison.csv`, the charts and `report.html` into `dir`, which is made where it is missing; the page's path.
 ///
 /// # Errors
 /// The operating system refused.
@@ -137,11 +137,11 @@ pub fn write(comparison: &Comparison, x: CurveX, dir: &Path) -> Result<PathBuf> 
     }
     fs::create_dir_all(dir).map_err(Error::io(dir))?;
     write_rows(&dir.join("comparison.csv"), &tidy(comparison))?;
-    let pictures: Vec<_> = (0..comparison.sections.len()).map(|i| pictures::of_section(comparison, i, x)).collect();
-    for picture in pictures.iter().flatten() {
-        atomic::write(&dir.join(&picture.file), picture.chart.svg(true).as_bytes())?;
+    let charts: Vec<_> = (0..comparison.sections.len()).map(|i| charts::of_section(comparison, i, x)).collect();
+    for file in charts.iter().flatten() {
+        atomic::write(&dir.join(&file.name), file.chart.svg(true).as_bytes())?;
     }
     let page = dir.join("report.html");
-    atomic::write(&page, html::page(comparison, &pictures).as_bytes())?;
+    atomic::write(&page, html::page(comparison, &charts).as_bytes())?;
     Ok(page)
 }

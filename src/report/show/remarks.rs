@@ -2,13 +2,13 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::compare::Options;
 use super::document::{Cell, Section};
 use super::labels::differences;
 use super::metric::Metric;
-use super::notes::Notes;
-use super::run::{Run, State};
+use super::options::Options;
 use crate::data;
+use crate::report::read::Notes;
+use crate::report::read::{Run, State};
 
 /// Runs of which fewer make an interval that says little.
 const FEW: usize = 3;

@@ -4,13 +4,16 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use super::cells::whole;
-use super::metric::MEASURED;
 use super::notes::Notes;
 use super::rows::{identify, near_miss, COLUMNS, FRACTION};
 use super::run::Run;
 use super::sheet::{Sheet, Step};
 use super::{folder, settings};
 use crate::record::{Final, Status};
+
+/// Columns of a table of runs that hold a measured quantity.
+const MEASURED: [&str; 7] =
+    ["gap", "shift", "used_to_population", "inference_to_population", "images_per_s", "seconds", "peak_memory_mib"];
 
 const SPLITS: [&str; 3] = ["train", "val", "test"];
 

@@ -25,7 +25,7 @@ const NO_TABLES: [&str; 3] = ["toml", "json", "safetensors"];
 pub struct Collection {
     /// The runs, each once.
     pub runs: Vec<Run>,
-    pub(super) notes: Notes,
+    pub(in crate::report) notes: Notes,
 }
 
 /// Files to read, folders first: they are the truth about their runs. Each stands under its real path, since the same

@@ -1,9 +1,9 @@
-//! The words around a plot: the legend, and text cut or wrapped to the picture's width.
+//! The words around a plot: the legend, and text cut or wrapped to the chart's width.
 
 use std::fmt::Write;
 
-use super::chart::{Line, WIDTH};
 use super::escape;
+use super::line::{Line, WIDTH};
 use super::style::{self, Style};
 
 /// Height of a row of the legend.

@@ -2,13 +2,9 @@
 
 use serde::Serialize;
 
-use super::run::Run;
 use crate::lookup::lookup;
+use crate::report::read::Run;
 use crate::Result;
-
-/// Columns of a table of runs that hold a measured quantity.
-pub(super) const MEASURED: [&str; 7] =
-    ["gap", "shift", "used_to_population", "inference_to_population", "images_per_s", "seconds", "peak_memory_mib"];
 
 /// A quantity that a run ends with.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]

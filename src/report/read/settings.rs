@@ -17,10 +17,10 @@ const SWITCHES: [&str; 3] = ["gap", "precise", "diagnostics"];
 const MEASURING: [&str; 2] = ["precise_examples", "diagnostics_every"];
 
 /// The learning rate that a run's rows give for its first epoch, where no configuration tells the rate it was set to.
-pub(super) const ROWS_LR: &str = "rows.lr";
+pub const ROWS_LR: &str = "rows.lr";
 
 /// Whether `key` tells methods apart among runs of one name at one batch size only: rates in rows follow the batch size.
-pub(super) fn is_local(key: &str) -> bool {
+pub fn is_local(key: &str) -> bool {
     key == ROWS_LR || MEASURING.contains(&key)
 }
 

@@ -1,12 +1,14 @@
-//! Pictures as SVG: text and paths, no display, no fonts but the reader's own.
+//! Charts as SVG: text and paths, no display, no fonts but the reader's own.
 
 mod axis;
 mod chart;
 mod legend;
+mod line;
 mod style;
 
 pub use axis::{Axis, Scale};
-pub use chart::{Chart, Line, Mark};
+pub use chart::Chart;
+pub use line::{Line, Mark};
 
 /// Text as XML allows it.
 pub(super) fn escape(text: &str) -> String {

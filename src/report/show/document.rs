@@ -4,9 +4,9 @@ use serde::Serialize;
 
 use super::group::{Group, X};
 use super::metric::Metric;
-use super::notes::Note;
-use super::run::Run;
 use super::stats::Sample;
+use crate::report::read::Note;
+use crate::report::read::Run;
 
 /// One method at one batch size.
 #[derive(Debug, Clone, Serialize)]
@@ -80,7 +80,7 @@ pub struct Section {
     pub epochs: Option<usize>,
     /// Whether each batch size has a number of epochs of its own.
     pub epochs_by_size: bool,
-    /// The pictures that count.
+    /// The images that count.
     pub split: String,
     /// The statistics that count; none for each method's own rule.
     pub stats: Option<String>,

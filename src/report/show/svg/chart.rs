@@ -5,10 +5,9 @@ use std::fmt::Write;
 use super::axis::{Axis, Scale};
 use super::escape;
 use super::legend::{legend, shorten, wrap};
+use super::line::{Line, Mark, WIDTH};
 use super::style::{self, Style};
 
-/// Width of a picture in its own units: those of a phone's screen, so that text of size 13 is readable there.
-pub(super) const WIDTH: f64 = 380.0;
 const LEFT: f64 = 64.0;
 const RIGHT: f64 = 14.0;
 const TOP: f64 = 46.0;
@@ -19,31 +18,7 @@ const BELOW: f64 = 56.0;
 /// Markers on a line; more would hide it.
 const MARKERS: usize = 16;
 
-/// A mean with its interval.
-#[derive(Debug, Clone)]
-pub struct Mark {
-    /// Horizontal value.
-    pub x: f64,
-    /// The mean.
-    pub y: f64,
-    /// Its 95 % interval, where it has one.
-    pub interval: Option<(f64, f64)>,
-    /// What it is, in words and figures.
-    pub text: String,
-}
-
-/// The marks of one method, from left to right.
-#[derive(Debug, Clone)]
-pub struct Line {
-    /// The method.
-    pub name: String,
-    /// Number of its style: the same method looks the same in every picture.
-    pub style: usize,
-    /// Its marks.
-    pub marks: Vec<Mark>,
-}
-
-/// A picture.
+/// A chart: lines in a frame, with its words.
 #[derive(Debug, Clone)]
 pub struct Chart {
     /// A name that is unique on a page.
@@ -65,7 +40,7 @@ pub struct Chart {
 }
 
 impl Chart {
-    /// The picture; `alone` as a file of its own, else as a part of a page.
+    /// The chart as SVG; `alone` as a file of its own, else as a part of a page.
     pub fn svg(&self, alone: bool) -> String {
         let bottom = TOP + HEIGHT + BELOW;
         let (legend, after) = legend(&self.lines, bottom);

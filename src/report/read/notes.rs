@@ -30,7 +30,7 @@ impl fmt::Display for Note {
 
 /// The remarks so far.
 #[derive(Debug, Default)]
-pub(super) struct Notes {
+pub struct Notes {
     list: Vec<Entry>,
 }
 
