@@ -12,6 +12,5 @@ mod validate;
 pub use device::DeviceName;
 pub(crate) use keys::is_known;
 pub use layers::Layers;
-pub(crate) use messages::in_plain_words;
 pub use schema::{Config, LrScaling, ScheduleKind};
 pub(crate) use text::{line_of, Places};

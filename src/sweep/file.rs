@@ -2,42 +2,16 @@
 
 use std::collections::BTreeSet;
 
-use serde::Deserialize;
 use toml::{Table, Value};
 
 use super::condition::Condition;
+use super::document::{Document, Override};
 use super::tables::{flat_keys, nested, one_line, table_of, value_of};
-use crate::config::{in_plain_words, is_known, line_of, Layers, Places};
+use crate::config::{Layers, Places};
 use crate::{Error, Result};
 
 /// More runs than this are taken for a slip of the finger.
 pub(super) const MOST_RUNS: usize = 1 << 20;
-
-/// The file's own grammar; what is in the tables are settings of runs.
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Document {
-    seeds: Option<Value>,
-    #[serde(default)]
-    fixed: Table,
-    #[serde(default)]
-    grid: Table,
-    #[serde(default)]
-    variant: Vec<Table>,
-    #[serde(default)]
-    include: Vec<Table>,
-    #[serde(default)]
-    exclude: Vec<Table>,
-    #[serde(default, rename = "override")]
-    overrides: Vec<Override>,
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Override {
-    when: Table,
-    set: Table,
-}
 
 /// Settings with a name: a `[[variant]]` or an `[[include]]`.
 pub(super) struct Named {
@@ -70,11 +44,8 @@ pub(super) struct SweepFile {
 
 /// Reads the text of the sweep file `name`.
 pub(super) fn read(name: &str, text: &str) -> Result<SweepFile> {
-    let document: Document = toml::from_str(text).map_err(|e| {
-        let line = e.span().map_or(1, |span| line_of(text, span.start));
-        Error::config(format!("{name}:{line}: {}{}", in_plain_words(e.message()), advice(e.message())))
-    })?;
     let places = Places::of(name, text);
+    let document = Document::read(name, text, &places)?;
     let fixed = nested(document.fixed);
     let named = |kind: &str, tables: Vec<Table>| {
         let each = |(i, table)| Named::read(table, &places, &format!("{kind}.{i}"));
@@ -92,23 +63,11 @@ pub(super) fn read(name: &str, text: &str) -> Result<SweepFile> {
         fixed_keys: flat_keys(&fixed),
         fixed: settings(fixed, |key| places.line(&format!("fixed.{key}")))?,
         axes: axes(document.grid, &places)?,
-        variants: named("variant", document.variant)?,
-        includes: named("include", document.include)?,
-        excludes: document.exclude.into_iter().enumerate().map(excluded).collect::<Result<_>>()?,
+        variants: named("variant", document.variants)?,
+        includes: named("include", document.includes)?,
+        excludes: document.excludes.into_iter().enumerate().map(excluded).collect::<Result<_>>()?,
         overrides: document.overrides.into_iter().enumerate().map(overridden).collect::<Result<_>>()?,
     })
-}
-
-/// What to do about a mistake in the file's own grammar.
-fn advice(message: &str) -> &'static str {
-    let at_top = message.starts_with("unknown field") && message.contains("`seeds`");
-    if at_top && message.split('`').nth(1).is_some_and(is_known) {
-        return "\nhint: settings of runs belong under [fixed], [grid] or [[variant]]";
-    }
-    if message.contains("expected a sequence") {
-        return "\nhint: [[variant]], [[include]], [[exclude]] and [[override]] are written in double brackets";
-    }
-    ""
 }
 
 /// `seeds = 5` is 1 to 5, `seeds = [3, 7]` just these; without the line, 1.

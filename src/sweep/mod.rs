@@ -6,6 +6,7 @@
 
 mod check;
 mod condition;
+mod document;
 mod estimate;
 mod event;
 mod file;
@@ -78,7 +79,7 @@ impl Sweep {
         let path = path.as_ref();
         let text = std::fs::read_to_string(path).map_err(|e| {
             let why = match e.kind() {
-                ErrorKind::InvalidData => "it is no text".into(),
+                ErrorKind::InvalidData => "it is not a text file".into(),
                 ErrorKind::IsADirectory => "it is a folder".into(),
                 _ => e.to_string(),
             };

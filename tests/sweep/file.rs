@@ -156,7 +156,11 @@ fn unknown_keys_are_refused_with_line_and_closest_spelling() {
     // Known keys in the wrong place.
     refused("batch_size = 2", &["s.toml:1", "`batch_size`", "belong under [fixed]"]);
     refused("[grid]\nlabel = [\"x\"]", &["s.toml:2", "`label`", "[[variant]]"]);
-    refused("[variant]\nnorm = \"bn\"", &["s.toml:1", "double brackets"]);
+    refused("[variant]\nnorm = \"bn\"", &["s.toml:1", "double brackets, [[variant]]"]);
+    refused("variant = [1]", &["s.toml:1", "double brackets, [[variant]]"]);
+    refused("\nmbn.size = 2", &["s.toml:2", "`mbn`", "belong under [fixed]"]);
+    refused("[[override]]\nset = { lr = 1 }", &["s.toml:1", "`when` is missing"]);
+    refused("[[override]]\nwhen = { lr = 1 }\nset = 1", &["s.toml:3", "`set`", "a table"]);
 }
 
 #[test]
@@ -187,9 +191,11 @@ fn what_is_no_sweep_file_is_said_to_be_none() {
     let dir = tempfile::tempdir().unwrap();
     let binary = dir.path().join("binary.toml");
     std::fs::write(&binary, [0xff, 0xfe, 0]).unwrap();
-    for (path, why) in
-        [(dir.path().into(), "it is a folder"), (binary, "it is no text"), (dir.path().join("absent"), "No such file")]
-    {
+    for (path, why) in [
+        (dir.path().into(), "it is a folder"),
+        (binary, "it is not a text file"),
+        (dir.path().join("absent"), "No such file"),
+    ] {
         let error = Sweep::load(&path).unwrap_err();
         let message = error.to_string();
         assert!(
