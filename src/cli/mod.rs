@@ -10,7 +10,7 @@ mod output;
 mod progress;
 mod settings;
 mod sweep;
-mod sweep_plan;
+mod sweep_dry_run;
 mod sweep_progress;
 mod train;
 mod worker;

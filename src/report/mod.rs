@@ -22,6 +22,6 @@ mod show;
 
 pub use read::{collect, Collection, Note, Point, Run, Series, State};
 pub use show::{
-    apart, differences, legend, overview, scores, t_quantile, tidy, tidy_csv, welch, write, Apart, Cell, Comparison,
-    CurveX, Grid, Group, Metric, Options, Pair, Sample, Section, Table, TidyRow, X,
+    apart, differences, legend, overview, scores, t_quantile, tidy, tidy_csv, welch, write, Comparison, CurveX, Grid,
+    Group, MethodScore, Metric, Options, Pair, Sample, Section, Table, TidyRow, UnscoredRun, X,
 };

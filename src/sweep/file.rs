@@ -14,7 +14,7 @@ use crate::{Error, Result};
 pub(super) const MOST_RUNS: usize = 1 << 20;
 
 /// Settings with a name: a `[[variant]]` or an `[[include]]`.
-pub(super) struct Named {
+pub(super) struct LabelledSettings {
     pub(super) label: Option<String>,
     pub(super) layers: Layers,
     /// Its settings, `mbn.size` for a parameter.
@@ -36,8 +36,8 @@ pub(super) struct SweepFile {
     pub(super) fixed: Layers,
     pub(super) fixed_keys: Vec<String>,
     pub(super) axes: Vec<Axis>,
-    pub(super) variants: Vec<Named>,
-    pub(super) includes: Vec<Named>,
+    pub(super) variants: Vec<LabelledSettings>,
+    pub(super) includes: Vec<LabelledSettings>,
     pub(super) excludes: Vec<Condition>,
     pub(super) overrides: Vec<(Condition, Layers)>,
 }
@@ -48,7 +48,7 @@ pub(super) fn read(name: &str, text: &str) -> Result<SweepFile> {
     let document = Document::read(name, text, &places)?;
     let fixed = nested(document.fixed);
     let named = |kind: &str, tables: Vec<Table>| {
-        let each = |(i, table)| Named::read(table, &places, &format!("{kind}.{i}"));
+        let each = |(i, table)| LabelledSettings::read(table, &places, &format!("{kind}.{i}"));
         tables.into_iter().enumerate().map(each).collect::<Result<Vec<_>>>()
     };
     let excluded = |(i, table)| Condition::read(table, &places, &format!("exclude.{i}"));
@@ -104,7 +104,7 @@ fn settings(table: Table, origin: impl Fn(&str) -> String) -> Result<Layers> {
     Ok(layers)
 }
 
-impl Named {
+impl LabelledSettings {
     fn read(mut table: Table, places: &Places, path: &str) -> Result<Self> {
         let label = match table.remove("label") {
             None => None,

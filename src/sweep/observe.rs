@@ -8,7 +8,7 @@ use super::{Ending, Event, Job};
 use crate::record::Summary;
 
 /// How a sweep is done: nothing here changes its results.
-pub struct Options<'a> {
+pub struct SweepOptions<'a> {
     /// The sweep folder.
     pub out: PathBuf,
     /// Which of the sweep's runs, by position.

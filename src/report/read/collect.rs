@@ -31,7 +31,7 @@ pub struct Collection {
 /// Files to read, folders first: they are the truth about their runs. Each stands under its real path, since the same
 /// one may be given twice.
 #[derive(Default)]
-struct Found {
+struct FoundPaths {
     folders: BTreeMap<PathBuf, PathBuf>,
     tables: BTreeMap<PathBuf, PathBuf>,
     /// Sweep files that stand beside the runs.
@@ -44,7 +44,7 @@ struct Found {
 /// A path that does not exist, is no such thing, or holds no run. Whatever is odd inside becomes a remark.
 pub fn collect(paths: &[PathBuf]) -> Result<Collection> {
     let mut notes = Notes::default();
-    let mut found = Found::default();
+    let mut found = FoundPaths::default();
     for path in paths {
         find(path, &mut found, &mut notes)?;
     }
@@ -85,7 +85,7 @@ fn quietly(read: impl FnOnce(&mut Notes) -> Vec<Run>) -> (Vec<Run>, Notes) {
     (read(&mut notes), notes)
 }
 
-fn find(path: &Path, found: &mut Found, notes: &mut Notes) -> Result<()> {
+fn find(path: &Path, found: &mut FoundPaths, notes: &mut Notes) -> Result<()> {
     let real = fs::canonicalize(path).map_err(Error::io(path))?;
     if path.is_file() {
         // The rows in a run's folder are known better with what stands beside them.
@@ -104,7 +104,7 @@ fn find(path: &Path, found: &mut Found, notes: &mut Notes) -> Result<()> {
 }
 
 /// Looks for runs in and below `dir`; whether there were any.
-fn walk(dir: &Path, entries_of_dir: Vec<PathBuf>, depth: usize, found: &mut Found, notes: &mut Notes) -> bool {
+fn walk(dir: &Path, entries_of_dir: Vec<PathBuf>, depth: usize, found: &mut FoundPaths, notes: &mut Notes) -> bool {
     if folder::is_run(dir) {
         found.folders.insert(real_path(dir), dir.to_path_buf());
         return true;

@@ -31,12 +31,12 @@ impl fmt::Display for Note {
 /// The remarks so far.
 #[derive(Debug, Default)]
 pub struct Notes {
-    list: Vec<Entry>,
+    list: Vec<CountedNote>,
 }
 
 /// A remark, and how many lines of its file it is true of; a thousand bad lines are one mistake.
 #[derive(Debug)]
-struct Entry {
+struct CountedNote {
     note: Note,
     kind: String,
     lines: usize,
@@ -45,13 +45,14 @@ struct Entry {
 impl Notes {
     /// A remark on a line of a file: of each `kind` the first is given in full, the others are counted.
     pub fn line(&mut self, path: &Path, line: usize, kind: &str, text: impl Into<String>) {
-        let same =
-            |entry: &&mut Entry| entry.lines > 0 && entry.kind == kind && entry.note.path.as_deref() == Some(path);
+        let same = |entry: &&mut CountedNote| {
+            entry.lines > 0 && entry.kind == kind && entry.note.path.as_deref() == Some(path)
+        };
         match self.list.iter_mut().rev().find(same) {
             Some(entry) => entry.lines += 1,
             None => {
                 let note = Note { path: Some(path.to_path_buf()), line: Some(line), text: text.into() };
-                self.list.push(Entry { note, kind: kind.to_string(), lines: 1 });
+                self.list.push(CountedNote { note, kind: kind.to_string(), lines: 1 });
             }
         }
     }
@@ -59,12 +60,12 @@ impl Notes {
     /// A remark on a file or folder.
     pub fn file(&mut self, path: &Path, text: impl Into<String>) {
         let note = Note { path: Some(path.to_path_buf()), line: None, text: text.into() };
-        self.list.push(Entry { note, kind: String::new(), lines: 0 });
+        self.list.push(CountedNote { note, kind: String::new(), lines: 0 });
     }
 
     /// A remark on the comparison.
     pub fn say(&mut self, text: impl Into<String>) {
-        self.list.push(Entry {
+        self.list.push(CountedNote {
             note: Note { path: None, line: None, text: text.into() },
             kind: String::new(),
             lines: 0,
@@ -78,7 +79,7 @@ impl Notes {
 
     /// All of them; where one is true of several lines, how many more there are.
     pub fn finish(self) -> Vec<Note> {
-        let told = |Entry { mut note, lines, .. }: Entry| {
+        let told = |CountedNote { mut note, lines, .. }: CountedNote| {
             match lines {
                 0 | 1 => {}
                 2 => note.text.push_str(" (and so in 1 more line)"),

@@ -39,7 +39,7 @@ pub(super) const FRACTION: &str = "a fraction between 0 and 1 (in percent? then 
 /// Reads the runs out of the text of the file at `path`, in order of appearance.
 pub(super) fn read(path: &Path, text: &str, notes: &mut Notes) -> Vec<Run> {
     let (runs, places, rates) = (vec![], HashMap::new(), HashMap::new());
-    let mut reader = Reader { path, runs, places, last: None, rates, twice: (0, 0), mixed: (0, 0) };
+    let mut reader = RowReader { path, runs, places, last: None, rates, twice: (0, 0), mixed: (0, 0) };
     let mut sheet = Sheet::new(path, text, &COLUMNS);
     let mut columns = [None; COLUMNS.len()];
     while let Some(step) = sheet.next(notes) {
@@ -70,7 +70,7 @@ pub(super) fn read(path: &Path, text: &str, notes: &mut Notes) -> Vec<Run> {
     reader.runs
 }
 
-struct Reader<'a> {
+struct RowReader<'a> {
     path: &'a Path,
     runs: Vec<Run>,
     /// Which run each set of identifying cells means; none where they could not be read.
@@ -85,7 +85,7 @@ struct Reader<'a> {
     mixed: (usize, usize),
 }
 
-impl Reader<'_> {
+impl RowReader<'_> {
     /// Says which columns a header lacks that change what its rows mean.
     fn check_header(&self, sheet: &Sheet, columns: &[Option<usize>], notes: &mut Notes) {
         let defaults = [("double_forward", "false"), ("epoch", "counted in the order of the rows")];

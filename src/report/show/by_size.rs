@@ -1,7 +1,7 @@
 //! Charts of a metric against batch size.
 
 use super::captions::{describe, lost, mark, y_title};
-use super::document::{Cell, Comparison, Section};
+use super::document::{Comparison, MethodScore, Section};
 use super::metric::Metric;
 use super::range;
 use super::svg::{Axis, Chart, Line, Mark, Scale};
@@ -37,7 +37,7 @@ pub(super) fn by_size(comparison: &Comparison, section: &Section, metric: Metric
     })
 }
 
-fn cell_mark(section: &Section, cell: &Cell, metric: Metric) -> Option<Mark> {
+fn cell_mark(section: &Section, cell: &MethodScore, metric: Metric) -> Option<Mark> {
     let sample = cell.sample?;
     let lost = if cell.diverged > 0 { format!(", {} diverged", cell.diverged) } else { String::new() };
     let text = format!("{}, {} {}: {}{lost}", cell.label, section.x.title(), cell.x, describe(metric, sample));

@@ -1,6 +1,6 @@
 //! Marks and words that charts have in common.
 
-use super::document::{Cell, Comparison, Section};
+use super::document::{Comparison, MethodScore, Section};
 use super::metric::Metric;
 use super::stats::Sample;
 use super::svg::Mark;
@@ -36,10 +36,10 @@ pub(super) fn y_title(section: &Section, metric: Metric) -> String {
 pub(super) fn lost<'a>(
     comparison: &Comparison,
     section: &Section,
-    cells: impl Iterator<Item = &'a Cell>,
+    cells: impl Iterator<Item = &'a MethodScore>,
     metric: Metric,
 ) -> String {
-    let gone = |cell: &Cell| cell.diverged + cell.failed;
+    let gone = |cell: &MethodScore| cell.diverged + cell.failed;
     let places: Vec<String> = cells
         .filter(|cell| gone(cell) > 0)
         .map(|cell| format!("{} at {} ({})", cell.label, cell.x, gone(cell)).replace(' ', "\u{a0}"))

@@ -2,8 +2,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::document::{Apart, Cell, Comparison, Section, Table};
-use super::group::{tasks, Group, Length, Task, X};
+use super::document::{Comparison, MethodScore, Section, Table, UnscoredRun};
+use super::group::{tasks, ComparableRuns, Group, Length, X};
 use super::judge;
 use super::metric::Metric;
 use super::options::Options;
@@ -79,7 +79,7 @@ fn check_name<'a>(
     Err(Error::config(format!("{flag} {wanted}: unknown{}; known: {}", closest(wanted, &names), names.join(", "))))
 }
 
-fn check_baseline(tasks: &[Task], wanted: Option<&str>) -> Result<()> {
+fn check_baseline(tasks: &[ComparableRuns], wanted: Option<&str>) -> Result<()> {
     let Some(wanted) = wanted else { return Ok(()) };
     let labels: BTreeSet<&str> = tasks.iter().flat_map(|task| task.groups.iter().map(|g| g.label.as_str())).collect();
     if labels.contains(wanted) {
@@ -90,8 +90,8 @@ fn check_baseline(tasks: &[Task], wanted: Option<&str>) -> Result<()> {
     Err(Error::config(format!("--baseline: there is no method `{wanted}`{near}; there are {}", labels.join(", "))))
 }
 
-fn section(task: Task, runs: &[Run], options: &Options, notes: &mut Notes) -> Section {
-    let Task { dataset, model, length, x, groups } = task;
+fn section(task: ComparableRuns, runs: &[Run], options: &Options, notes: &mut Notes) -> Section {
+    let ComparableRuns { dataset, model, length, x, groups } = task;
     let members: Vec<&Run> = groups.iter().flat_map(|group| group.runs.iter().map(|i| &runs[*i])).collect();
     let split = options.split.clone().unwrap_or_else(|| {
         let has = |split: &str| members.iter().any(|run| run.score(split, options.stats.as_deref()).is_some());
@@ -135,7 +135,7 @@ fn baseline(groups: &[Group], wanted: Option<&str>) -> Option<String> {
     }
 }
 
-fn apart(groups: &[Group], runs: &[Run]) -> Vec<Apart> {
+fn apart(groups: &[Group], runs: &[Run]) -> Vec<UnscoredRun> {
     let mut apart = vec![];
     for group in groups {
         for run in group.runs.iter().map(|i| &runs[*i]) {
@@ -146,7 +146,7 @@ fn apart(groups: &[Group], runs: &[Run]) -> Vec<Apart> {
                 State::Failed => "failed",
             };
             let (epoch, epochs) = (run.reached(), run.epochs);
-            apart.push(Apart { run: run.name.clone(), label: group.label.clone(), epoch, epochs, state });
+            apart.push(UnscoredRun { run: run.name.clone(), label: group.label.clone(), epoch, epochs, state });
         }
     }
     apart
@@ -164,7 +164,7 @@ fn table(section: &Section, metric: Metric, runs: &[Run], options: &Options) -> 
 
 /// Where each method's own inference statistics count: the scores of the same networks under re-estimated ones, where
 /// they were measured.
-fn precise(section: &Section, metric: Metric, runs: &[Run], chance: Option<f64>) -> Vec<Cell> {
+fn precise(section: &Section, metric: Metric, runs: &[Run], chance: Option<f64>) -> Vec<MethodScore> {
     if section.stats.is_some() || !matches!(metric, Metric::Accuracy | Metric::Loss) {
         return vec![];
     }
@@ -173,13 +173,18 @@ fn precise(section: &Section, metric: Metric, runs: &[Run], chance: Option<f64>)
         let score = run.score(&section.split, stats)?;
         metric.of(run, &section.split, stats).filter(|_| score.stats == "precise")
     };
-    let measured = |cell: &Cell| cell.values.len() > if chance.is_some() { cell.diverged } else { 0 };
+    let measured = |cell: &MethodScore| cell.values.len() > if chance.is_some() { cell.diverged } else { 0 };
     cells(section, runs, chance, value).into_iter().filter(measured).collect()
 }
 
 /// The methods at their batch sizes, with the `value` of every run that came to its end, and `chance` for those that
 /// diverged.
-fn cells(section: &Section, runs: &[Run], chance: Option<f64>, value: impl Fn(&Run) -> Option<f64>) -> Vec<Cell> {
+fn cells(
+    section: &Section,
+    runs: &[Run],
+    chance: Option<f64>,
+    value: impl Fn(&Run) -> Option<f64>,
+) -> Vec<MethodScore> {
     let mut cells = vec![];
     for group in &section.groups {
         let mut by_x: BTreeMap<usize, Vec<&Run>> = BTreeMap::new();
@@ -197,7 +202,15 @@ fn cells(section: &Section, runs: &[Run], chance: Option<f64>, value: impl Fn(&R
             let (diverged, failed) = (count(State::Diverged), count(State::Failed));
             if !values.is_empty() || diverged + failed > 0 {
                 let sample = Sample::of(&values.iter().map(|(_, value)| *value).collect::<Vec<_>>());
-                cells.push(Cell { x, label: group.label.clone(), sample, diverged, failed, best: false, values });
+                cells.push(MethodScore {
+                    x,
+                    label: group.label.clone(),
+                    sample,
+                    diverged,
+                    failed,
+                    best: false,
+                    values,
+                });
             }
         }
     }

@@ -10,7 +10,7 @@ use crate::report::read::Run;
 
 /// One method at one batch size.
 #[derive(Debug, Clone, Serialize)]
-pub struct Cell {
+pub struct MethodScore {
     /// The batch size, or what else [`Section::x`] says.
     pub x: usize,
     /// The method.
@@ -46,17 +46,17 @@ pub struct Table {
     /// The metric.
     pub metric: Metric,
     /// By batch size, then by method.
-    pub cells: Vec<Cell>,
+    pub cells: Vec<MethodScore>,
     /// Differences from the baseline.
     pub pairs: Vec<Pair>,
     /// Where `cells` are under each method's own inference statistics: the same under re-estimated (`precise`) ones,
     /// where they were measured. They are compared with nothing.
-    pub precise: Vec<Cell>,
+    pub precise: Vec<MethodScore>,
 }
 
 /// A run that is in no table: it has no final scores.
 #[derive(Debug, Clone, Serialize)]
-pub struct Apart {
+pub struct UnscoredRun {
     /// The run's name.
     pub run: String,
     /// Its method.
@@ -95,7 +95,7 @@ pub struct Section {
     /// One table per metric that was measured.
     pub tables: Vec<Table>,
     /// Runs that are not in the tables.
-    pub apart: Vec<Apart>,
+    pub apart: Vec<UnscoredRun>,
 }
 
 /// Everything a report shows.

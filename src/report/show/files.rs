@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use serde::Serialize;
 
 use super::curves::CurveX;
-use super::document::{Cell, Comparison, Pair, Section, Table};
+use super::document::{Comparison, MethodScore, Pair, Section, Table};
 use super::metric::Metric;
 use super::{charts, html};
 use crate::record::{atomic, csv_bytes, write_rows};
@@ -71,7 +71,7 @@ pub struct TidyRow {
 /// The rows of `comparison.csv`.
 pub fn tidy(comparison: &Comparison) -> Vec<TidyRow> {
     let rows = |section, table: &Table| -> Vec<TidyRow> {
-        let pair = |cell: &Cell| table.pairs.iter().find(|pair| pair.x == cell.x && pair.label == cell.label);
+        let pair = |cell: &MethodScore| table.pairs.iter().find(|pair| pair.x == cell.x && pair.label == cell.label);
         let own = table.cells.iter().map(|cell| tidy_row(comparison, section, table.metric, cell, pair(cell)));
         let precise =
             |cell| TidyRow { stats: "precise".into(), ..tidy_row(comparison, section, table.metric, cell, None) };
@@ -91,7 +91,13 @@ pub fn tidy_csv(comparison: &Comparison, metric: Metric) -> Result<String> {
     Ok(String::from_utf8_lossy(&bytes).into_owned())
 }
 
-fn tidy_row(comparison: &Comparison, section: &Section, metric: Metric, cell: &Cell, pair: Option<&Pair>) -> TidyRow {
+fn tidy_row(
+    comparison: &Comparison,
+    section: &Section,
+    metric: Metric,
+    cell: &MethodScore,
+    pair: Option<&Pair>,
+) -> TidyRow {
     let group = section.groups.iter().find(|group| group.label == cell.label);
     let here = group.into_iter().flat_map(|group| group.runs.iter().map(|i| &comparison.runs[*i]));
     let here: Vec<_> = here.filter(|run| section.x.of(run) == cell.x).collect();

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use super::document::{Apart, Cell, Comparison, Pair, Section, Table};
+use super::document::{Comparison, MethodScore, Pair, Section, Table, UnscoredRun};
 use super::group::X;
 use super::metric::Metric;
 use super::stats::Sample;
@@ -78,7 +78,7 @@ pub fn overview(section: &Section, table: &Table) -> Option<Grid> {
     };
     let row = |label: &str| std::iter::once(label.to_string()).chain(sizes.iter().map(|x| show(label, *x))).collect();
     let mut rows: Vec<Vec<String>> = section.groups.iter().map(|group| row(&group.label)).collect();
-    let any = |is: fn(&Cell) -> bool, what| if table.cells.iter().any(is) { what } else { "" };
+    let any = |is: fn(&MethodScore) -> bool, what| if table.cells.iter().any(is) { what } else { "" };
     let marks =
         any(|cell| cell.best, "; * best").to_string() + any(|cell| cell.diverged + cell.failed > 0, "; ! runs lost");
     let mut header: Vec<String> = std::iter::once("method".into()).chain(sizes.iter().map(usize::to_string)).collect();
@@ -94,12 +94,12 @@ pub fn overview(section: &Section, table: &Table) -> Option<Grid> {
 
 /// Mean, spread and number of every method at every batch size.
 pub fn scores(section: &Section, table: &Table) -> Grid {
-    let any = |count: fn(&Cell) -> usize| table.cells.iter().any(|cell| count(cell) > 0);
+    let any = |count: fn(&MethodScore) -> usize| table.cells.iter().any(|cell| count(cell) > 0);
     let (failed, best) = (any(|cell| cell.failed), any(|cell| usize::from(cell.best)));
     let mut header = vec![section.x_name(), "method", "mean", "sd", "95 % interval", "n", "diverged"];
     header.extend(failed.then_some("failed"));
     header.extend(best.then_some("best"));
-    let row = |cell: &Cell, label: String| {
+    let row = |cell: &MethodScore, label: String| {
         let mut row = vec![cell.x.to_string(), label];
         row.extend(numbers(table.metric, cell.sample, String::new()));
         row.push(cell.diverged.to_string());
@@ -107,7 +107,7 @@ pub fn scores(section: &Section, table: &Table) -> Grid {
         row.extend(best.then(|| if cell.best { "*" } else { "" }.to_string()));
         row
     };
-    let precise = |own: &Cell| table.precise.iter().find(|cell| cell.x == own.x && cell.label == own.label);
+    let precise = |own: &MethodScore| table.precise.iter().find(|cell| cell.x == own.x && cell.label == own.label);
     let rows = table.cells.iter().flat_map(|cell| {
         let beside = precise(cell).map(|cell| row(cell, format!("{} (precise)", cell.label)));
         [row(cell, cell.label.clone())].into_iter().chain(beside)
@@ -145,7 +145,7 @@ fn side(difference: Sample) -> &'static str {
 
 /// The runs that are in no table; none where all are.
 pub fn apart(section: &Section) -> Option<Grid> {
-    let row = |run: &Apart| {
+    let row = |run: &UnscoredRun| {
         let of = run.epochs.map_or(String::new(), |epochs| format!(" of {epochs}"));
         vec![run.run.clone(), run.label.clone(), run.state.to_string(), format!("{}{of}", run.epoch)]
     };
@@ -175,7 +175,7 @@ fn numbers(metric: Metric, sample: Option<Sample>, sign: String) -> [String; 4] 
 
 /// How `tables` of the comparison are to be read.
 pub fn legend<'a>(comparison: &Comparison, tables: impl IntoIterator<Item = &'a Table>) -> Vec<&'static str> {
-    let (mut cells, mut precise) = (Vec::<&Cell>::new(), false);
+    let (mut cells, mut precise) = (Vec::<&MethodScore>::new(), false);
     for table in tables {
         cells.extend(&table.cells);
         precise |= !table.precise.is_empty();

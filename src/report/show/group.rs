@@ -64,7 +64,7 @@ impl X {
 
 /// One task: runs that may stand in one table.
 #[derive(Debug)]
-pub(super) struct Task {
+pub(super) struct ComparableRuns {
     pub dataset: String,
     pub model: String,
     pub length: Length,
@@ -85,7 +85,7 @@ pub(super) enum Length {
 ///
 /// # Errors
 /// A key that no run has.
-pub(super) fn tasks(runs: &[Run], by: &[String]) -> Result<Vec<Task>> {
+pub(super) fn tasks(runs: &[Run], by: &[String]) -> Result<Vec<ComparableRuns>> {
     check_keys(runs, by)?;
     let mut places: BTreeMap<(&str, &str), Vec<usize>> = BTreeMap::new();
     for (i, run) in runs.iter().enumerate() {
@@ -98,7 +98,7 @@ pub(super) fn tasks(runs: &[Run], by: &[String]) -> Result<Vec<Task>> {
         let x = X::choose(&here);
         let labels = Labels::of(x, &here);
         let groups = groups(runs, &places, |run| if by.is_empty() { labels.full(run) } else { labels::by(run, by) });
-        Task { dataset: dataset.into(), model: model.into(), length, x, groups }
+        ComparableRuns { dataset: dataset.into(), model: model.into(), length, x, groups }
     };
     Ok(places.map(task).collect())
 }

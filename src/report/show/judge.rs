@@ -2,14 +2,14 @@
 
 use std::collections::BTreeMap;
 
-use super::document::{Cell, Pair};
+use super::document::{MethodScore, Pair};
 use super::metric::Metric;
 use super::stats::{welch, Sample};
 
 /// Every method's difference from `baseline` at the same batch size; none where they share no seed.
-pub(super) fn pairs(cells: &[Cell], baseline: &str) -> Vec<Pair> {
+pub(super) fn pairs(cells: &[MethodScore], baseline: &str) -> Vec<Pair> {
     let others = cells.iter().filter(|cell| cell.label != baseline);
-    let pair = |cell: &Cell| {
+    let pair = |cell: &MethodScore| {
         let base = cells.iter().find(|other| other.label == baseline && other.x == cell.x)?;
         Some(Pair { x: cell.x, label: cell.label.clone(), difference: paired(cell, base)? })
     };
@@ -17,14 +17,14 @@ pub(super) fn pairs(cells: &[Cell], baseline: &str) -> Vec<Pair> {
 }
 
 /// `a` minus `b` over the seeds that both have.
-fn paired(a: &Cell, b: &Cell) -> Option<Sample> {
+fn paired(a: &MethodScore, b: &MethodScore) -> Option<Sample> {
     let (a, b) = (by_seed(a), by_seed(b));
     let differences: Vec<f64> = a.iter().filter_map(|(seed, value)| Some(value - b.get(seed)?)).collect();
     Sample::of(&differences)
 }
 
 /// The value of each seed; the mean, should a seed be there twice.
-fn by_seed(cell: &Cell) -> BTreeMap<u64, f64> {
+fn by_seed(cell: &MethodScore) -> BTreeMap<u64, f64> {
     let mut sums: BTreeMap<u64, (f64, f64)> = BTreeMap::new();
     for (seed, value) in &cell.values {
         if let Some(seed) = seed {
@@ -40,10 +40,10 @@ const ENOUGH: usize = 3;
 
 /// Marks the best cell of each batch size, if the interval of its difference to every other excludes 0. A method that
 /// lost runs is never marked, unless they count as guessing: the mean of its survivors flatters it.
-pub(super) fn mark_best(cells: &mut [Cell], metric: Metric, losses_count: bool) {
+pub(super) fn mark_best(cells: &mut [MethodScore], metric: Metric, losses_count: bool) {
     let Some(higher) = metric.higher_is_better() else { return };
     for same_x in cells.chunk_by_mut(|a, b| a.x == b.x) {
-        let mean = |cell: &Cell| cell.sample.map(|sample| if higher { sample.mean } else { -sample.mean });
+        let mean = |cell: &MethodScore| cell.sample.map(|sample| if higher { sample.mean } else { -sample.mean });
         let best = (0..same_x.len())
             .filter(|i| mean(&same_x[*i]).is_some())
             .max_by(|i, j| mean(&same_x[*i]).unwrap_or(0.0).total_cmp(&mean(&same_x[*j]).unwrap_or(0.0)));
@@ -59,8 +59,8 @@ pub(super) fn mark_best(cells: &mut [Cell], metric: Metric, losses_count: bool) 
 
 /// The sign of `a` minus `b` where its interval excludes 0: on the seeds both have, if these are enough, else as
 /// independent samples.
-fn excludes_0(a: &Cell, b: &Cell) -> Option<bool> {
-    let values = |cell: &Cell| cell.values.iter().map(|(_, value)| *value).collect::<Vec<_>>();
+fn excludes_0(a: &MethodScore, b: &MethodScore) -> Option<bool> {
+    let values = |cell: &MethodScore| cell.values.iter().map(|(_, value)| *value).collect::<Vec<_>>();
     let difference = paired(a, b).filter(|difference| difference.n >= ENOUGH).or_else(|| welch(&values(a), &values(b)));
     difference?.sign()
 }

@@ -21,7 +21,7 @@ mod stats;
 mod svg;
 
 pub use curves::CurveX;
-pub use document::{Apart, Cell, Comparison, Pair, Section, Table};
+pub use document::{Comparison, MethodScore, Pair, Section, Table, UnscoredRun};
 pub use files::{tidy, tidy_csv, write, TidyRow};
 pub use grid::{apart, differences, legend, overview, scores, Grid};
 pub use group::{Group, X};

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::document::{Cell, Section};
+use super::document::{MethodScore, Section};
 use super::labels::differences;
 use super::metric::Metric;
 use super::options::Options;
@@ -23,7 +23,7 @@ pub(super) fn on(section: &Section, runs: &[Run], options: &Options, notes: &mut
         notes.say(format!("{name}: no runs of the baseline `{wanted}`, so no paired differences"));
     }
     if let (Some(baseline), Some(table)) = (&section.baseline, section.table(options.metric)) {
-        let is_other = |cell: &Cell| cell.label != *baseline && cell.sample.is_some();
+        let is_other = |cell: &MethodScore| cell.label != *baseline && cell.sample.is_some();
         if table.pairs.is_empty() && table.cells.iter().any(is_other) {
             let what = "no method shares a seed and a batch size with the baseline";
             notes.say(format!("{name}: {what} `{baseline}`, so no paired differences"));

@@ -14,11 +14,11 @@ const HEADER: [&str; 12] =
 const STATES: [&str; 6] = ["new", "begun", "running", "done", "diverged", "failed"];
 
 /// What a sweep would do.
-pub struct Plan<'a> {
-    runs: Vec<Planned<'a>>,
+pub struct DryRun<'a> {
+    runs: Vec<DryRunLine<'a>>,
 }
 
-struct Planned<'a> {
+struct DryRunLine<'a> {
     /// From 1, as `--index` counts.
     number: usize,
     job: &'a Job,
@@ -29,7 +29,7 @@ struct Planned<'a> {
     open: bool,
 }
 
-impl<'a> Plan<'a> {
+impl<'a> DryRun<'a> {
     /// Looks at every run in the sweep folder `out`; finished ones that are not selected tell the time of others, too.
     pub fn new(sweep: &'a Sweep, selection: &[usize], out: &Path, retry_failed: bool) -> Self {
         let states: Vec<State> = sweep.jobs.iter().map(|job| look(&out.join("runs").join(&job.name))).collect();
@@ -47,14 +47,14 @@ impl<'a> Plan<'a> {
                 State::Over(summary) => (Some(summary.seconds), false),
                 _ => (estimate.seconds(job), true),
             };
-            Planned { number: index + 1, job, state: word(state), seconds, open }
+            DryRunLine { number: index + 1, job, state: word(state), seconds, open }
         };
         Self { runs: selection.iter().map(planned).collect() }
     }
 
     /// The table of runs, and below it the counts and the time, `jobs` runs at a time.
     pub fn show(&self, jobs: usize) -> String {
-        let rows: Vec<Vec<String>> = self.runs.iter().map(Planned::row).collect();
+        let rows: Vec<Vec<String>> = self.runs.iter().map(DryRunLine::row).collect();
         let count = |state: &str| self.runs.iter().filter(|run| run.state == state).count();
         let shown = |state: &&&str| ["new", "done", "failed"].contains(*state) || count(state) > 0;
         let counts: Vec<String> =
@@ -75,7 +75,7 @@ impl<'a> Plan<'a> {
     }
 }
 
-impl Planned<'_> {
+impl DryRunLine<'_> {
     fn row(&self) -> Vec<String> {
         let c = &self.job.config;
         vec![
