@@ -56,7 +56,7 @@ pub struct Final {
     pub accuracy: Option<f64>,
 }
 
-/// The results of a run that is over.
+/// The results of a run that is over. Other versions may write more or less: what is not there is not known.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Summary {
     /// The run's name.
@@ -68,32 +68,41 @@ pub struct Summary {
     /// The error that stopped it, if one did.
     pub error: Option<String>,
     /// Epochs completed.
+    #[serde(default)]
     pub epochs: usize,
     /// Updates made by the end of the last completed epoch.
+    #[serde(default)]
     pub steps: usize,
     /// Scores of the last completed epoch.
+    #[serde(default)]
     pub results: Vec<Final>,
     /// Test accuracy under batch statistics minus that under the method's own rule, where both were measured.
     pub gap: Option<f64>,
     /// Mean symmetric divergence (nats) of batch statistics under an update, where it was measured.
     pub shift: Option<f64>,
     /// The network's parameters.
+    #[serde(default)]
     pub parameters: usize,
     /// Seconds the run took, interruptions aside.
+    #[serde(default)]
     pub seconds: f64,
     /// Training images per second in the last epoch, evaluation aside.
     pub images_per_s: Option<f64>,
     /// Largest resident memory of the process in MiB, where the system tells.
     pub peak_memory_mib: Option<f64>,
     /// Device, as in the configuration.
+    #[serde(default)]
     pub device: String,
     /// Threads of the CPU pool.
+    #[serde(default)]
     pub threads: usize,
     /// Version of this package.
+    #[serde(default)]
     pub version: String,
     /// Commit it was built from, where that was a checkout.
     pub commit: Option<String>,
     /// The resolved configuration.
+    #[serde(default)]
     pub config: Table,
 }
 
@@ -182,9 +191,9 @@ pub fn read_summary(dir: &Path) -> Result<Option<Summary>> {
         Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
         text => text.map_err(Error::io(&path))?,
     };
-    serde_json::from_str(&text)
-        .map(Some)
-        .map_err(|e| Error::data(&path, format!("not a summary: {e}; --fresh discards the run and starts over")))
+    serde_json::from_str(&text).map(Some).map_err(|e| {
+        Error::data(&path, format!("not a summary: {e}; `mbn train --fresh` discards the run and starts over"))
+    })
 }
 
 /// The process's largest resident memory so far in MiB (Linux's `VmHWM`).

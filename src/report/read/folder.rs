@@ -4,14 +4,14 @@ use std::fs;
 use std::io::ErrorKind;
 use std::path::Path;
 
-use serde::Deserialize;
 use toml::{Table, Value};
 
 use super::notes::Notes;
 use super::run::Run;
 use super::sheet::{Sheet, Step};
 use super::{rows, settings};
-use crate::record::{Final, Status};
+use crate::record::{read_summary, Status, Summary};
+use crate::Error;
 
 /// Files of which one makes a folder a run's.
 const MARKS: [&str; 3] = ["metrics.csv", "config.toml", "summary.json"];
@@ -21,37 +21,15 @@ pub(super) fn is_run(dir: &Path) -> bool {
     MARKS.iter().any(|name| dir.join(name).is_file())
 }
 
-/// What of `summary.json` is used here, each field optional: other versions may write other ones.
-#[derive(Debug, Default, Deserialize)]
-#[serde(default)]
-struct Ending {
-    run: String,
-    status: Option<Status>,
-    results: Vec<Final>,
-    epochs: usize,
-    gap: Option<f64>,
-    shift: Option<f64>,
-    seconds: Option<f64>,
-    images_per_s: Option<f64>,
-    peak_memory_mib: Option<f64>,
-    device: String,
-    threads: Option<usize>,
-    config: Table,
-}
-
 /// Reads the run in `dir`; usually one, more where its `metrics.csv` holds others, too.
 pub(super) fn read(dir: &Path, notes: &mut Notes) -> Vec<Run> {
-    let ending = text(&dir.join("summary.json"), notes).and_then(|text| {
-        let broken = |error| format!("cannot be read ({error}); how the run ended is taken from its rows");
-        let parsed = serde_json::from_str::<Ending>(&text).map_err(broken);
-        parsed.map_err(|why| notes.file(&dir.join("summary.json"), why)).ok()
-    });
+    let summary = summary(dir, notes);
     let folder_name = dir.file_name().unwrap_or_default().to_string_lossy().into_owned();
     let metrics = dir.join("metrics.csv");
     let mut runs = text(&metrics, notes).map_or(vec![], |text| rows::read(&metrics, &text, notes));
-    let name = ending.as_ref().map(|ending| ending.run.clone()).filter(|name| !name.is_empty()).unwrap_or(folder_name);
-    let config = match &ending {
-        Some(ending) if !ending.config.is_empty() => Some(ending.config.clone()),
+    let name = summary.as_ref().map_or(folder_name, |summary| summary.run.clone());
+    let config = match &summary {
+        Some(summary) if !summary.config.is_empty() => Some(summary.config.clone()),
         _ => config(&dir.join("config.toml"), notes),
     };
     let place = runs.iter().position(|run| run.name == name).or((runs.len() == 1).then_some(0));
@@ -76,28 +54,41 @@ pub(super) fn read(dir: &Path, notes: &mut Notes) -> Vec<Run> {
         run.epochs = size(config, "epochs");
     }
     shifts(run, &dir.join("diagnostics.csv"), notes);
-    if let Some(ending) = ending {
-        finish(run, ending, &metrics, notes);
+    if let Some(summary) = summary {
+        finish(run, summary, &metrics, notes);
     }
     runs
 }
 
+/// How the run ended, as far as its summary can be read.
+fn summary(dir: &Path, notes: &mut Notes) -> Option<Summary> {
+    read_summary(dir).unwrap_or_else(|error| {
+        let why = match error {
+            Error::Data { reason, .. } => reason,
+            other => other.to_string(),
+        };
+        let path = dir.join("summary.json");
+        notes.file(&path, format!("cannot be read ({why}); how the run ended is taken from its rows"));
+        None
+    })
+}
+
 /// What the summary adds to the rows.
-fn finish(run: &mut Run, ending: Ending, metrics: &Path, notes: &mut Notes) {
-    if ending.status == Some(Status::Done) && run.reached() < ending.epochs {
-        let (have, all) = (run.reached(), ending.epochs);
+fn finish(run: &mut Run, summary: Summary, metrics: &Path, notes: &mut Notes) {
+    if summary.status == Status::Done && run.reached() < summary.epochs {
+        let (have, all) = (run.reached(), summary.epochs);
         notes.file(metrics, format!("ends at epoch {have} of {all}; the final scores are those of summary.json"));
     }
-    let threads = ending.threads.map(|n| threads(&n.to_string()));
-    run.machine = [Some(ending.device), threads].into_iter().flatten().collect::<Vec<_>>().join(", ");
-    run.status = ending.status;
-    run.finals = ending.results;
+    let threads = (summary.threads > 0).then(|| threads(&summary.threads.to_string()));
+    run.machine = [Some(summary.device), threads].into_iter().flatten().collect::<Vec<_>>().join(", ");
+    run.status = Some(summary.status);
+    run.finals = summary.results;
     for (name, value) in [
-        ("gap", ending.gap),
-        ("shift", ending.shift),
-        ("seconds", ending.seconds),
-        ("images_per_s", ending.images_per_s),
-        ("peak_memory_mib", ending.peak_memory_mib),
+        ("gap", summary.gap),
+        ("shift", summary.shift),
+        ("seconds", Some(summary.seconds).filter(|seconds| *seconds > 0.0)),
+        ("images_per_s", summary.images_per_s),
+        ("peak_memory_mib", summary.peak_memory_mib),
     ] {
         run.measured.extend(value.map(|value| (name, value)));
     }

@@ -4,8 +4,6 @@ use std::collections::BTreeMap;
 
 use toml::{Table, Value};
 
-use crate::norm::NORMS;
-
 /// Settings that say who a run is; they have fields and columns of their own.
 const IDENTITY: [&str; 8] =
     ["dataset", "model", "norm", "double_forward", "batch_size", "norm_batch_size", "seed", "epochs"];
@@ -70,18 +68,11 @@ fn is_measured(config: &Table, key: &str) -> bool {
     }
 }
 
-/// The setting that a column of a table of runs holds for runs with `norm`, if it is one: `lr`, `mbn.size`, or `size`
-/// alone where `norm` has such a parameter.
-pub(super) fn of_column(column: &str, norm: &str) -> Option<String> {
-    let params = |name: &str| {
-        let kind = NORMS.iter().find(|kind| kind.name == name);
-        kind.and_then(|kind| kind.resolve(&Table::new()).ok()).unwrap_or_default()
+/// The setting that a column of a table of runs holds, if it is one: `lr`, or a normalizer's parameter as `mbn.size`.
+pub(super) fn of_column(column: &str) -> Option<String> {
+    let known = match column.split_once('.') {
+        Some((owner, _)) => crate::norm::find(owner).is_ok(),
+        None => distinguishes(column) && crate::config::is_known(column),
     };
-    if let Some((owner, _)) = column.split_once('.') {
-        return (!params(owner).is_empty() || owner == norm).then(|| column.to_string());
-    }
-    if params(norm).contains_key(column) && column != "momentum" {
-        return Some(format!("{norm}.{column}"));
-    }
-    (distinguishes(column) && crate::config::is_known(column)).then(|| column.to_string())
+    known.then(|| column.to_string())
 }

@@ -22,14 +22,12 @@ pub(super) fn is_summary(header: &[String]) -> bool {
     header.iter().any(|name| score_column(name).is_some())
 }
 
-/// Split, statistics (empty for the method's own) and whether it is the accuracy, of a column such as `test_accuracy`,
-/// `test_batch_accuracy` or `test_accuracy_batch`.
+/// Split, statistics (empty for the method's own) and whether it is the accuracy, of a column such as `test_accuracy` or
+/// `test_batch_accuracy`.
 fn score_column(name: &str) -> Option<(&str, &str, bool)> {
     let (split, rest) = name.split_once('_')?;
-    let (first, second) = rest.split_once('_').unwrap_or((rest, ""));
-    let is_score = |word: &str| word == "accuracy" || word == "loss";
-    let (what, stats) = if is_score(first) { (first, second) } else { (second, first) };
-    (SPLITS.contains(&split) && is_score(what)).then_some((split, stats, what == "accuracy"))
+    let (stats, what) = rest.rsplit_once('_').unwrap_or(("", rest));
+    (SPLITS.contains(&split) && ["accuracy", "loss"].contains(&what)).then_some((split, stats, what == "accuracy"))
 }
 
 /// Reads the runs out of the text of the file at `path`.
@@ -41,7 +39,7 @@ pub(super) fn read(path: &Path, text: &str, notes: &mut Notes) -> Vec<Run> {
         match step {
             Step::Header => {
                 columns = sheet.columns(COLUMNS).to_vec();
-                let known = |name: &&String| settings::of_column(name, "").is_some() || score_column(name).is_some();
+                let known = |name: &&String| settings::of_column(name).is_some() || score_column(name).is_some();
                 for name in sheet.header().iter().filter(|name| !known(name) && !MEASURED.contains(&name.as_str())) {
                     let near = near_miss("test_accuracy", std::slice::from_ref(name));
                     if !near.is_empty() {
@@ -94,7 +92,7 @@ fn fill(mut run: Run, sheet: &Sheet, notes: &mut Notes, path: &Path) -> Run {
             }
         } else if name == "epochs" {
             run.epochs = whole(cell).ok().flatten().and_then(|n| usize::try_from(n).ok());
-        } else if let Some(key) = settings::of_column(name, &run.norm).filter(|_| !cell.is_empty()) {
+        } else if let Some(key) = settings::of_column(name).filter(|_| !cell.is_empty()) {
             run.settings.insert(key, settings::plain(cell));
         }
     }
