@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
+use mbn::record::{Split, Stats};
 use mbn::report::{self, Comparison, CurveX, Grid, Metric, Options};
 
 use super::exit::End;
@@ -36,10 +37,10 @@ pub struct CompareArgs {
     baseline: Option<String>,
     /// The images that count: train, val, test [default: test, else val]
     #[arg(long, value_name = "NAME", help_heading = "Comparison")]
-    split: Option<String>,
+    split: Option<Split>,
     /// The statistics that count: ema, memory, batch, precise [default: each method's own rule]
     #[arg(long, value_name = "NAME", help_heading = "Comparison")]
-    stats: Option<String>,
+    stats: Option<Stats>,
     /// Diverged runs: counted beside the mean, or in it as if they guessed
     #[arg(long, value_enum, default_value = "apart", help_heading = "Comparison")]
     diverged: DivergedArg,
@@ -91,8 +92,8 @@ enum XArg {
 pub fn run(args: &CompareArgs) -> anyhow::Result<End> {
     let options = Options {
         metric: Metric::find(&args.metric)?,
-        split: args.split.clone(),
-        stats: args.stats.clone(),
+        split: args.split,
+        stats: args.stats,
         by: args.by.clone(),
         baseline: args.baseline.clone(),
         diverged_as_chance: args.diverged == DivergedArg::Chance,

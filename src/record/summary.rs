@@ -18,7 +18,7 @@ use crate::{Error, Result};
 pub enum Status {
     /// Trained to the end.
     Done,
-    /// Left the finite numbers.
+    /// Became non-finite.
     Diverged,
     /// Stopped by an error.
     Failed,
@@ -34,7 +34,7 @@ impl fmt::Display for Status {
     }
 }
 
-/// Where a run left the finite numbers.
+/// Where a run became non-finite.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Diverged {
     /// The update, from 1.
@@ -63,7 +63,7 @@ pub struct Summary {
     pub run: String,
     /// How it ended.
     pub status: Status,
-    /// Where it left the finite numbers, if it did.
+    /// Where it became non-finite, if it did.
     pub diverged: Option<Diverged>,
     /// The error that stopped it, if one did.
     pub error: Option<String>,
@@ -93,7 +93,7 @@ pub struct Summary {
     /// Device, as in the configuration.
     #[serde(default)]
     pub device: String,
-    /// Threads of the CPU pool.
+    /// CPU threads.
     #[serde(default)]
     pub threads: usize,
     /// Version of this package.

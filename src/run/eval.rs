@@ -13,44 +13,9 @@ use crate::config::{Config, Layers};
 use crate::data::Source;
 use crate::model::{Network, Store};
 use crate::norm::{Moments, NormSpec, Pass};
-use crate::record::{atomic, LAST};
+use crate::record::{atomic, Split, Stats, LAST};
 use crate::train::{self, precise, Checkpoint, Part, Score};
 use crate::{Error, Result};
-
-/// Which part of the data set.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum SplitName {
-    /// The test pictures.
-    Test,
-    /// The pictures the run set aside.
-    Val,
-    /// The pictures the run trained on.
-    Train,
-}
-
-/// Which statistics normalize.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Stats {
-    /// MBN's rule: the pool over the memory.
-    Memory,
-    /// The running average of batch statistics.
-    Ema,
-    /// Statistics re-estimated over training pictures.
-    Precise,
-    /// Those of each test batch, of the normalization batch size.
-    Batch,
-}
-
-impl Stats {
-    fn name(self) -> &'static str {
-        match self {
-            Self::Memory => "memory",
-            Self::Ema => "ema",
-            Self::Precise => "precise",
-            Self::Batch => "batch",
-        }
-    }
-}
 
 /// What to evaluate.
 #[derive(Debug, Clone)]
@@ -64,7 +29,7 @@ pub struct EvalRequest {
     /// Where data sets are looked for.
     pub source: Source,
     /// Which part of the data set.
-    pub split: SplitName,
+    pub split: Split,
     /// Which statistics; none: the method's own.
     pub stats: Option<Stats>,
     /// Also write the first 64 pictures and their logits to this safetensors file.
@@ -121,10 +86,10 @@ pub fn evaluate_checkpoint(request: &EvalRequest) -> Result<EvalReport> {
         );
         return Err(Error::checkpoint(&path, why));
     }
-    let (part, split) = match request.split {
-        SplitName::Test => (session.test(), "test"),
-        SplitName::Val => (session.val(), "val"),
-        SplitName::Train => (session.train(), "train"),
+    let part = match request.split {
+        Split::Test => session.test(),
+        Split::Val => session.val(),
+        Split::Train => session.train(),
     };
     if part.indices.is_empty() {
         let why = "there are no validation pictures: the run set none aside (val_fraction = 0)";
@@ -136,7 +101,7 @@ pub fn evaluate_checkpoint(request: &EvalRequest) -> Result<EvalReport> {
         write_dump(&network, part, pass, dump)?;
     }
     let Config { dataset, model, norm, .. } = config;
-    let (split, stats) = (split.to_string(), stats.to_string());
+    let (split, stats) = (request.split.to_string(), stats.to_string());
     let Score { loss, accuracy, images } = score;
     Ok(EvalReport { checkpoint: path, dataset, model, norm, split, stats, images, loss, accuracy })
 }
@@ -193,6 +158,12 @@ fn score(
         )));
     }
     let statistics: Vec<Option<Moments>> = match wanted {
+        Stats::Sample => {
+            let norm = &config.norm;
+            return Err(Error::config(format!(
+                "--stats sample: `{norm}` takes its statistics over batches, not single images"
+            )));
+        }
         Stats::Memory => {
             return Err(Error::config(format!(
                 "--stats memory: `{}` has no memory; its own rule is {rule}",

@@ -31,7 +31,7 @@ pub struct Tally {
     pub total: usize,
     /// Finished, now or earlier.
     pub done: usize,
-    /// Left the finite numbers, now or earlier.
+    /// Became non-finite, now or earlier.
     pub diverged: usize,
     /// Stopped by an error, now or earlier.
     pub failed: usize,

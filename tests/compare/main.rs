@@ -2,6 +2,7 @@
 
 mod faults;
 mod figures;
+mod folders;
 mod formats;
 mod labels;
 mod pages;

@@ -166,3 +166,23 @@ fn without_a_column_split_training_scores_do_not_pass_for_test_scores() {
     near(&cell(&json(&[&path], &["--split", "train"]), "accuracy", 4, "bn")["mean"], 1.85 / 3.0 + 0.02);
     fs::remove_file(path).unwrap();
 }
+
+#[test]
+fn a_split_or_statistics_of_another_name_are_named_and_not_guessed() {
+    let (_dir, path) = written(&text().replace(",test,ema,", ",testing,ema,").replace(",batch,", ",batched,"));
+    let said = compare(&[&path], &["--split", "train"]);
+    assert_eq!(said.code, Some(0), "{}", said.err);
+    said.warns(&[
+        "all.csv:3: `split`: unknown split `testing` (did you mean `test`?)",
+        "(and so in 8 more lines)",
+        "all.csv:4: `stats`: unknown kind of statistics `batched` (did you mean `batch`?)",
+    ]);
+}
+
+#[test]
+fn a_batch_of_none_is_not_replaced_by_the_normalization_batch() {
+    let (_dir, path) = written(&text().replace(",4,4,", ",0,4,"));
+    let said = compare(&[&path], &[]);
+    assert_eq!(said.code, Some(1));
+    said.warns(&["all.csv:2: `batch_size` is `0`, not a batch size"]);
+}

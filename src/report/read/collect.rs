@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 
 use rayon::prelude::*;
 
+use super::identity::{near_miss, COLUMNS};
 use super::merge::Merger;
 use super::notes::Notes;
 use super::run::Run;
@@ -146,7 +147,7 @@ fn read_table(path: &Path, notes: &mut Notes) -> Vec<Run> {
         return vec![];
     }
     let Some(text) = folder::text(path, notes) else { return vec![] };
-    let mut sheet = Sheet::new(path, &text, &rows::COLUMNS);
+    let mut sheet = Sheet::new(path, &text, &COLUMNS);
     if sheet.next(&mut Notes::default()).is_none() {
         notes.file(path, "is empty");
         return vec![];
@@ -163,7 +164,7 @@ fn read_table(path: &Path, notes: &mut Notes) -> Vec<Run> {
     } else {
         for (wanted, other) in [("norm", "label"), ("batch_size", "norm_batch_size"), ("accuracy", "loss")] {
             if missing([wanted, other]) {
-                let near = rows::near_miss(wanted, header);
+                let near = near_miss(wanted, header);
                 let text = format!("the header has neither `{wanted}`{near} nor `{other}`; the file is not read");
                 notes.line(path, sheet.line(), wanted, text);
                 return vec![];

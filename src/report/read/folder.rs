@@ -7,10 +7,10 @@ use std::path::Path;
 use toml::{Table, Value};
 
 use super::notes::Notes;
-use super::run::Run;
+use super::run::{FinalScore, Run};
 use super::sheet::{Sheet, Step};
 use super::{rows, settings};
-use crate::record::{read_summary, Status, Summary};
+use crate::record::{read_summary, Final, Status, Summary};
 use crate::Error;
 
 /// Files of which one makes a folder a run's.
@@ -82,7 +82,7 @@ fn finish(run: &mut Run, summary: Summary, metrics: &Path, notes: &mut Notes) {
     let threads = (summary.threads > 0).then(|| threads(&summary.threads.to_string()));
     run.machine = [Some(summary.device), threads].into_iter().flatten().collect::<Vec<_>>().join(", ");
     run.status = Some(summary.status);
-    run.finals = summary.results;
+    run.finals = summary.results.iter().filter_map(final_score).collect();
     for (name, value) in [
         ("gap", summary.gap),
         ("shift", summary.shift),
@@ -92,6 +92,12 @@ fn finish(run: &mut Run, summary: Summary, metrics: &Path, notes: &mut Notes) {
     ] {
         run.measured.extend(value.map(|value| (name, value)));
     }
+}
+
+/// A score of a summary; none of a kind that only another version knows.
+fn final_score(score: &Final) -> Option<FinalScore> {
+    let stats = Some(&score.stats).filter(|stats| !stats.is_empty()).map(|stats| stats.parse()).transpose().ok()?;
+    Some(FinalScore { split: score.split.parse().ok()?, stats, loss: score.loss, accuracy: score.accuracy })
 }
 
 /// That many threads, in words.

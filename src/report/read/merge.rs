@@ -6,7 +6,7 @@ use super::notes::Notes;
 use super::rows;
 use super::run::{Added, Run};
 use super::settings::ROWS_LR;
-use crate::record::Status;
+use crate::record::{Split, Status};
 
 /// Puts records of the same run together; the first counts where two differ.
 #[derive(Default)]
@@ -40,7 +40,7 @@ impl Merger {
 fn absorb(run: &mut Run, other: Run, notes: &mut Notes) {
     let mut differ = 0;
     for series in other.series {
-        let own = rows::series(run, &series.split, &series.stats);
+        let own = rows::series(run, series.split, series.stats);
         differ += series.points.into_iter().filter(|point| own.add(*point) == Added::Conflict).count();
     }
     if differ > 0 {
@@ -103,8 +103,8 @@ fn is_copy(a: &Run, b: &Run) -> bool {
     let settings = a.settings.iter().all(|(key, value)| b.settings.get(key).is_none_or(|other| other == value));
     let labels = a.label.is_none() || b.label.is_none() || a.label == b.label;
     let mut same_loss = false;
-    let scores = ["train", "val", "test"].into_iter().all(|split| {
-        let (Some(a), Some(b)) = (a.score(split, None), b.score(split, None)) else { return true };
+    let scores = Split::ALL.iter().all(|split| {
+        let (Some(a), Some(b)) = (a.score(*split, None), b.score(*split, None)) else { return true };
         same_loss |= a.loss.is_some() && a.loss == b.loss;
         (a.loss.is_none() || b.loss.is_none() || a.loss == b.loss)
             && (a.accuracy.is_none() || b.accuracy.is_none() || a.accuracy == b.accuracy)

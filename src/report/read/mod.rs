@@ -4,6 +4,7 @@
 mod cells;
 mod collect;
 mod folder;
+mod identity;
 mod merge;
 mod notes;
 mod rows;
@@ -15,4 +16,4 @@ mod summaries;
 pub use collect::{collect, Collection};
 pub use notes::Note;
 pub(super) use notes::Notes;
-pub use run::{Point, Run, Series, State};
+pub use run::{FinalScore, Point, Run, Series, State};

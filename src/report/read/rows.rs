@@ -3,38 +3,14 @@
 use std::collections::hash_map::{Entry, HashMap};
 use std::path::Path;
 
-use super::cells::{truth, whole};
+use super::cells::whole;
+use super::identity::{identify, near_miss, COLUMNS, FRACTION, IDENTITY};
 use super::notes::Notes;
-use super::run::{Added, Point, Run, Series, BESIDE};
+use super::run::{Added, Point, Run, Series};
 use super::settings;
 use super::sheet::{Sheet, Step};
-use crate::sweep::one_line;
-
-/// The columns of `metrics.csv`, and `label`, which people add. The first [`IDENTITY`] say whose row it is.
-pub(super) const COLUMNS: [&str; 18] = [
-    "label",
-    "run",
-    "dataset",
-    "model",
-    "norm",
-    "double_forward",
-    "batch_size",
-    "norm_batch_size",
-    "seed",
-    "epoch",
-    "step",
-    "split",
-    "stats",
-    "loss",
-    "accuracy",
-    "images_per_s",
-    "seconds",
-    "lr",
-];
-const IDENTITY: usize = 9;
-
-/// What an accuracy has to be.
-pub(super) const FRACTION: &str = "a fraction between 0 and 1 (in percent? then with a % sign)";
+use crate::record::{Split, Stats};
+use crate::Error;
 
 /// Reads the runs out of the text of the file at `path`, in order of appearance.
 pub(super) fn read(path: &Path, text: &str, notes: &mut Notes) -> Vec<Run> {
@@ -123,11 +99,11 @@ impl RowReader<'_> {
         let (loss, accuracy, images_per_s, seconds) = (float(13), float(14), float(15), float(16));
         let rate = sheet.number(columns[17]).ok().flatten().filter(|rate| rate.is_finite());
         let count = |i: usize| whole(sheet.cell(columns[i])).map(|n| n.and_then(|n| usize::try_from(n).ok()));
-        let (split, stats) = (sheet.cell(columns[11]), sheet.cell(columns[12]));
+        let Some((split, stats)) = self.measured_on(sheet, columns, notes) else { return };
         let series = series(&mut self.runs[place], split, stats);
         let epoch = match (columns[9], count(9)) {
             (None, _) => series.points.last().map_or(1, |point| point.epoch + 1),
-            (_, Ok(Some(epoch))) if columns[11].is_none() || !split.is_empty() => epoch,
+            (_, Ok(Some(epoch))) => epoch,
             _ => {
                 notes.line(path, sheet.line(), "epoch", "`epoch` or `split` cannot be read; the line is not read");
                 return;
@@ -144,8 +120,8 @@ impl RowReader<'_> {
             Added::New => {}
             Added::Same if self.twice.0 == 0 => self.twice = (1, sheet.line()),
             Added::Same => self.twice.0 += 1,
-            Added::Conflict if split.is_empty() && self.mixed.0 == 0 => self.mixed = (1, sheet.line()),
-            Added::Conflict if split.is_empty() => self.mixed.0 += 1,
+            Added::Conflict if split.is_none() && self.mixed.0 == 0 => self.mixed = (1, sheet.line()),
+            Added::Conflict if split.is_none() => self.mixed.0 += 1,
             Added::Conflict => {
                 let run = &self.runs[place].name;
                 let text = format!("epoch {epoch} of {run} was there before with other scores; the first count");
@@ -153,11 +129,28 @@ impl RowReader<'_> {
             }
         }
         // Of `batch` and `precise`, which were only looked at beside the method's own rule, a run does not die.
-        let own = split == "train" || !BESIDE.contains(&stats);
+        let own = split == Some(Split::Train) || !stats.is_some_and(Stats::is_beside);
         if own && sheet.number(columns[13]).is_ok_and(|loss| loss.is_some_and(|loss| !loss.is_finite())) {
             let run = &mut self.runs[place];
             run.not_finite = run.not_finite.max(epoch);
         }
+    }
+
+    /// The split (none without such a column) and the statistics of a row; none where they are not known.
+    fn measured_on(
+        &self,
+        sheet: &Sheet,
+        columns: &[Option<usize>; COLUMNS.len()],
+        notes: &mut Notes,
+    ) -> Option<(Option<Split>, Option<Stats>)> {
+        let mut cell = |i: usize, why: Error| {
+            let text = format!("`{}`: {why}; the line is not read", COLUMNS[i]);
+            notes.line(self.path, sheet.line(), COLUMNS[i], text);
+        };
+        let (split, stats) = (sheet.cell(columns[11]), sheet.cell(columns[12]));
+        let split = columns[11].map(|_| split.parse()).transpose().map_err(|why| cell(11, why)).ok()?;
+        let stats = Some(stats).filter(|stats| !stats.is_empty()).map(str::parse).transpose();
+        Some((split, stats.map_err(|why| cell(12, why)).ok()?))
     }
 
     /// The run that a row belongs to.
@@ -186,64 +179,11 @@ impl RowReader<'_> {
 }
 
 /// The series of a run's split and statistics, begun where it is not there yet.
-pub(super) fn series<'a>(run: &'a mut Run, split: &str, stats: &str) -> &'a mut Series {
+pub(super) fn series(run: &mut Run, split: Option<Split>, stats: Option<Stats>) -> &mut Series {
     let place = run.series.iter().position(|series| series.split == split && series.stats == stats);
     let place = place.unwrap_or_else(|| {
-        run.series.push(Series { split: split.into(), stats: stats.into(), points: vec![] });
+        run.series.push(Series { split, stats, points: vec![] });
         run.series.len() - 1
     });
     &mut run.series[place]
-}
-
-/// The run that identifying cells mean, in the order of [`COLUMNS`]; without a name of its own it gets one from them.
-///
-/// # Errors
-/// The column at fault, and what is wrong.
-pub(super) fn identify(cells: &[String; IDENTITY]) -> Result<Run, (&'static str, String)> {
-    let [label, name, dataset, model, norm, passes, batch, micro, seed] = cells;
-    let bad = |i: usize, what: &str| {
-        (COLUMNS[i], format!("`{}` is `{}`, not {what}; the run's lines are not read", COLUMNS[i], cells[i]))
-    };
-    let size = |i: usize, cell: &str| match whole(cell) {
-        Ok(size) => Ok(size.and_then(|size| usize::try_from(size).ok()).filter(|size| *size > 0)),
-        Err(()) => Err(bad(i, "a whole number")),
-    };
-    let (batch, micro) = (size(6, batch)?, size(7, micro)?);
-    let Some(batch_size) = batch.or(micro) else { return Err(bad(6, "a batch size")) };
-    if norm.is_empty() && label.is_empty() {
-        return Err((
-            COLUMNS[4],
-            "neither `norm` nor `label` says what was compared; the run's lines are not read".into(),
-        ));
-    }
-    let double_forward = truth(passes).map_err(|()| bad(5, "true or false"))?.unwrap_or(false);
-    let seed = whole(seed).map_err(|()| bad(8, "a seed"))?;
-    let norm_batch_size = micro.unwrap_or(batch_size);
-    let made_up = || {
-        let (what, df) = (if label.is_empty() { norm } else { label }, if double_forward { "-df" } else { "" });
-        let seed = seed.map_or(String::new(), |seed| format!("-s{seed}"));
-        let micro = if norm_batch_size == batch_size { String::new() } else { format!("-nb{norm_batch_size}") };
-        format!("{dataset}-{model}-{what}{df}-b{batch_size}{micro}{seed}")
-    };
-    Ok(Run {
-        name: if name.is_empty() { made_up() } else { name.clone() },
-        label: Some(one_line(label)).filter(|label| !label.is_empty()),
-        dataset: dataset.clone(),
-        model: model.clone(),
-        norm: norm.clone(),
-        double_forward,
-        batch_size,
-        norm_batch_size,
-        seed,
-        ..Run::default()
-    })
-}
-
-/// What a header may have meant by another name for `wanted`.
-pub(super) fn near_miss(wanted: &str, header: &[String]) -> String {
-    let others: Vec<&str> = header.iter().map(String::as_str).filter(|name| !COLUMNS.contains(name)).collect();
-    match crate::lookup::closest(wanted, &others) {
-        near if near.is_empty() => near,
-        near => near.replace("did you mean", "is it").replace("?)", ", misspelled?)"),
-    }
 }

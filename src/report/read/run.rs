@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
-use crate::record::{Final, Status};
+use crate::record::{Split, Stats, Status};
 
 /// One epoch's score on one split under one kind of statistics.
 #[derive(Debug, Clone, Copy, Default, PartialEq)]
@@ -25,12 +25,25 @@ pub struct Point {
 /// The points of one split under one kind of statistics, by epoch.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Series {
-    /// `train`, `val`, `test`.
-    pub split: String,
-    /// Which statistics normalized, as in `metrics.csv`.
-    pub stats: String,
+    /// Which images; none where the rows do not say.
+    pub split: Option<Split>,
+    /// Which statistics normalized; none for the method's own rule, whatever that is.
+    pub stats: Option<Stats>,
     /// In the order of epochs, each once.
     pub points: Vec<Point>,
+}
+
+/// The score of a run at its end, on one split under one kind of statistics.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct FinalScore {
+    /// Which images.
+    pub split: Split,
+    /// Which statistics normalized; none for the method's own rule, whatever that is.
+    pub stats: Option<Stats>,
+    /// Mean cross-entropy in nats.
+    pub loss: Option<f64>,
+    /// Share of correct answers.
+    pub accuracy: Option<f64>,
 }
 
 /// How an epoch's row was taken up.
@@ -101,7 +114,7 @@ pub struct Run {
     /// What its rows hold.
     pub series: Vec<Series>,
     /// Final scores from its summary; they count before those of the rows.
-    pub finals: Vec<Final>,
+    pub finals: Vec<FinalScore>,
     /// The last epoch whose loss is not finite, 0 where all are.
     pub not_finite: usize,
     /// The measured quantities that are not scores, by their column's name.
@@ -119,16 +132,13 @@ pub struct Run {
 pub enum State {
     /// Trained to the end: it counts.
     Done,
-    /// Left the finite numbers.
+    /// Became non-finite.
     Diverged,
     /// Stopped by an error.
     Failed,
     /// Still going, or broken off.
     Unfinished,
 }
-
-/// Statistics that are not a method's own rule, but were asked for beside it.
-pub(super) const BESIDE: [&str; 2] = ["batch", "precise"];
 
 impl Run {
     /// The last epoch of its rows, 0 where there are none.
@@ -148,41 +158,35 @@ impl Run {
         }
     }
 
-    /// The splits, and the statistics on each, that there are scores of.
-    pub(in crate::report) fn kinds(&self) -> impl Iterator<Item = (&str, &str)> {
-        let finals = self.finals.iter().map(|found| (found.split.as_str(), found.stats.as_str()));
-        self.series.iter().map(|series| (series.split.as_str(), series.stats.as_str())).chain(finals)
-    }
-
     /// The series of a split under the statistics asked for, else under the method's own rule.
-    pub fn series(&self, split: &str, stats: Option<&str>) -> Option<&Series> {
-        pick(&self.series, split, stats, |series| (&series.split, &series.stats))
+    pub fn series(&self, split: Split, stats: Option<Stats>) -> Option<&Series> {
+        pick(&self.series, split, stats, |series| (series.split, series.stats))
     }
 
     /// The score at the end of training: that of the last epoch, never of the best.
-    pub fn score(&self, split: &str, stats: Option<&str>) -> Option<Final> {
-        if let Some(found) = pick(&self.finals, split, stats, |found| (&found.split, &found.stats)) {
-            return Some(found.clone());
+    pub fn score(&self, split: Split, stats: Option<Stats>) -> Option<FinalScore> {
+        if let Some(found) = pick(&self.finals, split, stats, |found| (Some(found.split), found.stats)) {
+            return Some(*found);
         }
         let series = self.series(split, stats)?;
         let last = series.points.last().filter(|point| point.epoch == self.reached())?;
-        let (split, stats) = (series.split.clone(), series.stats.clone());
-        Some(Final { split, stats, loss: last.loss, accuracy: last.accuracy })
+        Some(FinalScore { split, stats: series.stats, loss: last.loss, accuracy: last.accuracy })
     }
 
     /// Accuracy under batch statistics minus that under the method's own rule.
-    pub fn gap(&self, split: &str) -> Option<f64> {
+    pub fn gap(&self, split: Split) -> Option<f64> {
         let accuracy = |stats| self.score(split, stats).and_then(|score| score.accuracy);
         let both = || {
-            let batch = self.score(split, Some("batch")).filter(|score| score.stats == "batch")?;
+            let batch = Some(Stats::Batch);
+            let batch = self.score(split, batch).filter(|score| score.stats == batch)?;
             Some(batch.accuracy? - accuracy(None)?)
         };
-        both().or_else(|| self.measured.get("gap").copied().filter(|_| split == "test"))
+        both().or_else(|| self.measured.get("gap").copied().filter(|_| split == Split::Test))
     }
 
     /// Training images per second in the last epoch.
     pub fn images_per_s(&self) -> Option<f64> {
-        let last = || self.series("train", None)?.points.last()?.images_per_s;
+        let last = || self.series(Split::Train, None)?.points.last()?.images_per_s;
         self.measured.get("images_per_s").copied().or_else(last)
     }
 
@@ -207,12 +211,12 @@ impl Run {
 
 /// The entry of `split` under `stats`; without that, under the method's own rule. A method without batch statistics has
 /// one way to infer (`sample`), whatever is asked for.
-fn pick<'a, T>(all: &'a [T], split: &str, stats: Option<&str>, of: fn(&T) -> (&String, &String)) -> Option<&'a T> {
-    let here = || all.iter().filter(|entry| of(entry).0 == split);
-    let named = |wanted: &str| here().find(|entry| of(entry).1 == wanted);
+fn pick<T>(all: &[T], split: Split, stats: Option<Stats>, of: fn(&T) -> (Option<Split>, Option<Stats>)) -> Option<&T> {
+    let here = || all.iter().filter(|entry| of(entry).0 == Some(split));
+    let named = |wanted: Stats| here().find(|entry| of(entry).1 == Some(wanted));
     match stats {
-        Some(wanted) => named(wanted).or_else(|| named("sample")),
-        None if split == "train" => here().next(),
-        None => here().find(|entry| !BESIDE.contains(&of(entry).1.as_str())),
+        Some(wanted) => named(wanted).or_else(|| named(Stats::Sample)),
+        None if split == Split::Train => here().next(),
+        None => here().find(|entry| !of(entry).1.is_some_and(Stats::is_beside)),
     }
 }

@@ -120,6 +120,7 @@ impl<'a> Sheet<'a> {
             if count.is_multiple_of(2) {
                 let record = before[..before.len() - self.rest.len()].trim_end_matches(['\r', '\n']);
                 let whole = split(record, delimiter, &mut self.cells);
+                self.drop_padding();
                 if whole && (self.header.is_empty() || self.cells.len() == self.header.len()) {
                     return Some(ended);
                 }
@@ -154,12 +155,18 @@ impl<'a> Sheet<'a> {
         starts && self.cells.iter().filter(|cell| self.is_known(cell)).count() >= HEADER_WORDS
     }
 
+    /// Forgets empty cells beyond the header's last, which spreadsheets add.
+    fn drop_padding(&mut self) {
+        let wanted = self.header.len();
+        if wanted > 0 && self.cells.len() > wanted && self.cells[wanted..].iter().all(|cell| cell.is_empty()) {
+            self.cells.truncate(wanted);
+        }
+    }
+
     /// The step for the current cells, where they are a row: as many as the header has.
     fn accept(&mut self, ended: bool, notes: &mut Notes) -> Option<Step> {
         let wanted = self.header.len();
-        if self.cells.len() > wanted && self.cells[wanted..].iter().all(|cell| cell.is_empty()) {
-            self.cells.truncate(wanted);
-        }
+        self.drop_padding();
         let torn = !ended || (self.cells.len() != wanted && self.take_fused_header());
         if self.cells.len() != wanted {
             let (have, line) = (self.cells.len(), self.line);

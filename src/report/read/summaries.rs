@@ -4,30 +4,32 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use super::cells::whole;
+use super::identity::{identify, near_miss, COLUMNS, FRACTION};
 use super::notes::Notes;
-use super::rows::{identify, near_miss, COLUMNS, FRACTION};
-use super::run::Run;
+use super::run::{FinalScore, Run};
 use super::sheet::{Sheet, Step};
 use super::{folder, settings};
-use crate::record::{Final, Status};
+use crate::record::{Split, Stats, Status};
 
 /// Columns of a table of runs that hold a measured quantity.
 const MEASURED: [&str; 7] =
     ["gap", "shift", "used_to_population", "inference_to_population", "images_per_s", "seconds", "peak_memory_mib"];
-
-const SPLITS: [&str; 3] = ["train", "val", "test"];
 
 /// Whether a header is that of such a table: a final score has a column of its own.
 pub(super) fn is_summary(header: &[String]) -> bool {
     header.iter().any(|name| score_column(name).is_some())
 }
 
-/// Split, statistics (empty for the method's own) and whether it is the accuracy, of a column such as `test_accuracy` or
+/// Split, statistics (none for the method's own) and whether it is the accuracy, of a column such as `test_accuracy` or
 /// `test_batch_accuracy`.
-fn score_column(name: &str) -> Option<(&str, &str, bool)> {
+fn score_column(name: &str) -> Option<(Split, Option<Stats>, bool)> {
     let (split, rest) = name.split_once('_')?;
-    let (stats, what) = rest.rsplit_once('_').unwrap_or(("", rest));
-    (SPLITS.contains(&split) && ["accuracy", "loss"].contains(&what)).then_some((split, stats, what == "accuracy"))
+    let (stats, what) = match rest.rsplit_once('_') {
+        Some((stats, what)) => (Some(stats.parse().ok()?), what),
+        None => (None, rest),
+    };
+    let is_accuracy = what == "accuracy";
+    Some((split.parse().ok()?, stats, is_accuracy)).filter(|_| is_accuracy || what == "loss")
 }
 
 /// Reads the runs out of the text of the file at `path`.
@@ -66,7 +68,7 @@ pub(super) fn read(path: &Path, text: &str, notes: &mut Notes) -> Vec<Run> {
 
 /// The run with everything else its row says.
 fn fill(mut run: Run, sheet: &Sheet, notes: &mut Notes, path: &Path) -> Run {
-    let mut finals: BTreeMap<(&str, &str), Final> = BTreeMap::new();
+    let mut finals: BTreeMap<(Split, Option<Stats>), FinalScore> = BTreeMap::new();
     let mut machine = vec![];
     for (i, name) in sheet.header().iter().enumerate() {
         let cell = sheet.cell(Some(i));
@@ -80,7 +82,7 @@ fn fill(mut run: Run, sheet: &Sheet, notes: &mut Notes, path: &Path) -> Run {
                 notes.line(path, sheet.line(), name, format!("`{name}` is `{cell}`, not {what}; the cell is not used"));
                 None
             });
-            let empty = Final { split: split.into(), stats: stats.into(), loss: None, accuracy: None };
+            let empty = FinalScore { split, stats, loss: None, accuracy: None };
             let score = finals.entry((split, stats)).or_insert(empty);
             *if is_accuracy { &mut score.accuracy } else { &mut score.loss } = value;
         } else if let Some(name) = MEASURED.iter().find(|measured| *measured == name) {

@@ -10,23 +10,18 @@ use super::options::Options;
 use super::remarks;
 use super::stats::Sample;
 use crate::lookup::closest;
-use crate::report::read::Collection;
-use crate::report::read::Notes;
-use crate::report::read::{Run, State};
+use crate::record::{Split, Stats};
+use crate::report::read::{Collection, Notes, Run, State};
 use crate::{data, Error, Result};
 
 impl Comparison {
     /// Compares the runs of `collection`.
     ///
     /// # Errors
-    /// A baseline, a split, statistics or a key to group by that no run has.
+    /// A baseline or a key to group by that no run has; rows that do not say their split, where none is asked for.
     pub fn new(collection: Collection, options: &Options) -> Result<Self> {
         let Collection { mut runs, mut notes } = collection;
-        let kinds = || runs.iter().flat_map(Run::kinds).filter(|(split, _)| !split.is_empty());
-        check_name("--split", options.split.as_deref(), &["train", "val", "test"], kinds().map(|kind| kind.0))?;
-        let rules = ["ema", "memory", "sample", "batch", "precise"];
-        check_name("--stats", options.stats.as_deref(), &rules, kinds().map(|kind| kind.1))?;
-        name_splits(&mut runs, options.split.as_deref())?;
+        name_splits(&mut runs, options.split)?;
         let tasks = tasks(&runs, &options.by)?;
         check_baseline(&tasks, options.baseline.as_deref())?;
         let sections: Vec<Section> = tasks.into_iter().map(|task| section(task, &runs, options, &mut notes)).collect();
@@ -45,9 +40,9 @@ impl Comparison {
 ///
 /// # Errors
 /// None was asked for: scores of the training images must not pass for those of the test images.
-fn name_splits(runs: &mut [Run], wanted: Option<&str>) -> Result<()> {
+fn name_splits(runs: &mut [Run], wanted: Option<Split>) -> Result<()> {
     for run in runs {
-        if run.series.iter().all(|series| !series.split.is_empty()) {
+        if run.series.iter().all(|series| series.split.is_some()) {
             continue;
         }
         let Some(wanted) = wanted else {
@@ -56,27 +51,14 @@ fn name_splits(runs: &mut [Run], wanted: Option<&str>) -> Result<()> {
                 "{path}: no column `split`, so {what}; say it by --split, or add the column"
             )));
         };
-        if run.series.iter().any(|series| series.split == wanted) {
-            run.series.retain(|series| !series.split.is_empty());
+        if run.series.iter().any(|series| series.split == Some(wanted)) {
+            run.series.retain(|series| series.split.is_some());
         }
-        for series in run.series.iter_mut().filter(|series| series.split.is_empty()) {
-            series.split = wanted.to_string();
+        for series in run.series.iter_mut().filter(|series| series.split.is_none()) {
+            series.split = Some(wanted);
         }
     }
     Ok(())
-}
-
-/// Refuses a name that neither this program nor any of the files knows.
-fn check_name<'a>(
-    flag: &str,
-    wanted: Option<&str>,
-    known: &[&'a str],
-    found: impl Iterator<Item = &'a str>,
-) -> Result<()> {
-    let names: BTreeSet<&str> = known.iter().copied().chain(found).collect();
-    let Some(wanted) = wanted.filter(|wanted| !names.contains(wanted)) else { return Ok(()) };
-    let names: Vec<&str> = names.into_iter().collect();
-    Err(Error::config(format!("{flag} {wanted}: unknown{}; known: {}", closest(wanted, &names), names.join(", "))))
 }
 
 fn check_baseline(tasks: &[ComparableRuns], wanted: Option<&str>) -> Result<()> {
@@ -93,13 +75,13 @@ fn check_baseline(tasks: &[ComparableRuns], wanted: Option<&str>) -> Result<()> 
 fn section(task: ComparableRuns, runs: &[Run], options: &Options, notes: &mut Notes) -> Section {
     let ComparableRuns { dataset, model, length, x, groups } = task;
     let members: Vec<&Run> = groups.iter().flat_map(|group| group.runs.iter().map(|i| &runs[*i])).collect();
-    let split = options.split.clone().unwrap_or_else(|| {
-        let has = |split: &str| members.iter().any(|run| run.score(split, options.stats.as_deref()).is_some());
-        ["test", "val"].into_iter().find(|split| has(split)).unwrap_or("test").to_string()
+    let split = options.split.unwrap_or_else(|| {
+        let has = |split: &Split| members.iter().any(|run| run.score(*split, options.stats).is_some());
+        [Split::Test, Split::Val].into_iter().find(has).unwrap_or(Split::Test)
     });
     let mut section = Section {
         split,
-        stats: options.stats.clone(),
+        stats: options.stats,
         batch_size: members.first().filter(|_| x == X::NormBatchSize).map(|run| run.batch_size),
         baseline: baseline(&groups, options.baseline.as_deref()),
         apart: apart(&groups, runs),
@@ -155,7 +137,7 @@ fn apart(groups: &[Group], runs: &[Run]) -> Vec<UnscoredRun> {
 fn table(section: &Section, metric: Metric, runs: &[Run], options: &Options) -> Table {
     let chance = options.diverged_as_chance.then(|| data::find(&section.dataset).ok()).flatten();
     let chance = chance.and_then(|kind| metric.chance(kind.classes));
-    let own = |run: &Run| metric.of(run, &section.split, section.stats.as_deref());
+    let own = |run: &Run| metric.of(run, section.split, section.stats);
     let mut cells = cells(section, runs, chance, own);
     judge::mark_best(&mut cells, metric, chance.is_some());
     let pairs = section.baseline.as_deref().map_or(vec![], |baseline| judge::pairs(&cells, baseline));
@@ -168,10 +150,10 @@ fn precise(section: &Section, metric: Metric, runs: &[Run], chance: Option<f64>)
     if section.stats.is_some() || !matches!(metric, Metric::Accuracy | Metric::Loss) {
         return vec![];
     }
-    let stats = Some("precise");
+    let stats = Some(Stats::Precise);
     let value = |run: &Run| {
-        let score = run.score(&section.split, stats)?;
-        metric.of(run, &section.split, stats).filter(|_| score.stats == "precise")
+        let score = run.score(section.split, stats)?;
+        metric.of(run, section.split, stats).filter(|_| score.stats == stats)
     };
     let measured = |cell: &MethodScore| cell.values.len() > if chance.is_some() { cell.diverged } else { 0 };
     cells(section, runs, chance, value).into_iter().filter(measured).collect()

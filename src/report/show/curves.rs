@@ -99,7 +99,7 @@ fn curve(comparison: &Comparison, section: &Section, metric: Metric, size: usize
 fn marks(section: &Section, label: &str, runs: &[&Run], metric: Metric, x: CurveX) -> Vec<Mark> {
     let mut epochs: Vec<(Vec<f64>, f64)> = vec![];
     for run in runs {
-        let Some(series) = run.series(&section.split, section.stats.as_deref()) else { continue };
+        let Some(series) = run.series(section.split, section.stats) else { continue };
         for point in &series.points {
             let value = if metric == Metric::Accuracy { point.accuracy } else { point.loss };
             let (Some(value), Some(place)) = (value, x.of(run, point)) else { continue };

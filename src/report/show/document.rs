@@ -5,8 +5,8 @@ use serde::Serialize;
 use super::group::{Group, X};
 use super::metric::Metric;
 use super::stats::Sample;
-use crate::report::read::Note;
-use crate::report::read::Run;
+use crate::record::{Split, Stats};
+use crate::report::read::{Note, Run};
 
 /// One method at one batch size.
 #[derive(Debug, Clone, Serialize)]
@@ -81,9 +81,9 @@ pub struct Section {
     /// Whether each batch size has a number of epochs of its own.
     pub epochs_by_size: bool,
     /// The images that count.
-    pub split: String,
+    pub split: Split,
     /// The statistics that count; none for each method's own rule.
-    pub stats: Option<String>,
+    pub stats: Option<Stats>,
     /// What the batch sizes in this section are.
     pub x: X,
     /// Where [`X::NormBatchSize`] varies: the batch size of all runs.

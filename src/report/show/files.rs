@@ -10,7 +10,7 @@ use super::curves::CurveX;
 use super::document::{Comparison, MethodScore, Pair, Section, Table};
 use super::metric::Metric;
 use super::{charts, html};
-use crate::record::{atomic, csv_bytes, write_rows};
+use crate::record::{atomic, csv_bytes, write_rows, Stats};
 use crate::{Error, Result};
 
 /// One row of `comparison.csv`: a method at a batch size under one metric. What cannot be said is an empty cell.
@@ -73,8 +73,10 @@ pub fn tidy(comparison: &Comparison) -> Vec<TidyRow> {
     let rows = |section, table: &Table| -> Vec<TidyRow> {
         let pair = |cell: &MethodScore| table.pairs.iter().find(|pair| pair.x == cell.x && pair.label == cell.label);
         let own = table.cells.iter().map(|cell| tidy_row(comparison, section, table.metric, cell, pair(cell)));
-        let precise =
-            |cell| TidyRow { stats: "precise".into(), ..tidy_row(comparison, section, table.metric, cell, None) };
+        let precise = |cell| TidyRow {
+            stats: Stats::Precise.to_string(),
+            ..tidy_row(comparison, section, table.metric, cell, None)
+        };
         own.chain(table.precise.iter().map(precise)).collect()
     };
     let sections = comparison.sections.iter();
@@ -114,8 +116,8 @@ fn tidy_row(
         batch_size: only(here.iter().map(|run| run.batch_size).collect()),
         norm_batch_size: only(here.iter().map(|run| run.norm_batch_size).collect()),
         metric: metric.name().into(),
-        split: if scored { section.split.clone() } else { String::new() },
-        stats: section.stats.clone().filter(|_| scored).unwrap_or_default(),
+        split: if scored { section.split.to_string() } else { String::new() },
+        stats: section.stats.filter(|_| scored).map(|stats| stats.to_string()).unwrap_or_default(),
         n: cell.sample.map_or(0, |sample| sample.n),
         diverged: cell.diverged,
         failed: cell.failed,

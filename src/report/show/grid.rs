@@ -42,7 +42,7 @@ impl Section {
         match (&self.stats, metric) {
             (_, metric) if !metric.is_score() => String::new(),
             (Some(stats), Metric::Accuracy | Metric::Loss) => format!("{} ({stats} statistics)", self.split),
-            _ => self.split.clone(),
+            _ => self.split.to_string(),
         }
     }
 

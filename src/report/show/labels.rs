@@ -3,8 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::group::X;
-use crate::report::read::settings;
-use crate::report::read::Run;
+use crate::report::read::{settings, Run};
 
 /// The normalization batch as a key beside the settings.
 const NORM_BATCH: &str = "norm_batch_size";

@@ -3,6 +3,7 @@
 use serde::Serialize;
 
 use crate::lookup::lookup;
+use crate::record::{Split, Stats};
 use crate::report::read::Run;
 use crate::Result;
 
@@ -118,7 +119,7 @@ impl Metric {
     }
 
     /// What `run` ended with.
-    pub fn of(self, run: &Run, split: &str, stats: Option<&str>) -> Option<f64> {
+    pub fn of(self, run: &Run, split: Split, stats: Option<Stats>) -> Option<f64> {
         let value = match self {
             Self::Accuracy => run.score(split, stats)?.accuracy,
             Self::Loss => run.score(split, stats)?.loss,

@@ -1,16 +1,17 @@
 //! What is compared, and how.
 
 use super::metric::Metric;
+use crate::record::{Split, Stats};
 
 /// What is compared, and how.
 #[derive(Debug, Clone)]
 pub struct Options {
     /// The metric of the first table.
     pub metric: Metric,
-    /// The images that count: `train`, `val`, `test`; by default `test`, else `val`.
-    pub split: Option<String>,
+    /// The images that count; by default the test images, else those for validation.
+    pub split: Option<Split>,
     /// The statistics that count; by default each method's own rule.
-    pub stats: Option<String>,
+    pub stats: Option<Stats>,
     /// Settings that make a method; by default the label, else all that differ.
     pub by: Vec<String>,
     /// The method that others are compared with; by default plain `bn`.

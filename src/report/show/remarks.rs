@@ -7,8 +7,8 @@ use super::labels::differences;
 use super::metric::Metric;
 use super::options::Options;
 use crate::data;
-use crate::report::read::Notes;
-use crate::report::read::{Run, State};
+use crate::record::{Split, Stats};
+use crate::report::read::{Notes, Run, State};
 
 /// Runs of which fewer make an interval that says little.
 const FEW: usize = 3;
@@ -69,8 +69,8 @@ fn how_to_measure(section: &Section, metric: Metric) -> &'static str {
         Metric::Shift | Metric::UsedToPopulation | Metric::InferenceToPopulation => {
             "; runs with `diagnostics = true` have it"
         }
-        _ if section.split == "val" => "; runs with a `val_fraction` have it",
-        _ if section.stats.as_deref() == Some("precise") => "; runs with `precise = true` have it",
+        _ if section.split == Split::Val => "; runs with a `val_fraction` have it",
+        _ if section.stats == Some(Stats::Precise) => "; runs with `precise = true` have it",
         _ => "",
     }
 }
@@ -94,7 +94,7 @@ impl Places {
             }
             for (x, runs) in cells {
                 let place = |what: String| format!("{} at {x} ({what})", group.label);
-                let value = |run: &&&Run| options.metric.of(run, &section.split, section.stats.as_deref()).is_some();
+                let value = |run: &&&Run| options.metric.of(run, section.split, section.stats).is_some();
                 let done = || runs.iter().filter(|run| run.state() == State::Done);
                 let (all, counted) = (done().count(), done().filter(value).count());
                 places.without_value.extend((counted < all).then(|| place((all - counted).to_string())));
