@@ -29,13 +29,13 @@ pub struct CompareArgs {
     #[arg(long, value_name = "NAME", default_value = "accuracy", help_heading = "Comparison")]
     metric: String,
     /// Settings that make a method: norm, label, run, double_forward, norm_batch_size, or any setting as lr or mbn.size
-    /// [default: the label, else norm, double_forward and every setting that differs]
+    /// [default: the label, else norm and double_forward, and every setting that differs]
     #[arg(long, value_name = "KEY", value_delimiter = ',', help_heading = "Comparison")]
     by: Vec<String>,
     /// The method to take differences from [default: bn, else the first]
     #[arg(long, value_name = "METHOD", help_heading = "Comparison")]
     baseline: Option<String>,
-    /// The images that count: train, val, test [default: test, else val]
+    /// The images that count: train, val, test [default: test, else val; rows without a column `split` need it]
     #[arg(long, value_name = "NAME", help_heading = "Comparison")]
     split: Option<Split>,
     /// The statistics that count: ema, memory, batch, precise [default: each method's own rule]

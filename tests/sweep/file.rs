@@ -1,4 +1,4 @@
-//! The sweep file: the runs it means, and what it may not say.
+//! The sweep file: the runs it means.
 
 use mbn::sweep::{Job, Shard, Sweep};
 use proptest::prelude::*;
