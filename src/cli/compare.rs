@@ -1,8 +1,9 @@
-//! `mbn compare`: tables, pictures and a page from runs.
+//! `mbn compare`: tables, charts and a page from runs.
 
 use std::path::{Path, PathBuf};
 
 use clap::{Args, ValueEnum};
+use mbn::record::{Split, Stats};
 use mbn::report::{self, Comparison, CurveX, Grid, Metric, Options};
 use mbn::Error;
 
@@ -12,8 +13,9 @@ use super::output;
 const EXAMPLES: &str = "\
 Examples:
   mbn compare results/runs                            tables of test accuracy
-  mbn compare results/sweep --out report              also report.html, pictures, comparison.csv
+  mbn compare results/sweep --out report              also report.html, charts, comparison.csv
   mbn compare a/metrics.csv b.csv --baseline gn       CSV files alone, also put end to end or edited
+  mbn compare results/runs --format latex             also markdown, csv: mean, sd and n for other documents
   mbn compare results/runs --metric loss --split val --json";
 
 /// Arguments of `mbn compare`.
@@ -23,34 +25,37 @@ pub struct CompareArgs {
     /// Run folders, folders of such, sweep folders, CSV files
     #[arg(value_name = "PATH", required = true)]
     paths: Vec<PathBuf>,
-    /// What the tables are of: accuracy, loss, gap, shift, used_to_population, inference_to_population, images_per_s,
+    /// Metric to tabulate: accuracy, loss, gap, shift, used_to_population, inference_to_population, images_per_s,
     /// seconds, peak_memory_mib
     #[arg(long, value_name = "NAME", default_value = "accuracy", help_heading = "Comparison")]
     metric: String,
     /// Settings that make a method: norm, label, run, double_forward, norm_batch_size, or any setting as lr or mbn.size
-    /// [default: the label, else norm, double_forward and every setting that differs]
+    /// [default: the label, else norm and double_forward, and every setting that differs]
     #[arg(long, value_name = "KEY", value_delimiter = ',', help_heading = "Comparison")]
     by: Vec<String>,
     /// The method to take differences from [default: bn, else the first]
     #[arg(long, value_name = "METHOD", help_heading = "Comparison")]
     baseline: Option<String>,
-    /// The pictures that count: train, val, test [default: test, else val]
+    /// The images that count: train, val, test [default: test, else val; rows without a column `split` need it]
     #[arg(long, value_name = "NAME", help_heading = "Comparison")]
-    split: Option<String>,
+    split: Option<Split>,
     /// The statistics that count: ema, memory, batch, precise [default: each method's own rule]
     #[arg(long, value_name = "NAME", help_heading = "Comparison")]
-    stats: Option<String>,
+    stats: Option<Stats>,
     /// Diverged runs: counted beside the mean, or in it as if they guessed
     #[arg(long, value_enum, default_value = "apart", help_heading = "Comparison")]
     diverged: DivergedArg,
-    /// Write report.html, pictures (SVG) and comparison.csv to this folder
+    /// Write report.html, charts (SVG) and comparison.csv to this folder
     #[arg(long, value_name = "DIR", help_heading = "Output")]
     out: Option<PathBuf>,
-    /// What the curves of training are drawn against
+    /// Horizontal axis of the training curves
     #[arg(long, value_enum, default_value = "epoch", requires = "out", help_heading = "Output")]
     x: XArg,
+    /// How the tables are written: for the terminal, or for another document
+    #[arg(long, value_enum, value_name = "FORMAT", default_value = "text", help_heading = "Output")]
+    format: FormatArg,
     /// One JSON document instead of tables
-    #[arg(long, help_heading = "Output")]
+    #[arg(long, conflicts_with = "format", help_heading = "Output")]
     json: bool,
 }
 
@@ -78,6 +83,18 @@ enum DivergedArg {
 }
 
 #[derive(Clone, Copy, ValueEnum)]
+enum FormatArg {
+    /// Columns that line up
+    Text,
+    /// Markdown tables
+    Markdown,
+    /// LaTeX tables, with the rules of the package booktabs
+    Latex,
+    /// The rows that comparison.csv has for this metric
+    Csv,
+}
+
+#[derive(Clone, Copy, ValueEnum)]
 enum XArg {
     /// Passes over the training data
     Epoch,
@@ -92,8 +109,8 @@ pub fn run(args: &CompareArgs) -> anyhow::Result<End> {
     args.check_out()?;
     let options = Options {
         metric: Metric::find(&args.metric)?,
-        split: args.split.clone(),
-        stats: args.stats.clone(),
+        split: args.split,
+        stats: args.stats,
         by: args.by.clone(),
         baseline: args.baseline.clone(),
         diverged_as_chance: args.diverged == DivergedArg::Chance,
@@ -105,7 +122,12 @@ pub fn run(args: &CompareArgs) -> anyhow::Result<End> {
     if args.json {
         output::print_json(&comparison)?;
     } else {
-        output::print(&tables(&comparison))?;
+        output::print(&match args.format {
+            FormatArg::Text => tables(&comparison, text, true) + &legend(&comparison, ""),
+            FormatArg::Markdown => tables(&comparison, Grid::markdown, false) + &legend(&comparison, "* "),
+            FormatArg::Latex => tables(&comparison, Grid::latex, false) + &legend(&comparison, "% "),
+            FormatArg::Csv => report::tidy_csv(&comparison, comparison.metric)?,
+        })?;
     }
     if let Some(dir) = &args.out {
         let x = match args.x {
@@ -118,21 +140,30 @@ pub fn run(args: &CompareArgs) -> anyhow::Result<End> {
     Ok(End::Done)
 }
 
-fn tables(comparison: &Comparison) -> String {
+/// The tables of the comparison's metric, each as `show` writes it, with an empty line after it. An overview has its
+/// marks in its figures, which suits people only.
+fn tables(comparison: &Comparison, show: impl Fn(&Grid) -> String, with_overview: bool) -> String {
     let mut text = String::new();
-    let mut add = |grid: Grid| {
-        let header: Vec<&str> = grid.header.iter().map(String::as_str).collect();
-        text.push_str(&format!("{}\n{}\n", grid.title, output::table(&header, &grid.rows)));
-    };
     for section in &comparison.sections {
-        if let Some(table) = section.table(comparison.metric) {
-            report::overview(section, table).into_iter().for_each(&mut add);
-            add(report::scores(section, table));
-            report::differences(section, table).into_iter().for_each(&mut add);
+        let table = section.table(comparison.metric);
+        let overview = table.filter(|_| with_overview).and_then(|table| report::overview(section, table));
+        let scores = table.map(|table| report::scores(section, table));
+        let differences = table.and_then(|table| report::differences(section, table));
+        for grid in [overview, scores, differences, report::apart(section)].iter().flatten() {
+            text.push_str(&format!("{}\n", show(grid)));
         }
-        report::apart(section).into_iter().for_each(&mut add);
     }
-    let tables = comparison.sections.iter().filter_map(|section| section.table(comparison.metric));
-    report::legend(comparison, tables).into_iter().for_each(|line| text.push_str(&format!("{line}\n")));
     text
+}
+
+/// A table for the terminal, under its title.
+fn text(grid: &Grid) -> String {
+    let header: Vec<&str> = grid.header.iter().map(String::as_str).collect();
+    format!("{}\n{}", grid.title, output::table(&header, &grid.rows))
+}
+
+/// How the tables are to be read, a line each behind `mark`.
+fn legend(comparison: &Comparison, mark: &str) -> String {
+    let tables = comparison.sections.iter().filter_map(|section| section.table(comparison.metric));
+    report::legend(comparison, tables).into_iter().map(|line| format!("{mark}{line}\n")).collect()
 }

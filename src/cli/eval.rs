@@ -2,8 +2,10 @@
 
 use std::path::PathBuf;
 
-use clap::{Args, ValueEnum};
-use mbn::run::{evaluate_checkpoint, EvalReport, EvalRequest, SplitName, Stats};
+use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser};
+use clap::Args;
+use mbn::record::{Split, Stats};
+use mbn::run::{evaluate_checkpoint, EvalReport, EvalRequest};
 use serde::Serialize;
 use toml::Table;
 
@@ -26,11 +28,11 @@ pub struct EvalArgs {
     #[arg(value_name = "RUN_DIR|CHECKPOINT")]
     path: PathBuf,
     /// Which images
-    #[arg(long, value_enum, default_value = "test", help_heading = "Data")]
-    split: SplitArg,
+    #[arg(long, value_parser = splits(), default_value = "test", help_heading = "Data")]
+    split: Split,
     /// Which statistics normalize [default: the method's own]
-    #[arg(long, value_enum, help_heading = "Normalizer")]
-    stats: Option<StatsArg>,
+    #[arg(long, value_parser = statistics(), help_heading = "Normalizer")]
+    stats: Option<Stats>,
     /// Images whose statistics --stats batch takes together [default: as in training]
     #[arg(long, value_name = "N", help_heading = "Normalizer")]
     batch_size: Option<u32>,
@@ -71,23 +73,22 @@ struct Overrides {
     device: Option<String>,
 }
 
-#[derive(Clone, Copy, ValueEnum)]
-enum SplitArg {
-    Test,
-    Val,
-    Train,
+/// The splits a checkpoint can be evaluated on.
+fn splits() -> impl TypedValueParser<Value = Split> {
+    let values = Split::ALL.iter().map(|split| PossibleValue::new(split.name()));
+    PossibleValuesParser::new(values).try_map(|name| name.parse::<Split>())
 }
 
-#[derive(Clone, Copy, ValueEnum)]
-enum StatsArg {
-    /// MBN's memory
-    Memory,
-    /// The running average
-    Ema,
-    /// Re-estimated over training images
-    Precise,
-    /// Those of each batch
-    Batch,
+/// The statistics that a checkpoint can be evaluated under, each with a word on it.
+fn statistics() -> impl TypedValueParser<Value = Stats> {
+    let values = [
+        (Stats::Memory, "MBN's memory"),
+        (Stats::Ema, "The running average"),
+        (Stats::Precise, "Re-estimated over training images"),
+        (Stats::Batch, "Those of each batch"),
+    ];
+    let values = values.map(|(stats, help)| PossibleValue::new(stats.name()).help(help));
+    PossibleValuesParser::new(values).try_map(|name| name.parse::<Stats>())
 }
 
 /// Runs `mbn eval`.
@@ -97,17 +98,8 @@ pub fn run(args: &EvalArgs) -> anyhow::Result<End> {
         path: args.path.clone(),
         settings: args.set.clone(),
         overrides: overrides(args)?,
-        split: match args.split {
-            SplitArg::Test => SplitName::Test,
-            SplitArg::Val => SplitName::Val,
-            SplitArg::Train => SplitName::Train,
-        },
-        stats: args.stats.map(|stats| match stats {
-            StatsArg::Memory => Stats::Memory,
-            StatsArg::Ema => Stats::Ema,
-            StatsArg::Precise => Stats::Precise,
-            StatsArg::Batch => Stats::Batch,
-        }),
+        split: args.split,
+        stats: args.stats,
         dump: args.dump.clone(),
     };
     let report = evaluate_checkpoint(&request)?;
@@ -124,7 +116,7 @@ pub fn run(args: &EvalArgs) -> anyhow::Result<End> {
 fn overrides(args: &EvalArgs) -> Result<Table, mbn::Error> {
     let mut table = given(&args.overrides)?;
     if let Some(size) = args.batch_size.map(i64::from) {
-        if !matches!(args.stats, Some(StatsArg::Batch)) {
+        if args.stats != Some(Stats::Batch) {
             return Err(mbn::Error::config(
                 "--batch-size changes the result of --stats batch only; give both, or neither",
             ));

@@ -12,7 +12,7 @@ mod output;
 mod progress;
 mod settings;
 mod sweep;
-mod sweep_plan;
+mod sweep_dry_run;
 mod sweep_progress;
 mod threads;
 mod train;

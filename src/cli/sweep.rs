@@ -9,11 +9,11 @@ use std::thread::available_parallelism;
 use clap::Args;
 use mbn::data::Source;
 use mbn::record::Status;
-use mbn::sweep::{self, look, Job, Need, Options, Shard, State, SummaryTable, Sweep, Tally};
+use mbn::sweep::{self, look, Job, Need, Shard, State, SummaryTable, Sweep, SweepOptions, Tally};
 use mbn::Error;
 
 use super::exit::End;
-use super::sweep_plan::Plan;
+use super::sweep_dry_run::DryRun;
 use super::sweep_progress::SweepProgress;
 use super::{interrupt, output, threads, DataDir};
 
@@ -78,7 +78,7 @@ pub fn run(args: &SweepArgs) -> anyhow::Result<End> {
     if args.dry_run {
         sweep::check(&sweep.jobs.iter().collect::<Vec<_>>(), None)?;
         let sweep = on_data(sweep, &out, source)?;
-        let plan = Plan::new(&sweep, &selection, &out, args.retry_failed);
+        let plan = DryRun::new(&sweep, &selection, &out, args.retry_failed);
         output::print(&plan.show(args.jobs.into()))?;
         return Ok(End::Done);
     }
@@ -93,7 +93,7 @@ pub fn run(args: &SweepArgs) -> anyhow::Result<End> {
     sweep::check(&open, Some(&source))?;
     let stop = interrupt::install_silently()?;
     let command = |job: &Job| args.command(job, &out);
-    let options = Options {
+    let options = SweepOptions {
         out: out.clone(),
         selection,
         jobs: args.jobs.into(),

@@ -30,7 +30,7 @@ pub struct MetricRow {
     pub epoch: usize,
     /// Updates made so far.
     pub step: usize,
-    /// Which pictures: `train`, `val`, `test`.
+    /// Which images: `train`, `val`, `test`.
     pub split: String,
     /// Which statistics normalized: `ema`, `memory`, `sample`, `batch`, `precise`.
     pub stats: String,

@@ -7,11 +7,14 @@ mod log;
 mod metrics;
 mod rows;
 mod run_dir;
+mod scored;
 mod spread;
 mod summary;
 
 pub use metrics::{read_metrics, MetricRow};
+pub(crate) use rows::csv_bytes;
 pub use rows::{read_rows, write_rows};
 pub use run_dir::{RunDir, LAST};
+pub use scored::{Split, Stats};
 pub use spread::{by_layer, typical, LayerSpread};
 pub use summary::{peak_memory_mib, read_finished, read_summary, Diverged, Final, Status, Summary};

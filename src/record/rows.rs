@@ -15,22 +15,23 @@ use crate::{Error, Result};
 /// # Errors
 /// The operating system refused.
 pub fn write_rows<T: Serialize + Default>(path: &Path, rows: &[T]) -> Result<()> {
-    // The writer takes the header off a row, so without rows it needs one to take it off.
-    let stand_in = [T::default()];
-    let mut bytes = csv_bytes(if rows.is_empty() { &stand_in } else { rows })
-        .map_err(|reason| Error::io(path)(std::io::Error::other(reason)))?;
-    if rows.is_empty() {
-        bytes.truncate(bytes.iter().position(|byte| *byte == b'\n').map_or(0, |end| end + 1));
-    }
+    let bytes = csv_bytes(rows).map_err(|reason| Error::io(path)(std::io::Error::other(reason)))?;
     atomic::write(path, &bytes)
 }
 
-fn csv_bytes<T: Serialize>(rows: &[T]) -> std::result::Result<Vec<u8>, String> {
+/// The text of such a file.
+pub(crate) fn csv_bytes<T: Serialize + Default>(rows: &[T]) -> std::result::Result<Vec<u8>, String> {
+    // The writer takes the header off a row, so without rows it needs one to take it off.
+    let stand_in = [T::default()];
     let mut writer = csv::Writer::from_writer(Vec::new());
-    for row in rows {
+    for row in if rows.is_empty() { &stand_in } else { rows } {
         writer.serialize(row).map_err(|e| e.to_string())?;
     }
-    writer.into_inner().map_err(|e| e.to_string())
+    let mut bytes = writer.into_inner().map_err(|e| e.to_string())?;
+    if rows.is_empty() {
+        bytes.truncate(bytes.iter().position(|byte| *byte == b'\n').map_or(0, |end| end + 1));
+    }
+    Ok(bytes)
 }
 
 /// The rows of the file at `path` that `keep` accepts; none where there is no file.

@@ -18,7 +18,7 @@ use crate::{Error, Result};
 pub enum Status {
     /// Trained to the end.
     Done,
-    /// Left the finite numbers.
+    /// Became non-finite.
     Diverged,
     /// Stopped by an error.
     Failed,
@@ -34,7 +34,7 @@ impl fmt::Display for Status {
     }
 }
 
-/// Where a run left the finite numbers.
+/// Where a run became non-finite.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Diverged {
     /// The update, from 1.
@@ -56,22 +56,25 @@ pub struct Final {
     pub accuracy: Option<f64>,
 }
 
-/// The results of a run that is over.
+/// The results of a run that is over. Other versions may write more or less: what is not there is not known.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Summary {
     /// The run's name.
     pub run: String,
     /// How it ended.
     pub status: Status,
-    /// Where it left the finite numbers, if it did.
+    /// Where it became non-finite, if it did.
     pub diverged: Option<Diverged>,
     /// The error that stopped it, if one did.
     pub error: Option<String>,
     /// Epochs completed.
+    #[serde(default)]
     pub epochs: usize,
     /// Updates made by the end of the last completed epoch.
+    #[serde(default)]
     pub steps: usize,
     /// Scores of the last completed epoch.
+    #[serde(default)]
     pub results: Vec<Final>,
     /// Test accuracy under batch statistics minus that under the method's own rule, where both were measured.
     pub gap: Option<f64>,
@@ -82,22 +85,28 @@ pub struct Summary {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub shift_by_layer: Vec<LayerSpread>,
     /// The network's parameters.
+    #[serde(default)]
     pub parameters: usize,
     /// Seconds the run took, interruptions aside.
+    #[serde(default)]
     pub seconds: f64,
     /// Training images per second in the last epoch, evaluation aside.
     pub images_per_s: Option<f64>,
     /// Largest resident memory of the process in MiB, where the system tells.
     pub peak_memory_mib: Option<f64>,
     /// Device, as in the configuration.
+    #[serde(default)]
     pub device: String,
-    /// Threads of the CPU pool.
+    /// CPU threads.
+    #[serde(default)]
     pub threads: usize,
     /// Version of this package.
+    #[serde(default)]
     pub version: String,
     /// Commit it was built from, where that was a checkout.
     pub commit: Option<String>,
     /// The resolved configuration.
+    #[serde(default)]
     pub config: Table,
 }
 
@@ -166,7 +175,7 @@ impl From<&MetricRow> for Final {
     }
 }
 
-/// The train/inference gap on the test pictures: batch statistics against the method's own rule, whose row comes first.
+/// The train/inference gap on the test images: batch statistics against the method's own rule, whose row comes first.
 fn gap<'a>(rows: impl Iterator<Item = &'a MetricRow>) -> Option<f64> {
     let test: Vec<_> = rows.filter(|row| row.split == "test").collect();
     let batch = test.iter().find(|row| row.stats == "batch")?.accuracy?;
@@ -192,9 +201,9 @@ pub fn read_summary(dir: &Path) -> Result<Option<Summary>> {
         Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
         text => text.map_err(Error::io(&path))?,
     };
-    serde_json::from_str(&text)
-        .map(Some)
-        .map_err(|e| Error::data(&path, format!("not a summary: {e}; --fresh discards the run and starts over")))
+    serde_json::from_str(&text).map(Some).map_err(|e| {
+        Error::data(&path, format!("not a summary: {e}; `mbn train --fresh` discards the run and starts over"))
+    })
 }
 
 /// The process's largest resident memory so far in MiB (Linux's `VmHWM`).

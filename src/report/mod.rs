@@ -1,4 +1,4 @@
-//! Comparing runs: from their folders or CSV files to tables, pictures and one page.
+//! Comparing runs: from their folders or CSV files to tables, charts and one page.
 //!
 //! ```no_run
 //! use mbn::report::{collect, write, Comparison, CurveX, Options};
@@ -17,39 +17,11 @@
 //! The evidence is the last epoch's, never the best epoch's; runs that are not over stand apart; diverged runs are
 //! counted; different data sets, networks and lengths of training are never averaged.
 
-mod cells;
-mod collect;
-mod compare;
-mod curves;
-mod document;
-mod files;
-mod folder;
-mod grid;
-mod group;
-mod html;
-mod judge;
-mod merge;
-mod metric;
-mod notes;
-mod pictures;
-mod range;
-mod remarks;
-mod rows;
-mod run;
-mod settings;
-mod sheet;
-mod stats;
-mod summaries;
-mod svg;
+mod read;
+mod show;
 
-pub use collect::{collect, Collection};
-pub use compare::Options;
-pub use curves::CurveX;
-pub use document::{Apart, Cell, Comparison, Pair, Section, Table};
-pub use files::{tidy, write, TidyRow};
-pub use grid::{apart, differences, legend, overview, scores, Grid};
-pub use group::{Group, X};
-pub use metric::Metric;
-pub use notes::Note;
-pub use run::{Point, Run, Series, State};
-pub use stats::{t_quantile, welch, Sample};
+pub use read::{collect, Collection, FinalScore, Note, Point, Run, Series, State};
+pub use show::{
+    apart, differences, legend, overview, scores, t_quantile, tidy, tidy_csv, welch, write, Comparison, CurveX, Grid,
+    Group, MethodScore, Metric, Options, Pair, Sample, Section, Table, TidyRow, UnscoredRun, X,
+};

@@ -15,15 +15,15 @@ use crate::{Error, Result};
 /// downloads the data sets that are not on this machine.
 ///
 /// # Errors
-/// A network that cannot be built, a normalizer that is not defined for a single picture where statistics are taken
-/// over one, fewer pictures than a batch; data or a device that cannot be had.
+/// A network that cannot be built, a normalizer that is not defined for a single image where statistics are taken
+/// over one, fewer images than a batch; data or a device that cannot be had.
 pub fn check(jobs: &[&Job], source: Option<&Source>) -> Result<()> {
     let mut seen = HashSet::new();
     let mut new = |what: String| seen.insert(what);
     for job in jobs {
         let config = &job.config;
         let kind = data::find(&config.dataset)?;
-        check_pictures(job, kind)?;
+        check_images(job, kind)?;
         let (alone, twice) = (config.norm_batch_size == 1, config.double_forward);
         let norm = format!("{} {} {alone} {twice}", config.norm, config.norm_params);
         if new(format!("network {} {} {norm}", kind.name, config.model)) {
@@ -40,7 +40,7 @@ pub fn check(jobs: &[&Job], source: Option<&Source>) -> Result<()> {
     Ok(())
 }
 
-/// Builds the network and, where statistics are taken over one picture, passes one through it as training does.
+/// Builds the network and, where statistics are taken over one image, passes one through it as training does.
 fn check_network(job: &Job, kind: &Kind) -> Result<()> {
     let config = &job.config;
     let (task, device) = (Task { shape: kind.shape, classes: kind.classes }, Device::Cpu);
@@ -48,17 +48,17 @@ fn check_network(job: &Job, kind: &Kind) -> Result<()> {
     let network = Network::new(&config.model, task, &spec, Store::fresh(0), DType::F32, &device)?;
     if config.norm_batch_size == 1 {
         let [channels, height, width] = task.shape;
-        let picture = Tensor::zeros((1, channels, height, width), DType::F32, &device)?;
-        network.forward(&picture, Pass::Train)?;
+        let image = Tensor::zeros((1, channels, height, width), DType::F32, &device)?;
+        network.forward(&image, Pass::Train)?;
         if config.double_forward {
-            network.forward(&picture, Pass::REFRESH)?;
+            network.forward(&image, Pass::REFRESH)?;
         }
     }
     Ok(())
 }
 
-/// A batch must fit into the complete set's training pictures; how many an incomplete one has, the run will find.
-fn check_pictures(job: &Job, kind: &Kind) -> Result<()> {
+/// A batch must fit into the complete set's training images; how many an incomplete one has, the run will find.
+fn check_images(job: &Job, kind: &Kind) -> Result<()> {
     let config = &job.config;
     let held_out = (kind.counts[0] as f64 * config.val_fraction).round() as usize;
     if config.val_fraction > 0.0 && held_out == 0 {
@@ -67,11 +67,11 @@ fn check_pictures(job: &Job, kind: &Kind) -> Result<()> {
         return Err(blame(job, Error::config(why)));
     }
     let limit = if config.train_limit == 0 { usize::MAX } else { config.train_limit };
-    let pictures = kind.counts[0].saturating_sub(held_out).min(limit);
-    if pictures >= config.batch_size {
+    let images = kind.counts[0].saturating_sub(held_out).min(limit);
+    if images >= config.batch_size {
         return Ok(());
     }
-    let why = format!("only {pictures} training pictures are left for batches of {}", config.batch_size);
+    let why = format!("only {images} training images are left for batches of {}", config.batch_size);
     Err(blame(job, Error::config(why)))
 }
 

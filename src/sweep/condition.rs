@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use toml::{Table, Value};
 
-use super::file::{flat_keys, table_of};
+use super::tables::{flat_keys, nested, one_line, table_of, value_of};
 use crate::config::{Layers, Places};
 use crate::lookup::closest;
 use crate::norm;
@@ -19,12 +19,13 @@ pub(super) struct Condition {
 
 impl Condition {
     /// Reads `key = value` and `key = [value, ...]`, where `label` is a key, too.
-    pub(super) fn read(mut table: Table, places: &Places, path: &str) -> Result<Self> {
+    pub(super) fn read(table: Table, places: &Places, path: &str) -> Result<Self> {
         let place = places.line(path);
+        let mut table = nested(table);
         let labels = match table.remove("label") {
             None => None,
             Some(value) => {
-                let text = |value: &Value| value.as_str().map(|label| label.trim().to_string());
+                let text = |value: &Value| value.as_str().map(one_line);
                 let wrong =
                     || Error::config(format!("{}: `label`: expected a name", places.line(&format!("{path}.label"))));
                 Some(one_or_more(&value).iter().map(text).collect::<Option<Vec<_>>>().ok_or_else(wrong)?)
@@ -32,11 +33,7 @@ impl Condition {
         };
         let setting = |key: String| {
             let here = places.line(&format!("{path}.{key}"));
-            let value = match key.split_once('.') {
-                Some((section, param)) => table.get(section).and_then(|inner| inner.get(param)),
-                None => table.get(&key),
-            };
-            let values = value.map(one_or_more).unwrap_or_default();
+            let values = value_of(&table, &key).map(one_or_more).unwrap_or_default();
             let values = values.iter().map(|value| comparable(&key, value, &here)).collect::<Result<Vec<_>>>()?;
             Ok((key, values))
         };

@@ -6,10 +6,10 @@ use super::Job;
 use crate::config::Config;
 use crate::data;
 
-/// Seconds per picture trained on, by how much the finished runs resemble the one in question.
+/// Seconds per image trained on, by how much the finished runs resemble the one in question.
 #[derive(Debug, Default)]
 pub struct Estimate {
-    /// Under each key the sum of seconds, and of pictures.
+    /// Under each key the sum of seconds, and of images.
     seen: HashMap<String, (f64, f64)>,
 }
 
@@ -17,16 +17,16 @@ impl Estimate {
     /// Learns that the run took `seconds`.
     pub fn learn(&mut self, job: &Job, seconds: f64) {
         for key in keys(&job.config) {
-            let (time, pictures) = self.seen.entry(key).or_default();
-            (*time, *pictures) = (*time + seconds, *pictures + work(&job.config));
+            let (time, images) = self.seen.entry(key).or_default();
+            (*time, *images) = (*time + seconds, *images + work(&job.config));
         }
     }
 
     /// The seconds the run will take: after its like with other seeds where there are some, else after runs of the same
     /// network, normalizer and batch, of the same network, or any.
     pub fn seconds(&self, job: &Job) -> Option<f64> {
-        let (time, pictures) = keys(&job.config).iter().find_map(|key| self.seen.get(key))?;
-        Some(time / pictures * work(&job.config))
+        let (time, images) = keys(&job.config).iter().find_map(|key| self.seen.get(key))?;
+        Some(time / images * work(&job.config))
     }
 }
 
@@ -38,7 +38,7 @@ fn keys(c: &Config) -> [String; 4] {
     [alike, method, network, String::new()]
 }
 
-/// Pictures to train on in all, at least one.
+/// Images to train on in all, at least one.
 fn work(config: &Config) -> f64 {
     let complete = data::find(&config.dataset).map_or(1, |kind| kind.counts[0]) as f64 * (1.0 - config.val_fraction);
     let limit = if config.train_limit == 0 { f64::INFINITY } else { config.train_limit as f64 };

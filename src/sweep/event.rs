@@ -27,7 +27,7 @@ pub enum Event {
 pub enum Ending {
     /// The run is finished.
     Done,
-    /// The run left the finite numbers.
+    /// The run became non-finite.
     Diverged,
     /// An error stopped it.
     Failed(String),

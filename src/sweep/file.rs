@@ -2,44 +2,19 @@
 
 use std::collections::BTreeSet;
 
-use serde::Deserialize;
 use toml::{Table, Value};
 
 use super::condition::Condition;
-use crate::config::{in_plain_words, is_known, place_of_error, Layers, Places};
+use super::document::{Document, Override};
+use super::tables::{flat_keys, nested, one_line, table_of, value_of};
+use crate::config::{Layers, Places};
 use crate::{Error, Result};
 
 /// More runs than this are taken for a slip of the finger.
 pub(super) const MOST_RUNS: usize = 1 << 20;
 
-/// The file's own grammar; what is in the tables are settings of runs.
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Document {
-    seeds: Option<Value>,
-    #[serde(default)]
-    fixed: Table,
-    #[serde(default)]
-    grid: Table,
-    #[serde(default)]
-    variant: Vec<Table>,
-    #[serde(default)]
-    include: Vec<Table>,
-    #[serde(default)]
-    exclude: Vec<Table>,
-    #[serde(default, rename = "override")]
-    overrides: Vec<Override>,
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Override {
-    when: Table,
-    set: Table,
-}
-
 /// Settings with a name: a `[[variant]]` or an `[[include]]`.
-pub(super) struct Named {
+pub(super) struct LabelledSettings {
     pub(super) label: Option<String>,
     pub(super) layers: Layers,
     /// Its settings, `mbn.size` for a parameter.
@@ -61,21 +36,19 @@ pub(super) struct SweepFile {
     pub(super) fixed: Layers,
     pub(super) fixed_keys: Vec<String>,
     pub(super) axes: Vec<Axis>,
-    pub(super) variants: Vec<Named>,
-    pub(super) includes: Vec<Named>,
+    pub(super) variants: Vec<LabelledSettings>,
+    pub(super) includes: Vec<LabelledSettings>,
     pub(super) excludes: Vec<Condition>,
     pub(super) overrides: Vec<(Condition, Layers)>,
 }
 
 /// Reads the text of the sweep file `name`.
 pub(super) fn read(name: &str, text: &str) -> Result<SweepFile> {
-    let document: Document = toml::from_str(text).map_err(|e| {
-        let place = place_of_error(name, text, &e);
-        Error::config(format!("{place}: {}{}", in_plain_words(e.message()), advice(e.message())))
-    })?;
     let places = Places::of(name, text);
+    let document = Document::read(name, text, &places)?;
+    let fixed = nested(document.fixed);
     let named = |kind: &str, tables: Vec<Table>| {
-        let each = |(i, table)| Named::read(table, &places, &format!("{kind}.{i}"));
+        let each = |(i, table)| LabelledSettings::read(table, &places, &format!("{kind}.{i}"));
         tables.into_iter().enumerate().map(each).collect::<Result<Vec<_>>>()
     };
     let excluded = |(i, table)| Condition::read(table, &places, &format!("exclude.{i}"));
@@ -87,26 +60,14 @@ pub(super) fn read(name: &str, text: &str) -> Result<SweepFile> {
     Ok(SweepFile {
         name: name.to_string(),
         seeds: seeds(document.seeds, &places)?,
-        fixed_keys: flat_keys(&document.fixed),
-        fixed: settings(document.fixed, |key| places.line(&format!("fixed.{key}")))?,
+        fixed_keys: flat_keys(&fixed),
+        fixed: settings(fixed, |key| places.line(&format!("fixed.{key}")))?,
         axes: axes(document.grid, &places)?,
-        variants: named("variant", document.variant)?,
-        includes: named("include", document.include)?,
-        excludes: document.exclude.into_iter().enumerate().map(excluded).collect::<Result<_>>()?,
+        variants: named("variant", document.variants)?,
+        includes: named("include", document.includes)?,
+        excludes: document.excludes.into_iter().enumerate().map(excluded).collect::<Result<_>>()?,
         overrides: document.overrides.into_iter().enumerate().map(overridden).collect::<Result<_>>()?,
     })
-}
-
-/// What to do about a mistake in the file's own grammar.
-fn advice(message: &str) -> &'static str {
-    let at_top = message.starts_with("unknown field") && message.contains("`seeds`");
-    if at_top && message.split('`').nth(1).is_some_and(is_known) {
-        return "\nhint: settings of runs belong under [fixed], [grid] or [[variant]]";
-    }
-    if message.contains("expected a sequence") {
-        return "\nhint: [[variant]], [[include]], [[exclude]] and [[override]] are written in double brackets";
-    }
-    ""
 }
 
 /// `seeds = 5` is 1 to 5, `seeds = [3, 7]` just these; without the line, 1.
@@ -138,21 +99,22 @@ fn settings(table: Table, origin: impl Fn(&str) -> String) -> Result<Layers> {
             return Err(Error::config(format!("{}: `{key}`: {advice}", origin(key))));
         }
     }
-    let layers = Layers::new().table(table, origin);
+    let layers = Layers::new().table(nested(table), origin);
     layers.build()?;
     Ok(layers)
 }
 
-impl Named {
+impl LabelledSettings {
     fn read(mut table: Table, places: &Places, path: &str) -> Result<Self> {
         let label = match table.remove("label") {
             None => None,
-            Some(Value::String(label)) if !label.trim().is_empty() => Some(label.trim().to_string()),
+            Some(Value::String(label)) if !label.trim().is_empty() => Some(one_line(&label)),
             Some(_) => {
                 let place = places.line(&format!("{path}.label"));
                 return Err(Error::config(format!("{place}: `label`: expected a name in quotes")));
             }
         };
+        let table = nested(table);
         let keys = flat_keys(&table);
         let layers = settings(table, |key| places.line(&format!("{path}.{key}")))?;
         Ok(Self { label, keys, layers, place: places.line(path) })
@@ -161,19 +123,21 @@ impl Named {
 
 /// The keys of the grid in the order of the file, `[grid.mbn]` or `mbn.size = [...]` for a normalizer's parameters.
 fn axes(grid: Table, places: &Places) -> Result<Vec<Axis>> {
+    let grid = nested(grid);
     let mut keys = flat_keys(&grid);
     keys.sort_by_key(|key| places.offset(&format!("grid.{key}")));
+    let mut known = BTreeSet::new();
+    if let Some(twice) = keys.iter().find(|key| !known.insert(*key)) {
+        let place = places.line(&format!("grid.{twice}"));
+        return Err(Error::config(format!("{place}: `{twice}` is in the grid twice; keep one of the two")));
+    }
     keys.into_iter().map(|key| axis(&grid, key, places)).collect()
 }
 
 fn axis(grid: &Table, key: String, places: &Places) -> Result<Axis> {
     let path = format!("grid.{key}");
     let place = places.line(&path);
-    let found = match key.split_once('.') {
-        Some((section, param)) => grid.get(section).and_then(|table| table.get(param)),
-        None => grid.get(&key),
-    };
-    let Some(Value::Array(list)) = found else {
+    let Some(Value::Array(list)) = value_of(grid, &key) else {
         return Err(Error::config(format!(
             "{place}: `{key}`: expected a list of values; one value belongs in [fixed]"
         )));
@@ -186,23 +150,4 @@ fn axis(grid: &Table, key: String, places: &Places) -> Result<Axis> {
         settings(table_of(&key, value), |_| here.clone())
     };
     Ok(Axis { values: list.iter().enumerate().map(single).collect::<Result<_>>()?, key, place })
-}
-
-/// The table that says `key = value`, the key dotted for a normalizer's parameter.
-pub(super) fn table_of(key: &str, value: &Value) -> Table {
-    match key.split_once('.') {
-        Some((section, param)) => {
-            Table::from_iter([(section.to_string(), Table::from_iter([(param.to_string(), value.clone())]).into())])
-        }
-        None => Table::from_iter([(key.to_string(), value.clone())]),
-    }
-}
-
-/// The keys of a table, `mbn.size` for a key one table down.
-pub(super) fn flat_keys(table: &Table) -> Vec<String> {
-    let below = |(key, value): (&String, &Value)| match value {
-        Value::Table(inner) => inner.keys().map(|param| format!("{key}.{param}")).collect(),
-        _ => vec![key.clone()],
-    };
-    table.iter().flat_map(below).collect()
 }

@@ -3,13 +3,13 @@
 use std::collections::{BTreeSet, HashMap};
 
 use super::condition::Condition;
-use super::file::{Axis, Named, SweepFile, MOST_RUNS};
+use super::file::{Axis, LabelledSettings, SweepFile, MOST_RUNS};
 use super::Job;
 use crate::config::{Config, Layers};
 use crate::{Error, Result};
 
 /// A run without its seed.
-struct Cell {
+struct GridPoint {
     label: String,
     layers: Layers,
     /// The settings before any override: what conditions are about.
@@ -19,10 +19,10 @@ struct Cell {
 /// The runs, seed by seed; within a seed in the order of the grid, whose last key varies fastest, variants faster still.
 pub(super) fn expand(file: &SweepFile) -> Result<Vec<Job>> {
     check_clashes(file)?;
-    let mut cells = exclude(file, grid(file)?)?;
-    let included = file.includes.iter().map(|named| Cell::new(file, &file.fixed, Some(named)));
-    cells.extend(included.collect::<Result<Vec<_>>>()?);
-    let resolved = apply_overrides(file, cells)?;
+    let mut points = exclude(file, grid(file)?)?;
+    let included = file.includes.iter().map(|named| GridPoint::new(file, &file.fixed, Some(named)));
+    points.extend(included.collect::<Result<Vec<_>>>()?);
+    let resolved = apply_overrides(file, points)?;
     check_labels(file, &resolved)?;
     let mut jobs = vec![];
     let mut known = HashMap::new();
@@ -57,7 +57,7 @@ fn check_clashes(file: &SweepFile) -> Result<()> {
     }
     let mut labels = BTreeSet::new();
     for variant in &file.variants {
-        let label = Cell::new(file, &file.fixed, Some(variant))?.label;
+        let label = GridPoint::new(file, &file.fixed, Some(variant))?.label;
         if !labels.insert(label.clone()) {
             let place = &variant.place;
             return Err(Error::config(format!("{place}: there is another variant `{label}`; give this one a label")));
@@ -67,7 +67,7 @@ fn check_clashes(file: &SweepFile) -> Result<()> {
 }
 
 /// Every combination of the grid's values and the variants.
-fn grid(file: &SweepFile) -> Result<Vec<Cell>> {
+fn grid(file: &SweepFile) -> Result<Vec<GridPoint>> {
     if file.axes.is_empty() && file.variants.is_empty() && !file.includes.is_empty() {
         return Ok(vec![]);
     }
@@ -82,12 +82,13 @@ fn grid(file: &SweepFile) -> Result<Vec<Cell>> {
         combinations = combinations.iter().flat_map(with).collect();
     }
     let variants: Vec<_> = if file.variants.is_empty() { vec![None] } else { file.variants.iter().map(Some).collect() };
-    let cells = combinations.iter().flat_map(|layers| variants.iter().map(|variant| Cell::new(file, layers, *variant)));
-    cells.collect()
+    let points =
+        combinations.iter().flat_map(|layers| variants.iter().map(|variant| GridPoint::new(file, layers, *variant)));
+    points.collect()
 }
 
-impl Cell {
-    fn new(file: &SweepFile, layers: &Layers, named: Option<&Named>) -> Result<Self> {
+impl GridPoint {
+    fn new(file: &SweepFile, layers: &Layers, named: Option<&LabelledSettings>) -> Result<Self> {
         let layers = named.map_or(layers.clone(), |named| layers.clone().and(&named.layers));
         let place = named.map_or(&file.name, |named| &named.place);
         let config = layers.build()?.complete().map_err(|error| {
@@ -100,28 +101,28 @@ impl Cell {
     }
 }
 
-fn exclude(file: &SweepFile, cells: Vec<Cell>) -> Result<Vec<Cell>> {
+fn exclude(file: &SweepFile, points: Vec<GridPoint>) -> Result<Vec<GridPoint>> {
     let mut used = vec![false; file.excludes.len()];
-    let mut keep = vec![true; cells.len()];
-    for (cell, keep) in cells.iter().zip(&mut keep) {
-        let flat = cell.config.flat()?;
+    let mut keep = vec![true; points.len()];
+    for (point, keep) in points.iter().zip(&mut keep) {
+        let flat = point.config.flat()?;
         for (condition, used) in file.excludes.iter().zip(&mut used) {
-            if condition.holds(&cell.label, &flat) {
+            if condition.holds(&point.label, &flat) {
                 (*keep, *used) = (false, true);
             }
         }
     }
     if let Some((condition, _)) = file.excludes.iter().zip(used).find(|(_, used)| !used) {
-        return Err(matches_nothing(condition, "[[exclude]]", &cells));
+        return Err(matches_nothing(condition, "[[exclude]]", &points));
     }
-    Ok(cells.into_iter().zip(keep).filter_map(|(cell, keep)| keep.then_some(cell)).collect())
+    Ok(points.into_iter().zip(keep).filter_map(|(point, keep)| keep.then_some(point)).collect())
 }
 
 /// The resolved configurations, under their labels.
-fn apply_overrides(file: &SweepFile, cells: Vec<Cell>) -> Result<Vec<(String, Config)>> {
+fn apply_overrides(file: &SweepFile, points: Vec<GridPoint>) -> Result<Vec<(String, Config)>> {
     let mut used = vec![false; file.overrides.len()];
     let mut resolved = vec![];
-    for Cell { label, layers, config } in &cells {
+    for GridPoint { label, layers, config } in &points {
         let mut layers = layers.clone();
         let flat = config.flat()?;
         for ((condition, set), used) in file.overrides.iter().zip(&mut used) {
@@ -140,13 +141,13 @@ fn apply_overrides(file: &SweepFile, cells: Vec<Cell>) -> Result<Vec<(String, Co
         resolved.push((label.clone(), config));
     }
     match file.overrides.iter().zip(used).find(|(_, used)| !used) {
-        Some(((condition, _), _)) => Err(matches_nothing(condition, "[[override]]", &cells)),
+        Some(((condition, _), _)) => Err(matches_nothing(condition, "[[override]]", &points)),
         None => Ok(resolved),
     }
 }
 
-fn matches_nothing(condition: &Condition, what: &str, cells: &[Cell]) -> Error {
-    let runs = cells.iter().filter_map(|cell| Some((cell.label.as_str(), cell.config.flat().ok()?)));
+fn matches_nothing(condition: &Condition, what: &str, points: &[GridPoint]) -> Error {
+    let runs = points.iter().filter_map(|point| Some((point.label.as_str(), point.config.flat().ok()?)));
     let (place, why) = (&condition.place, condition.why_not(runs));
     Error::config(format!("{place}: this {what} matches no run of the sweep: {why}"))
 }

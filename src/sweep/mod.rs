@@ -6,6 +6,7 @@
 
 mod check;
 mod condition;
+mod document;
 mod estimate;
 mod event;
 mod file;
@@ -13,8 +14,10 @@ mod grid;
 mod identity;
 mod observe;
 mod select;
+mod slots;
 mod state;
 mod table;
+mod tables;
 mod work;
 mod worker;
 
@@ -24,10 +27,11 @@ pub use check::check;
 pub use estimate::Estimate;
 pub use event::{Ending, Event};
 pub use identity::Need;
-pub use observe::{Observer, Options, Tally};
+pub use observe::{Observer, SweepOptions, Tally};
 pub use select::Shard;
 pub use state::{look, State};
 pub use table::SummaryTable;
+pub(crate) use tables::one_line;
 pub use work::run;
 
 use crate::config::Config;

@@ -8,7 +8,7 @@ use super::{Ending, Event, Job};
 use crate::record::Summary;
 
 /// How a sweep is done: nothing here changes its results.
-pub struct Options<'a> {
+pub struct SweepOptions<'a> {
     /// The sweep folder.
     pub out: PathBuf,
     /// Which of the sweep's runs, by position.
@@ -31,7 +31,7 @@ pub struct Tally {
     pub total: usize,
     /// Finished, now or earlier.
     pub done: usize,
-    /// Left the finite numbers, now or earlier.
+    /// Became non-finite, now or earlier.
     pub diverged: usize,
     /// Stopped by an error, now or earlier.
     pub failed: usize,

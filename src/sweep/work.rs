@@ -7,9 +7,10 @@ use std::sync::atomic::Ordering;
 use std::sync::mpsc::{channel, Receiver, RecvTimeoutError, Sender};
 use std::time::{Duration, Instant};
 
+use super::slots::{time_left, BusySlot, OpenRun};
 use super::worker::{Message, Worker};
-use super::{identity, look, Ending, Estimate, Event, Job, Observer, Options, State, SummaryTable, Sweep, Tally};
-use crate::record::{Status, Summary};
+use super::{identity, look, Ending, Estimate, Event, Job, Observer, State, SummaryTable, Sweep, SweepOptions, Tally};
+use crate::record::{RunDir, Status, Summary};
 use crate::{Error, Result};
 
 /// How often the flag to stop is looked at.
@@ -26,7 +27,7 @@ const WRITING: u32 = 20;
 ///
 /// # Errors
 /// The sweep folder cannot be written to, or a process not be started. What happens to a run is no error.
-pub fn run(sweep: &Sweep, options: &Options, observer: &mut dyn Observer) -> Result<Tally> {
+pub fn run(sweep: &Sweep, options: &SweepOptions, observer: &mut dyn Observer) -> Result<Tally> {
     let runs = options.out.join("runs");
     fs::create_dir_all(&runs).map_err(Error::io(&runs))?;
     let mut table = SummaryTable::new(&options.out, &sweep.jobs)?;
@@ -58,32 +59,17 @@ pub fn run(sweep: &Sweep, options: &Options, observer: &mut dyn Observer) -> Res
     Ok(work.tally)
 }
 
-/// A run to do; a failed one is repeated only if its failure is still the one we know of.
-struct Task {
-    index: usize,
-    failure: Option<Box<Summary>>,
-}
-
-/// A run being done.
-struct Slot {
-    task: Task,
-    worker: Option<Worker>,
-    begun: Instant,
-    /// Which part of it was done when it began, as soon as that is known, and is done now.
-    parts: Option<(f64, f64)>,
-}
-
 struct Work<'a> {
     jobs: &'a [Job],
-    options: &'a Options<'a>,
+    options: &'a SweepOptions<'a>,
     observer: &'a mut dyn Observer,
     runs: PathBuf,
     table: SummaryTable,
     estimate: Estimate,
-    queue: VecDeque<Task>,
+    queue: VecDeque<OpenRun>,
     /// Runs that other processes are at work on.
-    elsewhere: Vec<Task>,
-    slots: Vec<Option<Slot>>,
+    elsewhere: Vec<OpenRun>,
+    slots: Vec<Option<BusySlot>>,
     tally: Tally,
     to: Sender<(usize, Message)>,
     from: Receiver<(usize, Message)>,
@@ -101,10 +87,10 @@ impl Work<'_> {
         for &index in &self.options.selection {
             match look(&self.folder(index)) {
                 State::Over(summary) if summary.status == Status::Failed && self.options.retry_failed => {
-                    self.queue.push_back(Task { index, failure: Some(summary) });
+                    self.queue.push_back(OpenRun { index, failure: Some(summary) });
                 }
                 State::Over(summary) => self.count(index, &summary),
-                _ => self.queue.push_back(Task { index, failure: None }),
+                _ => self.queue.push_back(OpenRun { index, failure: None }),
             }
         }
         self.report();
@@ -142,35 +128,34 @@ impl Work<'_> {
                 self.queue.extend(self.elsewhere.drain(..));
                 self.looked = Instant::now();
             }
-            let Some(task) = self.queue.pop_front() else { return Ok(()) };
-            match look(&self.folder(task.index)) {
-                State::Over(summary) if task.failure.as_ref() != Some(&summary) => {
-                    self.count(task.index, &summary);
+            let Some(run) = self.queue.pop_front() else { return Ok(()) };
+            match look(&self.folder(run.index)) {
+                State::Over(summary) if run.failure.as_ref() != Some(&summary) => {
+                    self.count(run.index, &summary);
                     self.report();
                 }
-                State::Busy => self.elsewhere.push(task),
-                _ => self.start(slot, task)?,
+                State::Busy => self.elsewhere.push(run),
+                _ => self.start(slot, run)?,
             }
         }
         Ok(())
     }
 
-    fn start(&mut self, slot: usize, task: Task) -> Result<()> {
-        let job = &self.jobs[task.index];
+    fn start(&mut self, slot: usize, run: OpenRun) -> Result<()> {
+        let job = &self.jobs[run.index];
         let worker = Worker::start((self.options.command)(job), job, slot, self.to.clone())?;
         self.observer.begin(slot, job);
-        self.slots[slot] = Some(Slot { task, worker: Some(worker), begun: Instant::now(), parts: None });
+        self.slots[slot] = Some(BusySlot { run, worker: Some(worker), begun: Instant::now(), parts: None });
         Ok(())
     }
 
     fn hear(&mut self, number: usize, message: Message) {
         let Some(slot) = &mut self.slots[number] else { return };
-        let job = &self.jobs[slot.task.index];
+        let job = &self.jobs[slot.run.index];
         match message {
             Message::Event(event) => {
                 if let Event::Step { done, total, .. } = &event {
-                    let part = *done as f64 / (*total).max(1) as f64;
-                    slot.parts = Some((slot.parts.map_or(part, |(first, _)| first), part));
+                    slot.advance(*done, *total);
                 }
                 self.observer.event(number, job, &event);
                 if self.reported.elapsed() >= PATIENCE {
@@ -179,17 +164,20 @@ impl Work<'_> {
             }
             Message::Gone(ending) => {
                 if let Some(slot) = self.slots[number].take() {
-                    self.close(number, slot.task, ending);
+                    self.close(number, slot, ending);
                 }
             }
         }
     }
 
     /// Counts a run whose process is gone.
-    fn close(&mut self, slot: usize, task: Task, ending: Ending) {
-        let index = task.index;
+    fn close(&mut self, slot: usize, BusySlot { run, begun, .. }: BusySlot, ending: Ending) {
+        let index = run.index;
+        if let Ending::Failed(why) = &ending {
+            self.record_failure(&run, why, begun);
+        }
         match (&ending, look(&self.folder(index))) {
-            (Ending::Busy, _) => self.elsewhere.push(task),
+            (Ending::Busy, _) => self.elsewhere.push(run),
             (Ending::Stopped, _) if self.is_told_to_stop() => self.tally.stopped = true,
             (_, State::Over(summary)) => {
                 self.count(index, &summary);
@@ -202,6 +190,24 @@ impl Work<'_> {
         }
         self.observer.end(slot, &self.jobs[index], &ending, None);
         self.report();
+    }
+
+    /// Gives a run that failed before it had a folder, on its data for one, the summary that says so.
+    fn record_failure(&self, run: &OpenRun, why: &str, begun: Instant) {
+        let (folder, config) = (self.folder(run.index), &self.jobs[run.index].config);
+        match look(&folder) {
+            State::New | State::Begun => {}
+            State::Over(summary) if run.failure.as_ref() == Some(&summary) => {}
+            State::Over(_) | State::Busy => return,
+        }
+        let record = || {
+            let dir = RunDir::create(&folder)?;
+            let seconds = begun.elapsed().as_secs_f64();
+            Summary::new(config, &[], None, None, seconds, 0)?.failed(why).write(&dir.summary())?;
+            dir.log(&format!("failed: {why}"))
+        };
+        // What cannot be recorded is said all the same, and the next call tries the run again.
+        let _: Result<()> = record();
     }
 
     /// Counts a run that is over.
@@ -234,29 +240,10 @@ impl Work<'_> {
     }
 
     fn report(&mut self) {
-        self.tally.left = self.left();
-        self.tally.under_way = self.slots.iter().flatten().filter_map(|slot| Some(slot.parts?.1)).sum();
+        self.tally.left = time_left(self.jobs, &self.estimate, self.queue.iter(), &self.slots);
+        self.tally.under_way = self.slots.iter().flatten().map(BusySlot::done).sum();
         self.observer.tally(&self.tally);
         self.reported = Instant::now();
-    }
-
-    /// Seconds until the end, at the pace of the runs that are finished; before there are any, at that of those running.
-    fn left(&self) -> Option<f64> {
-        let mut guess = Estimate::default();
-        for slot in self.slots.iter().flatten() {
-            if let Some((first, now)) = slot.parts.filter(|(first, now)| now > first) {
-                guess.learn(&self.jobs[slot.task.index], slot.begun.elapsed().as_secs_f64() / (now - first));
-            }
-        }
-        let seconds = |task: &Task| {
-            let job = &self.jobs[task.index];
-            self.estimate.seconds(job).or_else(|| guess.seconds(job))
-        };
-        let waiting: f64 = self.queue.iter().map(seconds).sum::<Option<f64>>()?;
-        let rest = |slot: &Slot| Some(seconds(&slot.task)? * slot.parts.map_or(1.0, |(_, now)| 1.0 - now));
-        let running = self.slots.iter().flatten().map(rest).collect::<Option<Vec<f64>>>()?;
-        let longest = running.iter().copied().fold(0.0, f64::max);
-        Some(((waiting + running.iter().sum::<f64>()) / self.slots.len() as f64).max(longest))
     }
 
     fn folder(&self, index: usize) -> PathBuf {

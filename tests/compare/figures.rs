@@ -137,30 +137,6 @@ fn diverged_runs_are_counted_and_on_demand_guess() {
 }
 
 #[test]
-fn only_settings_that_differ_are_named() {
-    let dir = tempfile::tempdir().unwrap();
-    let mbn = |settings, accuracy| Fake { settings, ..Fake::new("mbn", 4, 0, accuracy) };
-    mbn("weight_decay = 0.0\n[mbn]\nsize = 8\ndecay = 0.9", 0.5).write(dir.path());
-    mbn("weight_decay = 0.0\n[mbn]\nsize = 16\ndecay = 0.90", 0.6).write(dir.path());
-    Fake { settings: "weight_decay = 0.0", ..Fake::new("bn", 4, 0, 0.7) }.write(dir.path());
-    let json = json(&[dir.path()], &[]);
-    let labels: Vec<_> = json["sections"][0]["groups"].as_array().unwrap().iter().map(|g| g["label"].clone()).collect();
-    assert_eq!(labels, ["bn", "mbn size=8", "mbn size=16"]);
-    assert_eq!(json["sections"][0]["baseline"], "bn");
-    // Pooling is said, and so is an unknown key.
-    let pooled = compare(&[dir.path()], &["--by", "norm"]);
-    pooled.warns(&["different settings are averaged: mbn at 4 (mbn.size 16, 8"]);
-    assert_eq!(pooled.row("4", "mbn")[2], "55.00");
-    let unknown = compare(&[dir.path()], &["--by", "mbn.sise"]);
-    assert_eq!(unknown.code, Some(2));
-    unknown.warns(&["mbn.sise", "did you mean `mbn.size`"]);
-    let unknown = compare(&[dir.path()], &["--baseline", "mbn size=9"]);
-    assert_eq!(unknown.code, Some(2));
-    unknown.warns(&["did you mean `mbn size=8`"]);
-    assert_eq!(compare(&[dir.path()], &["--metric", "acuracy"]).code, Some(2));
-}
-
-#[test]
 fn tasks_are_never_mixed() {
     let dir = tempfile::tempdir().unwrap();
     Fake::new("bn", 4, 0, 0.7).write(dir.path());

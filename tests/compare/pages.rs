@@ -1,4 +1,4 @@
-//! Pictures and page: well-formed, self-contained, and with the figures of the tables.
+//! Charts and page: well-formed, self-contained, and with the figures of the tables.
 
 use std::fs;
 use std::path::Path;
@@ -34,7 +34,7 @@ fn parse(text: &str) -> Document<'_> {
 }
 
 #[test]
-fn pictures_are_xml_and_hold_the_figures() {
+fn charts_are_xml_and_hold_the_figures() {
     let dir = tempfile::tempdir().unwrap();
     let (runs, out) = (dir.path().join("runs"), dir.path().join("out"));
     write(&runs);
@@ -50,8 +50,8 @@ fn pictures_are_xml_and_hold_the_figures() {
     }
     for name in &names {
         let text = fs::read_to_string(out.join(name)).unwrap();
-        let picture = parse(&text);
-        assert_eq!(picture.root_element().tag_name().namespace(), Some("http://www.w3.org/2000/svg"));
+        let chart = parse(&text);
+        assert_eq!(chart.root_element().tag_name().namespace(), Some("http://www.w3.org/2000/svg"));
         assert!(!text.contains("NaN") && !text.contains("inf"), "{name}: {text}");
     }
     let text = fs::read_to_string(out.join("digits-lenet-e3-accuracy.svg")).unwrap();
@@ -72,8 +72,8 @@ fn pictures_are_xml_and_hold_the_figures() {
 }
 
 /// Where the mark with that title stands.
-fn place(picture: &Document, title: &str) -> (f64, f64) {
-    let mark = picture.descendants().find(|node| node.text().is_some_and(|text| text.starts_with(title))).unwrap();
+fn place(chart: &Document, title: &str) -> (f64, f64) {
+    let mark = chart.descendants().find(|node| node.text().is_some_and(|text| text.starts_with(title))).unwrap();
     let transform = mark.parent().unwrap().attribute("transform").unwrap();
     let numbers = transform.trim_start_matches("translate(").trim_end_matches(')');
     let (x, y) = numbers.split_once(' ').unwrap();
@@ -89,8 +89,8 @@ fn batch_sizes_stand_at_their_logarithms() {
     }
     compare(&[dir.path()], &["--out", out.to_str().unwrap()]);
     let text = fs::read_to_string(out.join("digits-lenet-e3-accuracy.svg")).unwrap();
-    let picture = parse(&text);
-    let [two, four, sixteen] = ["2", "4", "16"].map(|size| place(&picture, &format!("bn, batch size {size}:")));
+    let chart = parse(&text);
+    let [two, four, sixteen] = ["2", "4", "16"].map(|size| place(&chart, &format!("bn, batch size {size}:")));
     assert!(((sixteen.0 - two.0) - 3.0 * (four.0 - two.0)).abs() < 0.5, "{two:?} {four:?} {sixteen:?}");
     assert!(((two.1 - four.1) - (four.1 - sixteen.1)).abs() < 0.5 && two.1 > four.1, "{two:?} {four:?} {sixteen:?}");
 }
@@ -105,8 +105,8 @@ fn where_one_method_fails_the_others_are_told_apart_by_their_errors() {
     compare(&[dir.path()], &["--out", out.to_str().unwrap()]);
     let text = fs::read_to_string(out.join("digits-lenet-e3-accuracy.svg")).unwrap();
     assert!(text.contains("test accuracy (%), by log error") && text.contains(">99<"), "{text}");
-    let picture = parse(&text);
-    let [worst, middle, best] = ["2", "4", "16"].map(|size| place(&picture, &format!("bn, batch size {size}:")).1);
+    let chart = parse(&text);
+    let [worst, middle, best] = ["2", "4", "16"].map(|size| place(&chart, &format!("bn, batch size {size}:")).1);
     // Errors of 90, 10 and 1 %: log10(9) and log10(10) apart.
     assert!(((worst - middle) - 9f64.log10() * (middle - best)).abs() < 0.5, "{worst} {middle} {best}");
 }
@@ -122,9 +122,9 @@ fn curves_can_be_drawn_against_images_and_seconds() {
         let text = fs::read_to_string(out.join("digits-lenet-e3-loss-curve-b4.svg")).unwrap();
         assert!(text.contains(title), "{text}");
         // Every third of the way; the last epoch stands at the end of the axis, `last`.
-        let picture = parse(&text);
-        let [one, three] = [1, 3].map(|epoch| place(&picture, &format!("bn, epoch {epoch}:")).0);
-        let two = place(&picture, "bn, epoch 2:").0;
+        let chart = parse(&text);
+        let [one, three] = [1, 3].map(|epoch| place(&chart, &format!("bn, epoch {epoch}:")).0);
+        let two = place(&chart, "bn, epoch 2:").0;
         assert!(
             (three - two - (two - one)).abs() < 0.3 && (two - one - (one - 64.0)).abs() < 0.3,
             "{last}: {one} {two} {three}"

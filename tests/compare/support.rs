@@ -130,6 +130,27 @@ impl Fake {
     }
 }
 
+/// Three seeds of `bn` and `mbn` at batch size 4.
+pub fn six() -> Vec<Fake> {
+    (0..3)
+        .flat_map(|seed| [Fake::new("bn", 4, seed, 0.5 + 0.1 * seed as f64), Fake::new("mbn", 4, seed, 0.9)])
+        .collect()
+}
+
+/// The rows of all runs under one header.
+pub fn one_csv() -> String {
+    let rows: String = six().iter().map(|run| run.metrics().replace(&format!("{HEADER}\n"), "")).collect();
+    format!("{HEADER}\n{rows}")
+}
+
+/// A file `all.csv` with this text, and its folder.
+pub fn written(text: &str) -> (tempfile::TempDir, PathBuf) {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("all.csv");
+    fs::write(&path, text).unwrap();
+    (dir, path)
+}
+
 /// What the program said.
 pub struct Said {
     pub code: Option<i32>,

@@ -4,5 +4,7 @@ mod damage;
 mod figures;
 mod file;
 mod kills;
+mod records;
+mod refusals;
 mod running;
 mod support;

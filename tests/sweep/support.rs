@@ -8,6 +8,8 @@ use std::sync::Mutex;
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
+use mbn::sweep::{Job, Sweep};
+
 /// Four runs of a fraction of a second.
 pub const TINY: &str = r#"
 seeds = 2
@@ -125,6 +127,22 @@ pub fn calm(text: &str) -> Vec<Vec<String>> {
         folder.results()
     };
     done.entry(text.to_string()).or_insert_with(sweep).clone()
+}
+
+/// The runs that a sweep file with this text means.
+pub fn jobs(text: &str) -> Vec<Job> {
+    Sweep::parse("s.toml", text).unwrap().jobs
+}
+
+/// A text that is refused as a sweep file, with these parts in the message.
+#[track_caller]
+pub fn refused(text: &str, parts: &[&str]) {
+    let error = Sweep::parse("s.toml", text).unwrap_err();
+    assert!(error.is_usage());
+    let message = error.to_string();
+    for part in parts {
+        assert!(message.contains(part), "{text}\n`{part}` is not in: {message}");
+    }
 }
 
 #[track_caller]

@@ -16,48 +16,9 @@ use super::{identity, Session};
 use crate::config::Config;
 use crate::data::Source;
 use crate::norm::Pass;
+use crate::record::{Split, Stats};
 use crate::train::Score;
 use crate::{Error, Result};
-
-/// Which part of the data set.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum SplitName {
-    /// The test images.
-    Test,
-    /// The images the run set aside.
-    Val,
-    /// The images the run trained on.
-    Train,
-}
-
-/// Which statistics normalize.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Stats {
-    /// MBN's rule: the pool over the memory.
-    Memory,
-    /// The running average of batch statistics.
-    Ema,
-    /// Statistics re-estimated over training images.
-    Precise,
-    /// Those of each test batch, of the normalization batch size.
-    Batch,
-}
-
-impl Stats {
-    fn name(self) -> &'static str {
-        match self {
-            Self::Memory => "memory",
-            Self::Ema => "ema",
-            Self::Precise => "precise",
-            Self::Batch => "batch",
-        }
-    }
-
-    /// Whether they are taken from images, not from the checkpoint.
-    fn need_none(self) -> bool {
-        matches!(self, Self::Precise | Self::Batch)
-    }
-}
 
 /// What to evaluate.
 #[derive(Debug, Clone)]
@@ -71,7 +32,7 @@ pub struct EvalRequest {
     /// Where data sets are looked for.
     pub source: Source,
     /// Which part of the data set.
-    pub split: SplitName,
+    pub split: Split,
     /// Which statistics; none: the method's own.
     pub stats: Option<Stats>,
     /// Also write the first 64 images and their logits to this safetensors file.
@@ -119,13 +80,14 @@ pub fn evaluate_checkpoint(request: &EvalRequest) -> Result<EvalReport> {
     if subject.checkpoint.is_own() {
         check_task(&subject.path, subject.checkpoint.task(&subject.path)?, session.task())?;
     }
-    let odd = identity::notes(&subject.config, &session, request.split == SplitName::Test)?;
+    let odd = identity::notes(&subject.config, &session, request.split == Split::Test)?;
     let (network, mut notes) = network::build(&mut subject, session.task(), &session.device, request.stats)?;
     let Subject { path, config, .. } = subject;
-    let (part, split) = match request.split {
-        SplitName::Test => (session.test(), "test"),
-        SplitName::Val => (session.val(), "val"),
-        SplitName::Train => (session.train(), "train"),
+    let split = request.split;
+    let part = match split {
+        Split::Test => session.test(),
+        Split::Val => session.val(),
+        Split::Train => session.train(),
     };
     if part.indices.is_empty() {
         return Err(Error::config(format!("--split {split}: there are no such images")));

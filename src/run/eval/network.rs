@@ -6,9 +6,9 @@ use std::path::Path;
 use candle_core::{DType, Device, Tensor, Var};
 
 use super::subject::Subject;
-use super::Stats;
 use crate::model::{Network, Store, Task};
 use crate::norm::{is_statistic, NormSpec};
+use crate::record::Stats;
 use crate::train;
 use crate::{Error, Result};
 
@@ -66,7 +66,7 @@ fn complete(
     };
     let absent: Vec<_> = initial.into_iter().filter(|(name, _)| is_absent(name)).collect();
     let Some((name, _)) = absent.first() else { return Ok(None) };
-    let Some(stats) = stats.filter(|stats| stats.need_none()) else {
+    let Some(stats) = stats.filter(|stats| stats.is_beside()) else {
         let why = format!("tensor `{name}` is missing; --stats precise and --stats batch do without it");
         return Err(Error::checkpoint(path, why));
     };
@@ -103,7 +103,7 @@ fn check_values(path: &Path, network: &Network, stats: Option<Stats>) -> Result<
     let used = |name: &str| match (is_statistic(name), stats) {
         (false, _) => true,
         (true, Some(Stats::Ema)) => last_component(name).starts_with("ema_") || is_running(name),
-        (true, stats) => is_running(name) && !stats.is_some_and(Stats::need_none),
+        (true, stats) => is_running(name) && !stats.is_some_and(Stats::is_beside),
     };
     for (name, var) in network.store().vars().into_iter().filter(|(name, _)| used(name)) {
         let tensor = var.as_detached_tensor();

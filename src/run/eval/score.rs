@@ -1,9 +1,10 @@
 //! The score of a network under the statistics asked for.
 
-use super::{Session, Stats};
+use super::Session;
 use crate::config::Config;
 use crate::model::Network;
 use crate::norm::Moments;
+use crate::record::Stats;
 use crate::train::{self, precise, Part, Score};
 use crate::{Error, Result};
 
@@ -29,6 +30,12 @@ pub(super) fn score(
         )));
     }
     let statistics: Vec<Option<Moments>> = match wanted {
+        Stats::Sample => {
+            let norm = &config.norm;
+            return Err(Error::config(format!(
+                "--stats sample: `{norm}` takes its statistics over batches, not single images"
+            )));
+        }
         Stats::Memory => {
             return Err(Error::config(format!(
                 "--stats memory: `{}` has no memory; its own rule is {rule}",

@@ -4,10 +4,11 @@ use std::path::{Path, PathBuf};
 
 use candle_core::Device;
 
-use super::{EvalRequest, SplitName, Stats};
+use super::EvalRequest;
 use crate::config::{Config, Layers};
 use crate::norm::NormSpec;
 use crate::record::LAST;
+use crate::record::{Split, Stats};
 use crate::train::Checkpoint;
 use crate::{Error, Result};
 
@@ -91,15 +92,15 @@ fn ask(path: &Path, given: &Layers) -> Result<()> {
 /// Training and validation images are those of the run, or they are not what they are called.
 fn check_split(request: &EvalRequest, own: Option<&Config>, config: &Config) -> Result<()> {
     let why = match (request.split, own) {
-        (SplitName::Test, _) | (SplitName::Train, None) => return Ok(()),
-        (SplitName::Val, None) => {
+        (Split::Test, _) | (Split::Train, None) => return Ok(()),
+        (Split::Val, None) => {
             "--split val: made elsewhere, the checkpoint does not say which images it was not trained on".to_string()
         }
         (_, Some(own)) if own.dataset != config.dataset => {
             let (run, other) = (&own.dataset, &config.dataset);
             format!("the run was trained on {run}: of {other} there are only test images for it; use --split test")
         }
-        (SplitName::Val, Some(own)) if own.val_fraction == 0.0 => {
+        (Split::Val, Some(own)) if own.val_fraction == 0.0 => {
             "--split val: there are no validation images, the run set none aside (val_fraction = 0)".to_string()
         }
         _ => return Ok(()),
@@ -124,10 +125,10 @@ fn without_effect(key: &str, request: &EvalRequest, config: &Config, foreign: bo
     }
     Ok(match key {
         "dataset" | "model" | "norm" | "device" | "kernels" => None,
-        "test_limit" => needs(split == SplitName::Test, "--split test"),
+        "test_limit" => needs(split == Split::Test, "--split test"),
         "precise_examples" => needs(stats == Some(Stats::Precise), "--stats precise"),
         "batch_size" | "norm_batch_size" => needs(stats == Some(Stats::Batch), "--stats batch"),
-        "train_limit" if foreign => needs(split == SplitName::Train, "--split train"),
+        "train_limit" if foreign => needs(split == Split::Train, "--split train"),
         "seed" | "val_fraction" | "train_limit" => Some(format!(
             "`{key}` would draw the split anew, and images that the run trained on could count as validation images; \
              leave it out: the run's own split is known"

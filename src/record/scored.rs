@@ -1,0 +1,100 @@
+//! What a score was measured on: which images, under which statistics.
+
+use std::fmt;
+use std::str::FromStr;
+
+use serde::{Deserialize, Serialize};
+
+use crate::lookup::lookup;
+use crate::{Error, Result};
+
+/// Which images.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Split {
+    /// Those trained on.
+    Train,
+    /// Those of the training set that were set aside.
+    Val,
+    /// The test images.
+    Test,
+}
+
+/// Which statistics normalized.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Stats {
+    /// MBN's rule: those pooled over the memory.
+    Memory,
+    /// The running average of batch statistics.
+    Ema,
+    /// Those of each image alone: methods without batch statistics have no others.
+    Sample,
+    /// Those re-estimated over training images.
+    Precise,
+    /// Those of each batch, of the normalization batch size.
+    Batch,
+}
+
+impl Split {
+    /// Every split.
+    pub const ALL: &'static [Self] = &[Self::Train, Self::Val, Self::Test];
+
+    /// Its name in files and commands.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Train => "train",
+            Self::Val => "val",
+            Self::Test => "test",
+        }
+    }
+}
+
+impl Stats {
+    /// Every kind of statistics.
+    pub const ALL: &'static [Self] = &[Self::Memory, Self::Ema, Self::Sample, Self::Precise, Self::Batch];
+
+    /// Their name in files and commands.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Memory => "memory",
+            Self::Ema => "ema",
+            Self::Sample => "sample",
+            Self::Precise => "precise",
+            Self::Batch => "batch",
+        }
+    }
+
+    /// Whether they are never a method's own rule of inference, but measured beside it.
+    pub fn is_beside(self) -> bool {
+        matches!(self, Self::Precise | Self::Batch)
+    }
+}
+
+impl FromStr for Split {
+    type Err = Error;
+
+    fn from_str(text: &str) -> Result<Self> {
+        lookup("split", text, Self::ALL, |split| split.name()).copied()
+    }
+}
+
+impl FromStr for Stats {
+    type Err = Error;
+
+    fn from_str(text: &str) -> Result<Self> {
+        lookup("kind of statistics", text, Self::ALL, |stats| stats.name()).copied()
+    }
+}
+
+impl fmt::Display for Split {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.name())
+    }
+}
+
+impl fmt::Display for Stats {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.name())
+    }
+}

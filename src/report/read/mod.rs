@@ -1,0 +1,19 @@
+//! Runs from folders and CSV files into one collection; what is odd about the files is noted, and nothing is lost in
+//! silence.
+
+mod cells;
+mod collect;
+mod folder;
+mod identity;
+mod merge;
+mod notes;
+mod rows;
+mod run;
+pub(super) mod settings;
+mod sheet;
+mod summaries;
+
+pub use collect::{collect, Collection};
+pub use notes::Note;
+pub(super) use notes::Notes;
+pub use run::{FinalScore, Point, Run, Series, State};

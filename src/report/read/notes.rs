@@ -1,0 +1,92 @@
+//! What was odd about the files: nothing is left out in silence.
+
+use std::fmt;
+use std::path::{Path, PathBuf};
+
+use serde::Serialize;
+
+/// A remark on a file or on the comparison as a whole.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Note {
+    /// The file or folder.
+    pub path: Option<PathBuf>,
+    /// The line, from 1.
+    pub line: Option<usize>,
+    /// What was found and what was done about it.
+    pub text: String,
+}
+
+impl fmt::Display for Note {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if let Some(path) = &self.path {
+            write!(f, "{}:", path.display())?;
+        }
+        if let Some(line) = self.line {
+            write!(f, "{line}:")?;
+        }
+        write!(f, "{}{}", if self.path.is_some() { " " } else { "" }, self.text)
+    }
+}
+
+/// The remarks so far.
+#[derive(Debug, Default)]
+pub struct Notes {
+    list: Vec<CountedNote>,
+}
+
+/// A remark, and how many lines of its file it is true of; a thousand bad lines are one mistake.
+#[derive(Debug)]
+struct CountedNote {
+    note: Note,
+    kind: String,
+    lines: usize,
+}
+
+impl Notes {
+    /// A remark on a line of a file: of each `kind` the first is given in full, the others are counted.
+    pub fn line(&mut self, path: &Path, line: usize, kind: &str, text: impl Into<String>) {
+        let same = |entry: &&mut CountedNote| {
+            entry.lines > 0 && entry.kind == kind && entry.note.path.as_deref() == Some(path)
+        };
+        match self.list.iter_mut().rev().find(same) {
+            Some(entry) => entry.lines += 1,
+            None => {
+                let note = Note { path: Some(path.to_path_buf()), line: Some(line), text: text.into() };
+                self.list.push(CountedNote { note, kind: kind.to_string(), lines: 1 });
+            }
+        }
+    }
+
+    /// A remark on a file or folder.
+    pub fn file(&mut self, path: &Path, text: impl Into<String>) {
+        let note = Note { path: Some(path.to_path_buf()), line: None, text: text.into() };
+        self.list.push(CountedNote { note, kind: String::new(), lines: 0 });
+    }
+
+    /// A remark on the comparison.
+    pub fn say(&mut self, text: impl Into<String>) {
+        self.list.push(CountedNote {
+            note: Note { path: None, line: None, text: text.into() },
+            kind: String::new(),
+            lines: 0,
+        });
+    }
+
+    /// Adds another reader's remarks.
+    pub fn extend(&mut self, other: Self) {
+        self.list.extend(other.list);
+    }
+
+    /// All of them; where one is true of several lines, how many more there are.
+    pub fn finish(self) -> Vec<Note> {
+        let told = |CountedNote { mut note, lines, .. }: CountedNote| {
+            match lines {
+                0 | 1 => {}
+                2 => note.text.push_str(" (and so in 1 more line)"),
+                more => note.text.push_str(&format!(" (and so in {} more lines)", more - 1)),
+            }
+            note
+        };
+        self.list.into_iter().map(told).collect()
+    }
+}

@@ -1,0 +1,222 @@
+//! A run as it is compared: who it is, how it ended, its scores, its curve.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+use crate::record::{Split, Stats, Status};
+
+/// One epoch's score on one split under one kind of statistics.
+#[derive(Debug, Clone, Copy, Default, PartialEq)]
+pub struct Point {
+    /// Epoch, from 1.
+    pub epoch: usize,
+    /// Updates made so far.
+    pub step: Option<usize>,
+    /// Mean cross-entropy in nats.
+    pub loss: Option<f64>,
+    /// Share of correct answers.
+    pub accuracy: Option<f64>,
+    /// Images per second while it was measured.
+    pub images_per_s: Option<f64>,
+    /// Seconds the run had taken.
+    pub seconds: Option<f64>,
+}
+
+/// The points of one split under one kind of statistics, by epoch.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Series {
+    /// Which images; none where the rows do not say.
+    pub split: Option<Split>,
+    /// Which statistics normalized; none for the method's own rule, whatever that is.
+    pub stats: Option<Stats>,
+    /// In the order of epochs, each once.
+    pub points: Vec<Point>,
+}
+
+/// The score of a run at its end, on one split under one kind of statistics.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct FinalScore {
+    /// Which images.
+    pub split: Split,
+    /// Which statistics normalized; none for the method's own rule, whatever that is.
+    pub stats: Option<Stats>,
+    /// Mean cross-entropy in nats.
+    pub loss: Option<f64>,
+    /// Share of correct answers.
+    pub accuracy: Option<f64>,
+}
+
+/// How an epoch's row was taken up.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Added {
+    /// The first of its epoch.
+    New,
+    /// There already, with the same scores.
+    Same,
+    /// There already, with other scores; the first stays.
+    Conflict,
+}
+
+impl Series {
+    /// Takes up `point`, whatever order the rows come in.
+    pub(super) fn add(&mut self, point: Point) -> Added {
+        let place = match self.points.last() {
+            Some(last) if last.epoch >= point.epoch => self.points.binary_search_by_key(&point.epoch, |p| p.epoch),
+            _ => Err(self.points.len()),
+        };
+        match place {
+            Err(place) => {
+                self.points.insert(place, point);
+                Added::New
+            }
+            Ok(place) => {
+                let old = &mut self.points[place];
+                let agrees = |a: Option<f64>, b: Option<f64>| a.is_none() || b.is_none() || a == b;
+                if !agrees(old.loss, point.loss) || !agrees(old.accuracy, point.accuracy) {
+                    return Added::Conflict;
+                }
+                old.loss = old.loss.or(point.loss);
+                old.accuracy = old.accuracy.or(point.accuracy);
+                old.seconds = old.seconds.or(point.seconds);
+                Added::Same
+            }
+        }
+    }
+}
+
+/// One training run.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Run {
+    /// Its name.
+    pub name: String,
+    /// What its experiment calls it, where it does.
+    pub label: Option<String>,
+    /// Data set; empty where unknown.
+    pub dataset: String,
+    /// Network; empty where unknown.
+    pub model: String,
+    /// Normalizer; empty where unknown.
+    pub norm: String,
+    /// Whether Double-Forward was on.
+    pub double_forward: bool,
+    /// Images per update.
+    pub batch_size: usize,
+    /// Images whose statistics are taken together.
+    pub norm_batch_size: usize,
+    /// Seed.
+    pub seed: Option<u64>,
+    /// Every other setting that is known, a normalizer's as `mbn.size`.
+    pub settings: BTreeMap<String, String>,
+    /// Epochs it was to train, where known.
+    pub epochs: Option<usize>,
+    /// How it ended, where its summary says so.
+    pub status: Option<Status>,
+    /// What its rows hold.
+    pub series: Vec<Series>,
+    /// Final scores from its summary; they count before those of the rows.
+    pub finals: Vec<FinalScore>,
+    /// The last epoch whose loss is not finite, 0 where all are.
+    pub not_finite: usize,
+    /// The measured quantities that are not scores, by their column's name.
+    pub measured: BTreeMap<&'static str, f64>,
+    /// Device and threads, as far as known.
+    pub machine: String,
+    /// It has a folder, which is the truth about it.
+    pub has_folder: bool,
+    /// Where it was read.
+    pub source: PathBuf,
+}
+
+/// Where a run stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum State {
+    /// Trained to the end: it counts.
+    Done,
+    /// Became non-finite.
+    Diverged,
+    /// Stopped by an error.
+    Failed,
+    /// Still going, or broken off.
+    Unfinished,
+}
+
+impl Run {
+    /// The last epoch of its rows, 0 where there are none.
+    pub fn reached(&self) -> usize {
+        self.series.iter().filter_map(|series| series.points.last()).map(|point| point.epoch).max().unwrap_or(0)
+    }
+
+    /// Where it stands: its summary's word, else what its rows allow.
+    pub fn state(&self) -> State {
+        match self.status {
+            Some(Status::Done) => State::Done,
+            Some(Status::Diverged) => State::Diverged,
+            Some(Status::Failed) => State::Failed,
+            None if self.not_finite > 0 && self.not_finite >= self.reached() => State::Diverged,
+            None if self.epochs.is_some_and(|epochs| self.reached() >= epochs) => State::Done,
+            None => State::Unfinished,
+        }
+    }
+
+    /// The series of a split under the statistics asked for, else under the method's own rule.
+    pub fn series(&self, split: Split, stats: Option<Stats>) -> Option<&Series> {
+        pick(&self.series, split, stats, |series| (series.split, series.stats))
+    }
+
+    /// The score at the end of training: that of the last epoch, never of the best.
+    pub fn score(&self, split: Split, stats: Option<Stats>) -> Option<FinalScore> {
+        if let Some(found) = pick(&self.finals, split, stats, |found| (Some(found.split), found.stats)) {
+            return Some(*found);
+        }
+        let series = self.series(split, stats)?;
+        let last = series.points.last().filter(|point| point.epoch == self.reached())?;
+        Some(FinalScore { split, stats: series.stats, loss: last.loss, accuracy: last.accuracy })
+    }
+
+    /// Accuracy under batch statistics minus that under the method's own rule.
+    pub fn gap(&self, split: Split) -> Option<f64> {
+        let accuracy = |stats| self.score(split, stats).and_then(|score| score.accuracy);
+        let both = || {
+            let batch = Some(Stats::Batch);
+            let batch = self.score(split, batch).filter(|score| score.stats == batch)?;
+            Some(batch.accuracy? - accuracy(None)?)
+        };
+        both().or_else(|| self.measured.get("gap").copied().filter(|_| split == Split::Test))
+    }
+
+    /// Training images per second in the last epoch.
+    pub fn images_per_s(&self) -> Option<f64> {
+        let last = || self.series(Split::Train, None)?.points.last()?.images_per_s;
+        self.measured.get("images_per_s").copied().or_else(last)
+    }
+
+    /// Seconds it took.
+    pub fn seconds(&self) -> Option<f64> {
+        let last = || self.series.iter().filter_map(|series| series.points.last()?.seconds).reduce(f64::max);
+        self.measured.get("seconds").copied().or_else(last)
+    }
+
+    /// Whether `other` can be a record of the same run: nothing that both know differs.
+    pub(super) fn agrees(&self, other: &Self) -> bool {
+        let same = |a: &str, b: &str| a.is_empty() || b.is_empty() || a == b;
+        same(&self.dataset, &other.dataset)
+            && same(&self.model, &other.model)
+            && same(&self.norm, &other.norm)
+            && self.double_forward == other.double_forward
+            && self.batch_size == other.batch_size
+            && self.norm_batch_size == other.norm_batch_size
+            && (self.seed.is_none() || other.seed.is_none() || self.seed == other.seed)
+    }
+}
+
+/// The entry of `split` under `stats`; without that, under the method's own rule. A method without batch statistics has
+/// one way to infer (`sample`), whatever is asked for.
+fn pick<T>(all: &[T], split: Split, stats: Option<Stats>, of: fn(&T) -> (Option<Split>, Option<Stats>)) -> Option<&T> {
+    let here = || all.iter().filter(|entry| of(entry).0 == Some(split));
+    let named = |wanted: Stats| here().find(|entry| of(entry).1 == Some(wanted));
+    match stats {
+        Some(wanted) => named(wanted).or_else(|| named(Stats::Sample)),
+        None if split == Split::Train => here().next(),
+        None => here().find(|entry| !of(entry).1.is_some_and(Stats::is_beside)),
+    }
+}

@@ -1,0 +1,78 @@
+//! The settings of a run as text that two files write alike, and which of them matter to what is averaged.
+
+use std::collections::BTreeMap;
+
+use toml::{Table, Value};
+
+/// Settings that say who a run is; they have fields and columns of their own.
+const IDENTITY: [&str; 8] =
+    ["dataset", "model", "norm", "double_forward", "batch_size", "norm_batch_size", "seed", "epochs"];
+
+/// Settings that say whether something is measured beside training, which they do not change.
+const SWITCHES: [&str; 3] = ["gap", "precise", "diagnostics"];
+
+/// Settings that say how it is measured: they tell two runs apart only where nothing else does.
+const MEASURING: [&str; 2] = ["precise_examples", "diagnostics_every"];
+
+/// The learning rate that a run's rows give for its first epoch, where no configuration tells the rate it was set to.
+pub const ROWS_LR: &str = "rows.lr";
+
+/// Whether `key` tells methods apart among runs of one name at one batch size only: rates in rows follow the batch size.
+pub fn is_local(key: &str) -> bool {
+    key == ROWS_LR || MEASURING.contains(&key)
+}
+
+/// A value as every file writes it: `16`, whether it was 16 or 16.0.
+pub(super) fn plain(text: &str) -> String {
+    let text = text.trim().trim_matches('"');
+    match text.parse::<f64>() {
+        Ok(number) if number.is_finite() => number.to_string(),
+        _ => text.to_string(),
+    }
+}
+
+/// A number to four digits, which is as exactly as rates in rows need be told apart.
+pub(super) fn rounded(number: f64) -> String {
+    plain(&format!("{number:.3e}"))
+}
+
+/// The settings in a configuration that can tell two methods apart, a normalizer's as `mbn.size`.
+pub(super) fn of_config(config: &Table) -> BTreeMap<String, String> {
+    let mut settings = BTreeMap::new();
+    for (key, value) in config {
+        match value {
+            Value::Table(params) => {
+                settings.extend(params.iter().map(|(name, value)| (format!("{key}.{name}"), plain(&value.to_string()))))
+            }
+            value if distinguishes(key) && is_measured(config, key) => {
+                settings.insert(key.clone(), plain(&value.to_string()));
+            }
+            _ => {}
+        }
+    }
+    settings
+}
+
+/// Whether the setting `key` can make two runs two methods.
+fn distinguishes(key: &str) -> bool {
+    !IDENTITY.contains(&key) && !SWITCHES.contains(&key)
+}
+
+/// Whether what `key` is a detail of is measured at all.
+fn is_measured(config: &Table, key: &str) -> bool {
+    let is_on = |switch: &str| config.get(switch).and_then(Value::as_bool) == Some(true);
+    match key {
+        "precise_examples" => is_on("precise") || is_on("diagnostics"),
+        "diagnostics_every" => is_on("diagnostics"),
+        _ => true,
+    }
+}
+
+/// The setting that a column of a table of runs holds, if it is one: `lr`, or a normalizer's parameter as `mbn.size`.
+pub(super) fn of_column(column: &str) -> Option<String> {
+    let known = match column.split_once('.') {
+        Some((owner, _)) => crate::norm::find(owner).is_ok(),
+        None => distinguishes(column) && crate::config::is_known(column),
+    };
+    known.then(|| column.to_string())
+}

@@ -1,0 +1,117 @@
+//! Runs from a table with one row each: a sweep's `summary.csv`, or one made by hand.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use super::cells::whole;
+use super::identity::{identify, near_miss, COLUMNS, FRACTION};
+use super::notes::Notes;
+use super::run::{FinalScore, Run};
+use super::sheet::{Sheet, Step};
+use super::{folder, settings};
+use crate::record::{Split, Stats, Status};
+
+/// Columns of a table of runs that hold a measured quantity.
+const MEASURED: [&str; 7] =
+    ["gap", "shift", "used_to_population", "inference_to_population", "images_per_s", "seconds", "peak_memory_mib"];
+
+/// Whether a header is that of such a table: a final score has a column of its own.
+pub(super) fn is_summary(header: &[String]) -> bool {
+    header.iter().any(|name| score_column(name).is_some())
+}
+
+/// Split, statistics (none for the method's own) and whether it is the accuracy, of a column such as `test_accuracy` or
+/// `test_batch_accuracy`.
+fn score_column(name: &str) -> Option<(Split, Option<Stats>, bool)> {
+    let (split, rest) = name.split_once('_')?;
+    let (stats, what) = match rest.rsplit_once('_') {
+        Some((stats, what)) => (Some(stats.parse().ok()?), what),
+        None => (None, rest),
+    };
+    let is_accuracy = what == "accuracy";
+    Some((split.parse().ok()?, stats, is_accuracy)).filter(|_| is_accuracy || what == "loss")
+}
+
+/// Reads the runs out of the text of the file at `path`.
+pub(super) fn read(path: &Path, text: &str, notes: &mut Notes) -> Vec<Run> {
+    let mut sheet = Sheet::new(path, text, &COLUMNS);
+    let mut runs: Vec<Run> = vec![];
+    let mut columns = vec![];
+    while let Some(step) = sheet.next(notes) {
+        match step {
+            Step::Header => {
+                columns = sheet.columns(COLUMNS).to_vec();
+                let known = |name: &&String| settings::of_column(name).is_some() || score_column(name).is_some();
+                for name in sheet.header().iter().filter(|name| !known(name) && !MEASURED.contains(&name.as_str())) {
+                    let near = near_miss("test_accuracy", std::slice::from_ref(name));
+                    if !near.is_empty() {
+                        notes.line(
+                            path,
+                            sheet.line(),
+                            name,
+                            format!("column `{name}` is not known (test_accuracy?); not used"),
+                        );
+                    }
+                }
+            }
+            Step::Row => {
+                let cells = std::array::from_fn(|i| sheet.cell(columns[i]).to_string());
+                match identify(&cells) {
+                    Ok(run) => runs.push(fill(Run { source: path.to_path_buf(), ..run }, &sheet, notes, path)),
+                    Err((column, why)) => notes.line(path, sheet.line(), column, why),
+                }
+            }
+        }
+    }
+    runs
+}
+
+/// The run with everything else its row says.
+fn fill(mut run: Run, sheet: &Sheet, notes: &mut Notes, path: &Path) -> Run {
+    let mut finals: BTreeMap<(Split, Option<Stats>), FinalScore> = BTreeMap::new();
+    let mut machine = vec![];
+    for (i, name) in sheet.header().iter().enumerate() {
+        let cell = sheet.cell(Some(i));
+        if let Some((split, stats, is_accuracy)) = score_column(name) {
+            let value = match sheet.number(Some(i)) {
+                Ok(Some(x)) if !x.is_finite() || (is_accuracy && !(0.0..=1.0).contains(&x)) => Err(()),
+                value => value,
+            };
+            let value = value.unwrap_or_else(|()| {
+                let what = if is_accuracy { FRACTION } else { "a finite number" };
+                notes.line(path, sheet.line(), name, format!("`{name}` is `{cell}`, not {what}; the cell is not used"));
+                None
+            });
+            let empty = FinalScore { split, stats, loss: None, accuracy: None };
+            let score = finals.entry((split, stats)).or_insert(empty);
+            *if is_accuracy { &mut score.accuracy } else { &mut score.loss } = value;
+        } else if let Some(name) = MEASURED.iter().find(|measured| *measured == name) {
+            run.measured.extend(sheet.number(Some(i)).ok().flatten().filter(|x| x.is_finite()).map(|x| (*name, x)));
+        } else if ["device", "threads"].contains(&name.as_str()) && !cell.is_empty() {
+            machine.push(if name == "threads" { folder::threads(cell) } else { cell.to_string() });
+            if name == "device" {
+                run.settings.insert(name.clone(), cell.to_string());
+            }
+        } else if name == "epochs" {
+            run.epochs = whole(cell).ok().flatten().and_then(|n| usize::try_from(n).ok());
+        } else if let Some(key) = settings::of_column(name).filter(|_| !cell.is_empty()) {
+            run.settings.insert(key, settings::plain(cell));
+        }
+    }
+    run.machine = machine.join(", ");
+    run.finals = finals.into_values().filter(|f| f.loss.is_some() || f.accuracy.is_some()).collect();
+    run.status = status(sheet, &run);
+    run
+}
+
+/// How the row says that its run ended. Without a word on it, a run that has scores is over.
+fn status(sheet: &Sheet, run: &Run) -> Option<Status> {
+    let [column] = sheet.columns(["status"]);
+    match sheet.cell(column).to_lowercase().as_str() {
+        "done" => Some(Status::Done),
+        "diverged" => Some(Status::Diverged),
+        "failed" => Some(Status::Failed),
+        "" if !run.finals.is_empty() => Some(Status::Done),
+        _ => None,
+    }
+}

@@ -1,0 +1,53 @@
+//! Marks and words that charts have in common.
+
+use super::document::{Comparison, MethodScore, Section};
+use super::metric::Metric;
+use super::stats::Sample;
+use super::svg::Mark;
+
+/// The mark of `sample` at `x`, where it can be drawn: the mean of two huge numbers is none.
+pub(super) fn mark(x: f64, sample: Sample, text: String) -> Option<Mark> {
+    let interval = sample.low.zip(sample.high).filter(|(low, high)| low.is_finite() && high.is_finite());
+    (sample.mean.is_finite() && x.is_finite()).then_some(Mark { x, y: sample.mean, interval, text })
+}
+
+/// `96.12 % (95.10 .. 97.14), n = 3`
+pub(super) fn describe(metric: Metric, sample: Sample) -> String {
+    let interval = match sample.low.zip(sample.high) {
+        Some((low, high)) => format!(" ({} .. {})", metric.show(low), metric.show(high)),
+        None => String::new(),
+    };
+    format!("{} {}{interval}, n = {}", metric.show(sample.mean), metric.unit(), sample.n)
+}
+
+/// Title of the vertical axis.
+pub(super) fn y_title(section: &Section, metric: Metric) -> String {
+    let short = match metric {
+        Metric::Gap => "gap",
+        Metric::Shift | Metric::UsedToPopulation | Metric::InferenceToPopulation => "symmetric divergence",
+        Metric::ImagesPerS => "throughput",
+        metric => metric.title(),
+    };
+    let on = section.measured_on(metric);
+    format!("{on}{}{short} ({})", if on.is_empty() { "" } else { " " }, metric.unit())
+}
+
+/// What the means leave out.
+pub(super) fn lost<'a>(
+    comparison: &Comparison,
+    section: &Section,
+    cells: impl Iterator<Item = &'a MethodScore>,
+    metric: Metric,
+) -> String {
+    let gone = |cell: &MethodScore| cell.diverged + cell.failed;
+    let places: Vec<String> = cells
+        .filter(|cell| gone(cell) > 0)
+        .map(|cell| format!("{} at {} ({})", cell.label, cell.x, gone(cell)).replace(' ', "\u{a0}"))
+        .collect();
+    if places.is_empty() {
+        return String::new();
+    }
+    let guessing = comparison.diverged_as_chance && metric.chance(2).is_some() && section.table(metric).is_some();
+    let what = if guessing { "Diverged runs, counted as guessing:" } else { "Diverged or failed, not in the means:" };
+    format!("{what} {}", places.join(", "))
+}

@@ -1,0 +1,208 @@
+//! The tables that people read, for terminal and page alike.
+
+use std::collections::BTreeSet;
+
+use super::document::{Comparison, MethodScore, Pair, Section, Table, UnscoredRun};
+use super::group::X;
+use super::metric::Metric;
+use super::stats::Sample;
+
+/// Text in rows and columns; `-` stands where there is nothing to say.
+#[derive(Debug, Clone)]
+pub struct Grid {
+    /// What the table is of.
+    pub title: String,
+    /// The columns' names.
+    pub header: Vec<String>,
+    /// The cells.
+    pub rows: Vec<Vec<String>>,
+}
+
+impl Section {
+    /// `digits, lenet, 3 epochs`
+    pub fn name(&self) -> String {
+        let word = |text: &str| if text.is_empty() { "?".to_string() } else { text.to_string() };
+        let epochs = match self.epochs {
+            Some(1) => Some("1 epoch".into()),
+            Some(n) => Some(format!("{n} epochs")),
+            None => self.epochs_by_size.then(|| "epochs by batch size".into()),
+        };
+        let batch = self.batch_size.map(|size| format!("batch size {size}"));
+        let parts = [Some(word(&self.dataset)), Some(word(&self.model)), epochs, batch];
+        parts.into_iter().flatten().collect::<Vec<_>>().join(", ")
+    }
+
+    /// The table of `metric`, where it was measured.
+    pub fn table(&self, metric: Metric) -> Option<&Table> {
+        self.tables.iter().find(|table| table.metric == metric)
+    }
+
+    /// What a score was measured on: `test`, and the statistics where they were asked for.
+    pub fn measured_on(&self, metric: Metric) -> String {
+        match (&self.stats, metric) {
+            (_, metric) if !metric.is_score() => String::new(),
+            (Some(stats), Metric::Accuracy | Metric::Loss) => format!("{} ({stats} statistics)", self.split),
+            _ => self.split.to_string(),
+        }
+    }
+
+    fn x_name(&self) -> &'static str {
+        match self.x {
+            X::BatchSize => "batch",
+            X::NormBatchSize => "norm batch",
+        }
+    }
+
+    fn title(&self, metric: Metric) -> String {
+        let on = self.measured_on(metric);
+        let on = if on.is_empty() { on } else { format!("{on} ") };
+        format!("{}: {on}{} ({})", self.name(), metric.title(), metric.unit())
+    }
+}
+
+/// The means alone, a row for each method and a column for each batch size; none where that is one row or column.
+pub fn overview(section: &Section, table: &Table) -> Option<Grid> {
+    let sizes: BTreeSet<usize> = table.cells.iter().map(|cell| cell.x).collect();
+    if sizes.len() < 2 || section.groups.len() < 2 {
+        return None;
+    }
+    let show = |label: &str, x: usize| {
+        let cell = table.cells.iter().find(|cell| cell.x == x && cell.label == label);
+        let mean = cell.and_then(|cell| cell.sample).map_or("-".into(), |sample| table.metric.show(sample.mean));
+        let mark = match cell {
+            Some(cell) if cell.best => '*',
+            Some(cell) if cell.diverged + cell.failed > 0 => '!',
+            _ => ' ',
+        };
+        format!("{mean}{mark}")
+    };
+    let row = |label: &str| std::iter::once(label.to_string()).chain(sizes.iter().map(|x| show(label, *x))).collect();
+    let mut rows: Vec<Vec<String>> = section.groups.iter().map(|group| row(&group.label)).collect();
+    let any = |is: fn(&MethodScore) -> bool, what| if table.cells.iter().any(is) { what } else { "" };
+    let marks =
+        any(|cell| cell.best, "; * best").to_string() + any(|cell| cell.diverged + cell.failed > 0, "; ! runs lost");
+    let mut header: Vec<String> = std::iter::once("method".into()).chain(sizes.iter().map(usize::to_string)).collect();
+    // The marks stand behind the column of figures.
+    for (column, name) in header.iter_mut().enumerate().skip(1) {
+        let width = rows.iter().map(|row| row[column].len()).chain([name.len() + 1]).max().unwrap_or(0);
+        rows.iter_mut().for_each(|row| row[column] = format!("{:>width$}", row[column]));
+        *name = format!("{:>1$} ", name, width - 1);
+    }
+    let title = format!("{}: means by {}{marks}", section.title(table.metric), section.x.title());
+    Some(Grid { title, header, rows })
+}
+
+/// Mean, spread and number of every method at every batch size.
+pub fn scores(section: &Section, table: &Table) -> Grid {
+    let any = |count: fn(&MethodScore) -> usize| table.cells.iter().any(|cell| count(cell) > 0);
+    let (failed, best) = (any(|cell| cell.failed), any(|cell| usize::from(cell.best)));
+    let mut header = vec![section.x_name(), "method", "mean", "sd", "95 % interval", "n", "diverged"];
+    header.extend(failed.then_some("failed"));
+    header.extend(best.then_some("best"));
+    let row = |cell: &MethodScore, label: String| {
+        let mut row = vec![cell.x.to_string(), label];
+        row.extend(numbers(table.metric, cell.sample, String::new()));
+        row.push(cell.diverged.to_string());
+        row.extend(failed.then(|| cell.failed.to_string()));
+        row.extend(best.then(|| if cell.best { "*" } else { "" }.to_string()));
+        row
+    };
+    let precise = |own: &MethodScore| table.precise.iter().find(|cell| cell.x == own.x && cell.label == own.label);
+    let rows = table.cells.iter().flat_map(|cell| {
+        let beside = precise(cell).map(|cell| row(cell, format!("{} (precise)", cell.label)));
+        [row(cell, cell.label.clone())].into_iter().chain(beside)
+    });
+    Grid { title: section.title(table.metric), header: words(header), rows: rows.collect() }
+}
+
+/// Every method's difference from the baseline; none where there is nothing to compare.
+pub fn differences(section: &Section, table: &Table) -> Option<Grid> {
+    let baseline = section.baseline.as_ref().filter(|_| !table.pairs.is_empty())?;
+    let row = |pair: &Pair| {
+        let difference = pair.difference;
+        let plus = |value: f64| if value > 0.0 { "+" } else { "" };
+        let mut row = vec![pair.x.to_string(), pair.label.clone()];
+        row.extend(numbers(table.metric, Some(difference), plus(difference.mean).into()));
+        row.push(side(difference).into());
+        row
+    };
+    Some(Grid {
+        title: format!("{}: difference from {baseline} on the same seeds", section.title(table.metric)),
+        header: words(vec![section.x_name(), "method", "difference", "sd", "95 % interval", "pairs", "interval is"]),
+        rows: table.pairs.iter().map(row).collect(),
+    })
+}
+
+/// On which side of 0 an interval lies.
+fn side(difference: Sample) -> &'static str {
+    match (difference.low, difference.sign()) {
+        (None, _) => "-",
+        (_, None) => "around 0",
+        (_, Some(true)) => "above 0",
+        (_, Some(false)) => "below 0",
+    }
+}
+
+/// The runs that are in no table; none where all are.
+pub fn apart(section: &Section) -> Option<Grid> {
+    let row = |run: &UnscoredRun| {
+        let of = run.epochs.map_or(String::new(), |epochs| format!(" of {epochs}"));
+        vec![run.run.clone(), run.label.clone(), run.state.to_string(), format!("{}{of}", run.epoch)]
+    };
+    (!section.apart.is_empty()).then(|| Grid {
+        title: format!("{}: runs without final scores", section.name()),
+        header: words(vec!["run", "method", "state", "epochs"]),
+        rows: section.apart.iter().map(row).collect(),
+    })
+}
+
+fn words(names: Vec<&str>) -> Vec<String> {
+    names.into_iter().map(String::from).collect()
+}
+
+/// Mean, sd, interval, n.
+fn numbers(metric: Metric, sample: Option<Sample>, sign: String) -> [String; 4] {
+    let show = |value: Option<f64>| value.map_or("-".into(), |value| metric.show(value));
+    let Some(Sample { n, mean, sd, low, high }) = sample else {
+        return ["-".into(), "-".into(), "-".into(), "0".into()];
+    };
+    let interval = match (low, high) {
+        (Some(low), Some(high)) => format!("{} .. {}", metric.show(low), metric.show(high)),
+        _ => "-".into(),
+    };
+    [format!("{sign}{}", metric.show(mean)), show(sd), interval, n.to_string()]
+}
+
+/// How `tables` of the comparison are to be read.
+pub fn legend<'a>(comparison: &Comparison, tables: impl IntoIterator<Item = &'a Table>) -> Vec<&'static str> {
+    let (mut cells, mut precise) = (Vec::<&MethodScore>::new(), false);
+    for table in tables {
+        cells.extend(&table.cells);
+        precise |= !table.precise.is_empty();
+    }
+    if cells.is_empty() {
+        return vec![];
+    }
+    let mut lines = vec![
+        "Scores are those of the last epoch (never of the best), under each method's own inference statistics if not said otherwise.",
+        "The interval is Student's t, 95 %, on the mean of n runs; one run has none. Intervals are not corrected for how many there are.",
+    ];
+    if precise {
+        lines.push("(precise): the same networks under statistics re-estimated over training images; not among those compared.");
+    }
+    if cells.iter().any(|cell| cell.best) {
+        lines.push(
+            "best: three runs or more, none lost, and the interval of the difference to every other method at that size excludes 0 \
+             (on the seeds both have if these are three or more, else Welch's).",
+        );
+    }
+    if cells.iter().any(|cell| cell.diverged > 0) {
+        lines.push(if comparison.diverged_as_chance {
+            "Diverged runs count as guessing in accuracy and loss; elsewhere they are counted beside the mean."
+        } else {
+            "Diverged runs are counted beside the mean, not in it: such a mean is that of the survivors (--diverged chance counts them as \
+             guessing)."
+        });
+    }
+    lines
+}

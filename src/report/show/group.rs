@@ -1,0 +1,165 @@
+//! Which runs belong together: sections by task, groups by method.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde::Serialize;
+
+use super::labels::{self, Labels};
+use crate::lookup::closest;
+use crate::norm::NORMS;
+use crate::report::read::Run;
+use crate::{Error, Result};
+
+/// The runs of one method within a section.
+#[derive(Debug, Clone, Serialize)]
+pub struct Group {
+    /// Its name in tables and charts.
+    pub label: String,
+    /// Normalizer.
+    pub norm: String,
+    /// Whether Double-Forward was on.
+    pub double_forward: bool,
+    /// Its runs, as places in the collection.
+    #[serde(skip)]
+    pub runs: Vec<usize>,
+}
+
+/// What stands on the horizontal axis.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum X {
+    /// Images per update.
+    BatchSize,
+    /// Images whose statistics are taken together, at one batch size.
+    NormBatchSize,
+}
+
+impl X {
+    /// The value of `run`.
+    pub fn of(self, run: &Run) -> usize {
+        match self {
+            Self::BatchSize => run.batch_size,
+            Self::NormBatchSize => run.norm_batch_size,
+        }
+    }
+
+    /// Name in words.
+    pub fn title(self) -> &'static str {
+        match self {
+            Self::BatchSize => "batch size",
+            Self::NormBatchSize => "normalization batch size",
+        }
+    }
+
+    /// What varies among `runs`.
+    fn choose(runs: &[&Run]) -> Self {
+        let count = |x: Self| runs.iter().map(|run| x.of(run)).collect::<BTreeSet<_>>().len();
+        if count(Self::BatchSize) == 1 && count(Self::NormBatchSize) > 1 {
+            Self::NormBatchSize
+        } else {
+            Self::BatchSize
+        }
+    }
+}
+
+/// One task: runs that may stand in one table.
+#[derive(Debug)]
+pub(super) struct ComparableRuns {
+    pub dataset: String,
+    pub model: String,
+    pub length: Length,
+    pub x: X,
+    pub groups: Vec<Group>,
+}
+
+/// How long the runs of a task train.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Length {
+    /// All of them this many epochs, where that is known.
+    Epochs(Option<usize>),
+    /// Every batch size has a number of its own, as where all make equally many updates.
+    BySize,
+}
+
+/// Sorts `runs` into tasks and methods, `by` the keys given or by everything that differs.
+///
+/// # Errors
+/// A key that no run has.
+pub(super) fn tasks(runs: &[Run], by: &[String]) -> Result<Vec<ComparableRuns>> {
+    check_keys(runs, by)?;
+    let mut places: BTreeMap<(&str, &str), Vec<usize>> = BTreeMap::new();
+    for (i, run) in runs.iter().enumerate() {
+        places.entry((&run.dataset, &run.model)).or_default().push(i);
+    }
+    let places =
+        places.into_iter().flat_map(|(task, places)| by_length(runs, places).into_iter().map(move |l| (task, l)));
+    let task = |((dataset, model), (length, places)): ((&str, &str), (Length, Vec<usize>))| {
+        let here: Vec<&Run> = places.iter().map(|i| &runs[*i]).collect();
+        let x = X::choose(&here);
+        let labels = Labels::of(x, &here);
+        let groups = groups(runs, &places, |run| if by.is_empty() { labels.full(run) } else { labels::by(run, by) });
+        ComparableRuns { dataset: dataset.into(), model: model.into(), length, x, groups }
+    };
+    Ok(places.map(task).collect())
+}
+
+/// Runs of different lengths are not compared; where the length belongs to the batch size, they never would be.
+fn by_length(runs: &[Run], places: Vec<usize>) -> BTreeMap<Length, Vec<usize>> {
+    let x = X::choose(&places.iter().map(|i| &runs[*i]).collect::<Vec<_>>());
+    let mut lengths = BTreeMap::<Length, Vec<usize>>::new();
+    let mut sizes = BTreeMap::<usize, BTreeSet<Option<usize>>>::new();
+    for run in places.iter().map(|i| &runs[*i]) {
+        sizes.entry(x.of(run)).or_default().insert(run.epochs);
+    }
+    let belongs = sizes.values().all(|epochs| epochs.len() == 1 && !epochs.contains(&None));
+    let differ = sizes.values().collect::<BTreeSet<_>>().len() > 1;
+    for i in places {
+        let length = if belongs && differ { Length::BySize } else { Length::Epochs(runs[i].epochs) };
+        lengths.entry(length).or_default().push(i);
+    }
+    lengths
+}
+
+fn groups(runs: &[Run], places: &[usize], name: impl Fn(&Run) -> String) -> Vec<Group> {
+    let mut groups: BTreeMap<String, Group> = BTreeMap::new();
+    for &i in places {
+        let (label, run) = (name(&runs[i]), &runs[i]);
+        let new =
+            || Group { label: label.clone(), norm: run.norm.clone(), double_forward: run.double_forward, runs: vec![] };
+        groups.entry(label.clone()).or_insert_with(new).runs.push(i);
+    }
+    let mut groups: Vec<Group> = groups.into_values().collect();
+    groups.sort_by_key(|group| {
+        let known = NORMS.iter().position(|kind| kind.name == group.norm).unwrap_or(NORMS.len());
+        (known, group.norm.clone(), group.double_forward, natural(&group.label))
+    });
+    groups
+}
+
+/// Sorts `size=8` before `size=16`, and `lr=0.025` before `lr=0.1`: the words, and after each the number behind it.
+fn natural(label: &str) -> Vec<(String, u64)> {
+    let mut parts = vec![];
+    let mut rest = label;
+    while !rest.is_empty() {
+        let (word, other) = rest.split_at(rest.find(|c: char| c.is_ascii_digit()).unwrap_or(rest.len()));
+        let digits = other.find(|c: char| !(c.is_ascii_digit() || c == '.')).unwrap_or(other.len());
+        let (number, behind) = other.split_at(digits);
+        // Bits of numbers that are not negative have the order of the numbers.
+        parts.push((word.to_string(), number.parse::<f64>().unwrap_or(0.0).to_bits()));
+        rest = behind;
+    }
+    parts
+}
+
+fn check_keys(runs: &[Run], by: &[String]) -> Result<()> {
+    let settings: BTreeSet<&str> = runs.iter().flat_map(|run| run.settings.keys().map(String::as_str)).collect();
+    let fields = ["norm", "label", "run", "double_forward", "norm_batch_size"];
+    let known: Vec<&str> = fields.into_iter().chain(settings).collect();
+    match by.iter().find(|key| !known.contains(&key.as_str())) {
+        Some(key) => {
+            let near = closest(key, &known);
+            Err(Error::config(format!("--by {key}: no run has such a setting{near}; known: {}", known.join(", "))))
+        }
+        None => Ok(()),
+    }
+}

@@ -1,0 +1,30 @@
+//! From a collection of runs to what people see: means and intervals, tables, charts, one page.
+
+mod by_size;
+mod captions;
+mod charts;
+mod compare;
+mod curves;
+mod document;
+mod files;
+mod formats;
+mod grid;
+mod group;
+mod html;
+mod judge;
+mod labels;
+mod metric;
+mod options;
+mod range;
+mod remarks;
+mod stats;
+mod svg;
+
+pub use curves::CurveX;
+pub use document::{Comparison, MethodScore, Pair, Section, Table, UnscoredRun};
+pub use files::{tidy, tidy_csv, write, TidyRow};
+pub use grid::{apart, differences, legend, overview, scores, Grid};
+pub use group::{Group, X};
+pub use metric::Metric;
+pub use options::Options;
+pub use stats::{t_quantile, welch, Sample};

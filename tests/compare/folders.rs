@@ -1,0 +1,138 @@
+//! Run folders as they are met: damaged, still being written, beside CSV files of the same runs.
+
+use std::fs;
+use std::path::Path;
+
+use super::support::{cell, compare, json, near, one_csv, six, Fake};
+
+#[test]
+fn the_same_run_from_folder_and_csv_is_one() {
+    let dir = tempfile::tempdir().unwrap();
+    let runs = dir.path().join("runs");
+    six().iter().for_each(|run| drop(run.write(&runs)));
+    let csv = dir.path().join("all.csv");
+    fs::write(&csv, one_csv()).unwrap();
+    let nameless = dir.path().join("nameless.csv");
+    let cut = |line: &str| format!("{}\n", line.split_once(',').unwrap().1);
+    fs::write(&nameless, one_csv().lines().map(cut).collect::<String>()).unwrap();
+    let first = runs.join(six()[0].name());
+    let json = json(&[&runs, &csv, &nameless, &first, &first.join("metrics.csv"), &runs], &[]);
+    assert_eq!(cell(&json, "accuracy", 4, "bn")["n"], 3);
+    let said = compare(&[&csv, &runs, &nameless], &[]);
+    said.warns(&["nameless.csv: ", "is the same run as digits-lenet-bn-b4-s0-"]);
+    // Other scores under the same name: the folder's count.
+    fs::write(&csv, one_csv().replace(",0.5,0.5,", ",0.6,0.4,")).unwrap();
+    let said = compare(&[&csv, &runs], &[]);
+    said.warns(&["all.csv: 1 rows of digits-lenet-bn-b4-s0-", "have other scores", "which count"]);
+    assert_eq!(said.row("4", "bn")[2], "60.00");
+}
+
+#[test]
+fn a_run_that_goes_on_stands_apart() {
+    let dir = tempfile::tempdir().unwrap();
+    six().iter().for_each(|run| drop(run.write(dir.path())));
+    let going = Fake { reached: 2, status: None, ..Fake::new("bn", 4, 7, 0.1) };
+    let begun = Fake { reached: 0, status: None, ..Fake::new("bn", 4, 8, 0.1) };
+    going.write(dir.path());
+    fs::remove_file(begun.write(dir.path()).join("metrics.csv")).unwrap();
+    // Between the last rows and the summary.
+    Fake { status: None, ..Fake::new("bn", 4, 9, 0.6) }.write(dir.path());
+    let json = json(&[dir.path()], &[]);
+    let bn = cell(&json, "accuracy", 4, "bn");
+    assert_eq!(bn["n"], 4);
+    near(&bn["mean"], 0.6);
+    let apart = json["sections"][0]["apart"].as_array().unwrap();
+    let epochs: Vec<_> =
+        apart.iter().map(|run| (run["state"].as_str().unwrap(), run["epoch"].as_u64().unwrap())).collect();
+    assert_eq!(epochs, [("unfinished", 2), ("unfinished", 0)]);
+    let said = compare(&[dir.path()], &[]);
+    assert!(said.out.contains("2 of 3") && said.out.contains(&going.name()), "{}", said.out);
+    // The rows alone do not say that more was to come; the others do.
+    let csv = dir.path().join("rows.csv");
+    fs::write(&csv, format!("{}{}", one_csv(), going.rows(1))).unwrap();
+    let said = compare(&[&csv], &[]);
+    said.warns(&["1 runs known by their rows alone have fewer epochs"]);
+    assert_eq!(said.row("4", "bn")[5], "3");
+}
+
+#[test]
+fn a_run_that_is_in_no_summary_yet_has_its_label_from_the_sweep_file() {
+    let dir = tempfile::tempdir().unwrap();
+    let text = "[fixed]\nepochs = 3\n[[variant]]\nlabel = \"mine\"\nnorm = \"bn\"\n";
+    let job = mbn::sweep::Sweep::parse("sweep.toml", text).unwrap().jobs.remove(0);
+    let run = dir.path().join("runs").join(&job.name);
+    fs::create_dir_all(&run).unwrap();
+    fs::write(run.join("config.toml"), job.config.to_toml().unwrap()).unwrap();
+    fs::write(dir.path().join("sweep.toml"), text).unwrap();
+    let json = json(&[dir.path()], &[]);
+    assert_eq!(json["sections"][0]["apart"][0]["label"], "mine");
+    // Without the file, or with one that is broken, its settings name it.
+    fs::write(dir.path().join("sweep.toml"), "[[variant").unwrap();
+    let json = super::support::json(&[dir.path()], &[]);
+    assert_eq!(json["sections"][0]["apart"][0]["label"], "bn");
+}
+
+#[test]
+fn a_damaged_folder_gives_what_is_left() {
+    let dir = tempfile::tempdir().unwrap();
+    let folders: Vec<_> = six().iter().map(|run| run.write(dir.path())).collect();
+    let cut = |path: &Path| {
+        let bytes = fs::read(path).unwrap();
+        fs::write(path, &bytes[..bytes.len() / 2]).unwrap();
+    };
+    cut(&folders[0].join("summary.json"));
+    cut(&folders[2].join("metrics.csv"));
+    fs::remove_file(folders[4].join("config.toml")).unwrap();
+    fs::write(folders[4].join("summary.json"), "").unwrap();
+    fs::write(folders[1].join("config.toml"), "dataset = ").unwrap();
+    fs::write(folders[3].join("diagnostics.csv"), "epoch,step,layer,shift\n1,10,bn1,0.5\n1,10,bn2,0.").unwrap();
+    fs::create_dir(dir.path().join("empty")).unwrap();
+    fs::create_dir(dir.path().join("broken")).unwrap();
+    fs::write(dir.path().join("broken/config.toml"), [0xff, 0xfe, 0]).unwrap();
+    let json = json(&[dir.path()], &[]);
+    let bn = cell(&json, "accuracy", 4, "bn");
+    assert_eq!(bn["n"], 3);
+    near(&bn["mean"], 0.6);
+    assert_eq!(cell(&json, "accuracy", 4, "mbn")["n"], 3);
+    near(&cell(&json, "shift", 4, "mbn")["mean"], 0.5);
+    compare(&[dir.path()], &[]).warns(&[
+        "summary.json: cannot be read",
+        "metrics.csv: ends at epoch 1 of 3; the final scores are those of summary.json",
+        "config.toml: not read",
+        "diagnostics.csv:3: ",
+        "broken: neither its configuration nor its rows can be read",
+    ]);
+}
+
+#[test]
+fn a_sweep_s_summary_names_the_runs_in_its_folder() {
+    let dir = tempfile::tempdir().unwrap();
+    let run = Fake::new("mbn", 4, 0, 0.9);
+    run.write(&dir.path().join("runs"));
+    let row =
+        |name: &str, label: &str, seed: u64| format!("{name},{label},digits,lenet,mbn,false,4,4,{seed},3,0.5,done\n");
+    // The folder is the truth about its run; of a run without a folder the row is all there is.
+    let rows = row(&run.name(), "remembering", 0) + &row("gone", "remembering", 1);
+    let header =
+        "run,label,dataset,model,norm,double_forward,batch_size,norm_batch_size,seed,epochs,test_accuracy,status\n";
+    fs::write(dir.path().join("summary.csv"), format!("{header}{rows}")).unwrap();
+    let json = json(&[dir.path()], &[]);
+    let both = cell(&json, "accuracy", 4, "remembering");
+    assert_eq!(both["n"], 2);
+    near(&both["mean"], 0.7);
+}
+
+#[test]
+fn a_folder_for_the_report_that_cannot_be_made_is_named() {
+    let dir = tempfile::tempdir().unwrap();
+    let run = Fake::new("bn", 4, 0, 0.7).write(dir.path());
+    let file = dir.path().join("file");
+    fs::write(&file, "kept").unwrap();
+    let said = compare(&[&run], &["--out", file.to_str().unwrap()]);
+    assert_eq!(said.code, Some(1));
+    said.warns(&["file: is a file; --out takes a folder"]);
+    assert_eq!(fs::read_to_string(&file).unwrap(), "kept");
+    let said = compare(&[&run], &["--out", file.join("below").to_str().unwrap()]);
+    assert_eq!(said.code, Some(1));
+    said.warns(&["below: Not a directory"]);
+}
