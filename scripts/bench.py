@@ -6,7 +6,7 @@ of the ratios within a round: noise and drift of a machine hit both alike.  Run 
 (some 20 minutes).  Stopped at any point it has lost nothing; the same command continues it.
 
     cargo build --release
-    python3 -m venv .venv && .venv/bin/pip install torch numpy
+    python3 -m venv .venv && .venv/bin/pip install -r scripts/requirements.txt
     .venv/bin/python scripts/bench.py --out results/bench
 """
 import argparse, importlib.util, pathlib, sys, time
@@ -34,7 +34,7 @@ def arguments():
     if not pathlib.Path(a.mbn).is_file():
         p.error(f"no program {a.mbn}: build it with `cargo build --release`, or say where it is with --mbn")
     if importlib.util.find_spec("torch") is None:
-        p.error(f"{sys.executable} has no PyTorch: pip install torch numpy")
+        p.error(f"{sys.executable} has no PyTorch: pip install -r scripts/requirements.txt")
     return a
 
 
