@@ -171,9 +171,11 @@ fn what_is_no_sweep_file_is_said_to_be_none() {
     let dir = tempfile::tempdir().unwrap();
     let binary = dir.path().join("binary.toml");
     std::fs::write(&binary, [0xff, 0xfe, 0]).unwrap();
-    for (path, why) in
-        [(dir.path().into(), "it is a folder"), (binary, "it is no text"), (dir.path().join("absent"), "No such file")]
-    {
+    for (path, why) in [
+        (dir.path().into(), "it is a folder"),
+        (binary, "not a text file"),
+        (dir.path().join("absent"), "No such file"),
+    ] {
         let error = Sweep::load(&path).unwrap_err();
         let message = error.to_string();
         assert!(
