@@ -9,7 +9,8 @@ use crate::{Error, Result};
 /// # Errors
 /// Why they are not UTF-8, as the end of a sentence on the file.
 pub(crate) fn decode(bytes: Vec<u8>) -> std::result::Result<String, String> {
-    if bytes.starts_with(&[0xff, 0xfe]) || bytes.starts_with(&[0xfe, 0xff]) {
+    let marked = bytes.starts_with(&[0xff, 0xfe]) || bytes.starts_with(&[0xfe, 0xff]);
+    if marked && bytes.len().is_multiple_of(2) {
         return Err("is a UTF-16 file; save it as UTF-8".into());
     }
     let text = String::from_utf8(bytes).map_err(|error| {
@@ -50,6 +51,7 @@ mod tests {
         assert_eq!(decode(b"lr = 1\n".to_vec()), Ok("lr = 1\n".into()));
         assert_eq!(decode("\u{feff}lr = 1\n".into()), Ok("lr = 1\n".into()));
         assert!(decode([&[0xff, 0xfe], &utf16[..]].concat()).unwrap_err().contains("UTF-16"));
+        assert!(decode(vec![0xff, 0xfe, 0]).unwrap_err().contains("not a text file"));
         assert!(decode(utf16).unwrap_err().contains("UTF-16"));
         assert!(decode(b"a\nb\xff".to_vec()).unwrap_err().contains("line 2"));
         assert!(decode(b"PK\x03\x04\0\xff".to_vec()).unwrap_err().contains("not a text file"));

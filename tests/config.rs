@@ -72,7 +72,7 @@ fn settings_that_change_nothing_are_found() {
         Layers::new().text("f", "norm = \"gn\"\nprecise = true\n[gn]\ngroups = 4\n[mbn]\nsize = 64\n").unwrap();
     let idle = layers.without_effect(&layers.resolve().unwrap()).unwrap();
     let found: Vec<_> = idle.iter().map(|idle| (idle.origin.as_str(), idle.key.as_str(), idle.is_default)).collect();
-    assert_eq!(found, [("f:2", "precise", false), ("f:6", "mbn.size", true)]);
+    assert_eq!(found, [("f:6", "mbn.size", true), ("f:2", "precise", false)]);
     assert!(Layers::new().without_effect(&Config::default().resolve().unwrap()).unwrap().is_empty());
 }
 

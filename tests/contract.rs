@@ -205,17 +205,45 @@ fn a_checkpoint_of_pytorch_s_is_evaluated_and_one_of_another_network_refused() {
     candle_core::safetensors::save(&tensors, &file).unwrap();
     let file = file.to_str().unwrap();
     failed(&eval(&[file]), 1, &["resnet.safetensors", "--model"]);
-    let output = eval(&[file, "--model", "resnet14", "--norm", "bn", "--test-limit", "20"]);
+    let output = eval(&[file, "--dataset", "digits", "--model", "resnet14", "--norm", "bn", "--test-limit", "20"]);
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     assert_eq!(loss(&output), own);
-    let wider = eval(&[file, "--model", "resnet14", "--norm", "bn", "--test-limit", "20", "--set", "bn.eps=0.5"]);
+    let wider = eval(&[
+        file,
+        "--dataset",
+        "digits",
+        "--model",
+        "resnet14",
+        "--norm",
+        "bn",
+        "--test-limit",
+        "20",
+        "--set",
+        "bn.eps=0.5",
+    ]);
     assert_ne!(loss(&wider), own);
     // The first tensors of a deeper network are those of a shallower one.
-    failed(&eval(&[file, "--model", "resnet8", "--norm", "bn"]), 1, &["layer1.1.bn1.bias", "resnet8"]);
-    failed(&eval(&[file, "--model", "resnet20", "--norm", "bn"]), 1, &["layer1.2.", "missing"]);
-    failed(&eval(&[file, "--model", "resnet14", "--norm", "gn"]), 1, &["bn1.running_mean", "gn"]);
-    failed(&eval(&[file, "--model", "resnet14", "--norm", "bn", "--stats", "memory"]), 2, &["no memory"]);
-    failed(&eval(&[file, "--model", "resnet14", "--norm", "bn", "--batch-size", "4"]), 2, &["--stats batch"]);
+    failed(
+        &eval(&[file, "--dataset", "digits", "--model", "resnet8", "--norm", "bn"]),
+        1,
+        &["layer1.1.bn1.bias", "resnet8"],
+    );
+    failed(&eval(&[file, "--dataset", "digits", "--model", "resnet20", "--norm", "bn"]), 1, &["layer1.2.", "missing"]);
+    failed(
+        &eval(&[file, "--dataset", "digits", "--model", "resnet14", "--norm", "gn"]),
+        1,
+        &["bn1.running_mean", "gn"],
+    );
+    failed(
+        &eval(&[file, "--dataset", "digits", "--model", "resnet14", "--norm", "bn", "--stats", "memory"]),
+        2,
+        &["no memory"],
+    );
+    failed(
+        &eval(&[file, "--dataset", "digits", "--model", "resnet14", "--norm", "bn", "--batch-size", "4"]),
+        2,
+        &["--stats batch"],
+    );
 }
 
 #[cfg(not(feature = "hub"))]

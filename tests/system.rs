@@ -65,11 +65,15 @@ fn a_signal_that_was_ignored_at_the_start_stays_ignored() {
 #[test]
 fn a_sweep_that_ignores_a_signal_has_runs_that_do() {
     let dir = tempfile::tempdir().unwrap();
-    let text = "[fixed]\nmodel = \"mlp\"\nbatch_size = 8\nepochs = 60\ntrain_limit = 640\ntest_limit = 16\n[grid]\nnorm = [\"bn\"]\n";
+    let text = "[fixed]\nmodel = \"mlp\"\nbatch_size = 8\nepochs = 6\ntrain_limit = 640\ntest_limit = 16\n[grid]\nnorm = [\"bn\"]\n";
     std::fs::write(dir.path().join("s.toml"), text).unwrap();
     let mut command = Command::new(env!("CARGO_BIN_EXE_mbn"));
     command.current_dir(dir.path()).args(["sweep", "s.toml", "--out", "out", "--threads", "1"]);
-    command.args(["--checkpoint-every", "0"]).env_remove("MBN_DATA_DIR").stdout(Stdio::null()).stderr(Stdio::piped());
+    command
+        .args(["--checkpoint-every", "0.01"])
+        .env_remove("MBN_DATA_DIR")
+        .stdout(Stdio::null())
+        .stderr(Stdio::piped());
     command.process_group(0);
     let child = spawn(command, SIGHUP);
     let begun = || {

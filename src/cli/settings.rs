@@ -53,12 +53,14 @@ impl Settings {
         given.once()?;
         let given = given.flags(self.flags()?);
         let config = file.clone().and(&given).resolve()?;
-        // On the command line, what has no effect is a mistake; a file is shared by runs of several kinds.
-        if let Some(idle) = given.without_effect(&config)?.first() {
+        // On the command line, what has no effect is a mistake; a file, or a measurement, is for runs of several kinds.
+        let (measures, mistakes): (Vec<_>, Vec<_>) =
+            given.without_effect(&config)?.into_iter().partition(|idle| idle.is_measure);
+        if let Some(idle) = mistakes.first() {
             return Err(Error::config(idle.to_string()).into());
         }
-        let idle = file.without_effect(&config)?;
-        let notes = idle.iter().filter(|idle| !idle.is_default).map(|idle| format!("note: {idle}")).collect();
+        let in_file = file.without_effect(&config)?.into_iter().filter(|idle| !idle.is_default);
+        let notes = in_file.chain(measures).map(|idle| format!("note: {idle}")).collect();
         Ok((config, notes))
     }
 

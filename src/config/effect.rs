@@ -15,6 +15,8 @@ pub struct Idle {
     pub why: String,
     /// Whether it says what holds without it anyway.
     pub is_default: bool,
+    /// Whether it asks for a measurement, which may well be asked of methods that do not have it, too.
+    pub is_measure: bool,
 }
 
 impl std::fmt::Display for Idle {
@@ -46,12 +48,16 @@ impl Layers {
                     None => defaults.get(&key).cloned(),
                 };
                 let is_default = default.is_some_and(|value| value == entry.value);
-                idle.push(Idle { origin: entry.origin.clone(), key, why, is_default });
+                let is_measure = MEASURES.contains(&key.as_str());
+                idle.push(Idle { origin: entry.origin.clone(), key, why, is_default, is_measure });
             }
         }
         Ok(idle)
     }
 }
+
+/// What is measured where a normalizer takes batch statistics; training is the same with and without.
+const MEASURES: [&str; 3] = ["precise", "diagnostics", "gap"];
 
 /// The keys that change nothing beside the other settings, and why.
 fn reasons(config: &Config) -> Result<Vec<(&'static str, String)>> {
@@ -63,7 +69,7 @@ fn reasons(config: &Config) -> Result<Vec<(&'static str, String)>> {
     };
     let statistics = NormSpec::new(&config.norm, &config.norm_params)?.refreshes();
     let alone = format!("`{}` takes no batch statistics", config.norm);
-    unless(statistics, &["precise", "diagnostics", "gap"], &alone);
+    unless(statistics, &MEASURES, &alone);
     unless(config.precise || config.diagnostics, &["precise_examples"], "neither precise nor diagnostics is on");
     unless(config.diagnostics, &["diagnostics_every"], "diagnostics is not on");
     unless(config.schedule == ScheduleKind::MultiStep, &["lr_gamma"], "schedule is not multi-step");

@@ -43,13 +43,15 @@ impl Subject {
         if own.is_none() {
             ask(&path, &given)?;
         }
-        let config = own.clone().unwrap_or_default().and(&given).resolve()?;
-        check_split(request, own.map(|layers| layers.build()).transpose()?.as_ref(), &config)?;
+        let layers = own.clone().unwrap_or_default().and(&given);
+        let all = layers.build()?;
         for (key, origin) in given.given() {
-            if let Some(why) = without_effect(&key, request, &config, !checkpoint.is_own())? {
+            if let Some(why) = without_effect(&key, request, &all, own.is_none())? {
                 return Err(Error::config(format!("{origin}: {why}")));
             }
         }
+        let config = layers.resolve()?;
+        check_split(request, own.map(|layers| layers.build()).transpose()?.as_ref(), &config)?;
         if request.stats == Some(Stats::Precise) && config.precise_examples == 1 {
             return Err(Error::config("precise_examples = 1: the statistics of a single image say nothing"));
         }
