@@ -72,9 +72,8 @@ impl Training {
             self.sgd.step(&gradients)?;
         }
         if self.double_forward {
-            // From the oldest, of age parts - 1, to the newest, of age 0. Those that are forgotten by now need no pass.
-            let depth = self.net.bn1.refresh_depth(NORM_BATCH_SIZE);
-            for (age, Batch { x, .. }) in parts.iter().rev().enumerate().rev().filter(|(age, _)| *age < depth) {
+            // From the oldest, of age parts - 1, to the newest, of age 0.
+            for (age, Batch { x, .. }) in parts.iter().rev().enumerate().rev() {
                 self.net.forward(x, Call { pass: Pass::Refresh { age }, progress })?;
             }
         }
