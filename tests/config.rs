@@ -69,10 +69,10 @@ fn the_place_of_text_that_is_not_toml_names_the_key() {
 #[test]
 fn settings_that_change_nothing_are_found() {
     let layers =
-        Layers::new().text("f", "norm = \"gn\"\nprecise = true\n[gn]\ngroups = 4\n[mbn]\nsize = 64\n").unwrap();
+        Layers::new().text("f", "norm = \"gn\"\nprecise = true\n[gn]\ngroups = 4\n[mbn]\nsamples = 128\n").unwrap();
     let idle = layers.without_effect(&layers.resolve().unwrap()).unwrap();
     let found: Vec<_> = idle.iter().map(|idle| (idle.origin.as_str(), idle.key.as_str(), idle.is_default)).collect();
-    assert_eq!(found, [("f:6", "mbn.size", true), ("f:2", "precise", false)]);
+    assert_eq!(found, [("f:6", "mbn.samples", true), ("f:2", "precise", false)]);
     assert!(Layers::new().without_effect(&Config::default().resolve().unwrap()).unwrap().is_empty());
 }
 
@@ -109,9 +109,9 @@ fn contradictions_are_refused_with_their_keys() {
         ("diagnostics = true\nprecise_examples = 1", "precise_examples"),
         ("norm = \"gn\"\ndouble_forward = true", "double_forward"),
         ("norm = \"none\"\ndouble_forward = true", "double_forward"),
-        ("[mbn]\nsize = 0", "size"),
+        ("[mbn]\nsamples = 0", "samples"),
         ("[mbn]\ndecay = -1", "decay"),
-        ("norm = \"bn\"\n[mbn]\nsize = 0", "size"),
+        ("norm = \"bn\"\n[mbn]\nsamples = 0", "samples"),
     ] {
         refused(text, &[key]);
     }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use candle_core::{Result, Shape, Tensor};
 
-use super::memory::Extent;
+use super::length::Extent;
 use super::Call;
 use crate::ops::{Linear, Moments, Sums};
 

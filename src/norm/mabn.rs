@@ -16,7 +16,7 @@ use candle_core::{Result, Tensor, Var};
 use candle_nn::VarBuilder;
 use serde::{Deserialize, Serialize};
 
-use super::memory::{Extent, Length};
+use super::length::{Extent, Length};
 use super::observed::Observation;
 use super::registry::{Family, Site};
 use super::running::Stored;

@@ -11,9 +11,9 @@ mod error;
 mod forward;
 mod frn;
 mod gn;
+mod length;
 mod mabn;
 mod mbn;
-mod memory;
 mod none;
 mod observed;
 mod pass;
@@ -31,7 +31,6 @@ pub use frn::{filter_response_norm, FilterResponseNorm, FilterResponseNormConfig
 pub use gn::{group_norm, GroupNorm, GroupNormConfig};
 pub use mabn::{moving_average_batch_norm, MovingAverageBatchNorm, MovingAverageBatchNormConfig};
 pub use mbn::{memorized_batch_norm, InferWith, MemorizedBatchNorm, MemorizedBatchNormConfig, RefreshWith, StatGrad};
-pub use memory::Pool;
 pub use none::{no_norm, NoNorm, NoNormConfig};
 pub use observed::Observed;
 pub use pass::{Call, Pass, Progress};

@@ -57,7 +57,7 @@ fn what_is_no_sweep_file_is_said_to_be_none() {
     std::fs::write(&binary, [0xff, 0xfe, 0]).unwrap();
     for (path, why) in [
         (dir.path().into(), "it is a folder"),
-        (binary, "it is not a text file"),
+        (binary, "not a text file"),
         (dir.path().join("absent"), "No such file"),
     ] {
         let error = Sweep::load(&path).unwrap_err();

@@ -23,122 +23,24 @@
 //!
 //! The abstract fixes the idea; lengths, weights, pool and gradient are our reconstruction (see the README).
 
+mod config;
+mod gradients;
+mod memory;
+
 use std::sync::Arc;
 
 use candle_core::{Result, Var};
 use candle_nn::VarBuilder;
-use serde::{Deserialize, Serialize};
 
-use super::memory::{GradientMemory, Length, Memory, Pool, Pooled, GRADIENTS, MEMORY};
+pub use self::config::{InferWith, MemorizedBatchNormConfig, Pool, RefreshWith, StatGrad};
+use self::gradients::{GradientMemory, GRADIENTS};
+use self::memory::{Memory, Pooled, MEMORY};
 use super::observed::Observation;
 use super::registry::{Family, Site};
 use super::running::{Blend, RunningAverage, Stored};
 use super::state::{StateTensor, RUNNING};
 use super::{module_t, Affine, Coefficients, Input, Moments, Norm, Observed, Pass, Projection};
 use crate::ops;
-
-/// What stands for BN's means of g and g x̂ in the gradient.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum StatGrad {
-    /// Those pooled over the newest batches.
-    Memorized,
-    /// a_0 times the batch's: the exact gradient with the remembered statistics constant.
-    Weighted,
-    /// The batch's: BN's gradient, straight through.
-    Full,
-    /// Nothing: the statistics are constants.
-    None,
-}
-
-/// What the second pass of Double-Forward normalizes with.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum RefreshWith {
-    /// The pool, the fresh statistics in it: the training rule.
-    Pooled,
-    /// The fresh statistics of the batch alone.
-    Batch,
-}
-
-/// What inference normalizes with.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum InferWith {
-    /// The running average.
-    Average,
-    /// The pool, as training does.
-    Memory,
-}
-
-/// Parameters of [`MemorizedBatchNorm`].
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct MemorizedBatchNormConfig {
-    /// Batches pooled, the current one included; 1 is exactly BN. 0: as `samples` says.
-    pub size: usize,
-    /// Images that the pooled batches hold together, where `size` is 0.
-    pub samples: usize,
-    /// Weight relative to the next newer batch (with `size`) or image (with `samples`); 1 is uniform. 0: such that weights
-    /// fall to a quarter over the length of the memory.
-    pub decay: f64,
-    /// Whether the spread between the batches' means counts as variance.
-    pub pool: Pool,
-    /// Gradient through the statistics.
-    pub stat_grad: StatGrad,
-    /// Batches whose gradients are pooled ("memorized"). 0: `size` where that is given, else as `grad_samples` says.
-    pub grad_size: usize,
-    /// Images that those batches hold together, where neither `grad_size` nor `size` is given, or more, until they hold
-    /// `samples` values per channel: layers with one value per image need as many of both. 0: `samples`.
-    pub grad_samples: usize,
-    /// As `decay`, for the gradients. 0: `decay`.
-    pub grad_decay: f64,
-    /// What the refresh pass normalizes with.
-    pub refresh: RefreshWith,
-    /// What inference normalizes with.
-    pub inference: InferWith,
-    /// Added to the variance.
-    pub eps: f64,
-    /// Weight of the newest 128 images in the running average; training does not use it.
-    pub momentum: f64,
-}
-
-impl Default for MemorizedBatchNormConfig {
-    fn default() -> Self {
-        Self {
-            size: 0,
-            samples: 128,
-            decay: 0.0,
-            pool: Pool::Total,
-            stat_grad: StatGrad::Memorized,
-            grad_size: 0,
-            grad_samples: 32,
-            grad_decay: 0.0,
-            refresh: RefreshWith::Pooled,
-            inference: InferWith::Average,
-            eps: 1e-5,
-            momentum: 0.1,
-        }
-    }
-}
-
-impl MemorizedBatchNormConfig {
-    fn length(&self) -> Length {
-        match self.size {
-            0 => Length::images(self.samples, 0, self.decay),
-            size => Length::batches(size, self.decay),
-        }
-    }
-
-    fn grad_length(&self) -> Length {
-        let decay = if self.grad_decay > 0.0 { self.grad_decay } else { self.decay };
-        match (self.grad_size, self.size, self.grad_samples) {
-            (0, 0, 0) => Length::images(self.samples, 0, decay),
-            (0, 0, samples) => Length::images(samples, self.samples, decay),
-            (0, size, _) | (size, _, _) => Length::batches(size, decay),
-        }
-    }
-}
 
 /// Memorized Batch Normalization of (N,C,H,W) or (N,C).
 #[derive(Debug, Clone)]
@@ -359,25 +261,7 @@ impl Family for MemorizedBatchNorm {
     type Config = MemorizedBatchNormConfig;
 
     fn check(config: &Self::Config) -> std::result::Result<(), String> {
-        super::check_eps(config.eps)?;
-        super::check_momentum(config.momentum)?;
-        for (key, value) in [("size", config.size), ("grad_size", config.grad_size)] {
-            if value > 4096 {
-                return Err(format!(
-                    "{key} = {value}: expected 1 to 4096 batches (1 is plain BN), or 0 for a length in images"
-                ));
-            }
-        }
-        if config.samples > 4096 || config.grad_samples > 4096 || (config.size, config.samples) == (0, 0) {
-            let (samples, grad) = (config.samples, config.grad_samples);
-            return Err(format!("samples = {samples}, grad_samples = {grad}: expected 1 to 4096 images"));
-        }
-        for (key, value) in [("decay", config.decay), ("grad_decay", config.grad_decay)] {
-            if !(0.0..=1.0).contains(&value) {
-                return Err(format!("{key} = {value}: expected 0 to 1 (1 is uniform, 0 follows from the length)"));
-            }
-        }
-        Ok(())
+        config.check()
     }
 
     fn build(site: Site, config: &Self::Config) -> Result<Arc<dyn Norm>> {

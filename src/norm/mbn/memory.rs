@@ -1,4 +1,4 @@
-//! What MBN remembers of the newest batches, newest first: their statistics, and the two means of their gradients.
+//! What MBN remembers of the newest batches' statistics, newest first.
 
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -6,93 +6,12 @@ use std::sync::{Arc, Mutex, MutexGuard};
 
 use candle_core::{Result, Tensor, Var};
 use candle_nn::VarBuilder;
-use serde::{Deserialize, Serialize};
 
-use super::state::StateTensor;
-use super::{Moments, NormError};
+use super::config::Pool;
+use crate::norm::length::{Extent, Length};
+use crate::norm::state::StateTensor;
+use crate::norm::{Moments, NormError};
 use crate::ops;
-
-/// What the pooled variance is made of; a_i are the weights, mu the pooled mean.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Pool {
-    /// v = sum a_i v_i
-    Mean,
-    /// v = sum a_i (v_i + (mu_i - mu)²), the law of total variance
-    Total,
-}
-
-/// How far a memory goes back, and how fast what it holds fades.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub(super) struct Length {
-    reach: Reach,
-    /// Weight relative to the next newer batch (image, if the reach counts those); none for [`FADED`] at the far end.
-    decay: Option<f64>,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq)]
-enum Reach {
-    Batches(usize),
-    /// So many images, and at least as many that they hold so many values per channel.
-    Images {
-        samples: usize,
-        values: usize,
-    },
-}
-
-/// What a batch holds: images, and positions of each.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Extent {
-    pub images: usize,
-    pub positions: usize,
-}
-
-/// The weight, relative to the newest, that a batch just beyond the memory would have where no decay is given.
-const FADED: f64 = 0.25;
-
-impl Length {
-    /// So many batches; a decay of 0 is none given.
-    pub fn batches(size: usize, decay: f64) -> Self {
-        Self { reach: Reach::Batches(size), decay: Some(decay).filter(|d| *d > 0.0) }
-    }
-
-    /// As many batches, at least one, as hold so many images, and so many values per channel; a decay of 0 is none given.
-    pub fn images(samples: usize, values: usize, decay: f64) -> Self {
-        Self { reach: Reach::Images { samples, values }, decay: Some(decay).filter(|d| *d > 0.0) }
-    }
-
-    /// The most batches it can be.
-    pub fn capacity(&self) -> usize {
-        match self.reach {
-            Reach::Batches(count) => count,
-            Reach::Images { samples, values } => samples.max(values),
-        }
-    }
-
-    /// In batches like that one.
-    pub fn of(&self, batch: Extent) -> usize {
-        match self.reach {
-            Reach::Batches(size) => size,
-            Reach::Images { samples, values } => {
-                let images = samples.max(values.div_ceil(batch.positions));
-                ((images as f64 / batch.images as f64).round() as usize).max(1)
-            }
-        }
-    }
-
-    /// a_i, summing to 1, of that many batches like that one.
-    pub fn weights(&self, batches: usize, batch: Extent) -> Vec<f64> {
-        let decay = match (self.reach, self.decay) {
-            (Reach::Batches(_), Some(decay)) => decay,
-            (Reach::Images { .. }, Some(decay)) => decay.powf(batch.images as f64),
-            (_, None) => FADED.powf(1.0 / self.of(batch) as f64),
-        };
-        let mut weights: Vec<f64> = std::iter::successors(Some(1.0), |w| Some(w * decay)).take(batches).collect();
-        let sum: f64 = weights.iter().sum();
-        weights.iter_mut().for_each(|w| *w /= sum);
-        weights
-    }
-}
 
 /// Marks a slot that no batch has filled yet: a variance that cannot be.
 const EMPTY: f64 = -1.0;
@@ -225,50 +144,5 @@ impl Memory {
             return Ok(remembered);
         }
         Err(NormError::NothingToRefresh { layer: layer.into(), age, remembered }.into())
-    }
-}
-
-pub(super) const GRADIENTS: [StateTensor; 3] = [
-    StateTensor::training("grad_mean", 0.0),
-    StateTensor::training("grad_cov", 0.0),
-    StateTensor::training("grad_filled", 0.0),
-];
-
-/// The remembered means of g and of g x̂ per batch, two tensors of shape (capacity, C), and one of shape (capacity) that is
-/// 1 where a slot is filled.
-#[derive(Debug, Clone)]
-pub(super) struct GradientMemory {
-    mean_g: Var,
-    mean_gx: Var,
-    filled: Var,
-    known: Arc<AtomicUsize>,
-    length: Length,
-}
-
-impl GradientMemory {
-    /// An empty memory, or the one in `vb`.
-    pub fn new(features: usize, length: Length, vb: &VarBuilder) -> Result<Self> {
-        let ([mean_g, mean_gx, filled], shape) = (GRADIENTS, (length.capacity(), features));
-        let (mean_g, mean_gx) = (mean_g.create(shape, vb)?, mean_gx.create(shape, vb)?);
-        Ok(Self { mean_g, mean_gx, filled: filled.create(length.capacity(), vb)?, known: Arc::default(), length })
-    }
-
-    /// How many batches like that one it pools.
-    pub fn batches(&self, extent: Extent) -> usize {
-        self.length.of(extent)
-    }
-
-    /// The batch's means become age 0; those pooled over the newest batches, like that one.
-    pub fn push(&self, mean_g: &Tensor, mean_gx: &Tensor, extent: Extent) -> Result<(Tensor, Tensor)> {
-        let wanted = self.length.of(extent);
-        ops::push_row(&self.mean_g, mean_g, wanted, 0.0)?;
-        ops::push_row(&self.mean_gx, mean_gx, wanted, 0.0)?;
-        ops::push_row(&self.filled, &self.filled.as_detached_tensor().narrow(0, 0, 1)?.ones_like()?, wanted, 0.0)?;
-        if self.filled.device().is_cpu() || self.known.load(Ordering::Relaxed) < wanted {
-            self.known.store(ops::filled_rows(&self.filled.as_detached_tensor(), 0.0)?, Ordering::Relaxed);
-        }
-        let weights = self.length.weights(wanted.min(self.known.load(Ordering::Relaxed)), extent);
-        let pooled = |rows: &Var| ops::weighted_rows(&rows.as_detached_tensor(), &weights);
-        Ok((pooled(&self.mean_g)?, pooled(&self.mean_gx)?))
     }
 }

@@ -1,0 +1,142 @@
+//! The parameters of MBN.
+
+use serde::{Deserialize, Serialize};
+
+use crate::norm::length::Length;
+use crate::norm::{check_eps, check_momentum};
+
+/// What the pooled variance is made of; a_i are the weights, mu the pooled mean.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Pool {
+    /// v = sum a_i v_i
+    Mean,
+    /// v = sum a_i (v_i + (mu_i - mu)²), the law of total variance
+    Total,
+}
+
+/// What stands for BN's means of g and g x̂ in the gradient.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum StatGrad {
+    /// Those pooled over the newest batches.
+    Memorized,
+    /// a_0 times the batch's: the exact gradient with the remembered statistics constant.
+    Weighted,
+    /// The batch's: BN's gradient, straight through.
+    Full,
+    /// Nothing: the statistics are constants.
+    None,
+}
+
+/// What the second pass of Double-Forward normalizes with.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum RefreshWith {
+    /// The pool, the fresh statistics in it: the training rule.
+    Pooled,
+    /// The fresh statistics of the batch alone.
+    Batch,
+}
+
+/// What inference normalizes with.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum InferWith {
+    /// The running average.
+    Average,
+    /// The pool, as training does.
+    Memory,
+}
+
+/// Parameters of [`MemorizedBatchNorm`].
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct MemorizedBatchNormConfig {
+    /// Batches pooled, the current one included; 1 is exactly BN. 0: as `samples` says.
+    pub size: usize,
+    /// Images that the pooled batches hold together, where `size` is 0.
+    pub samples: usize,
+    /// Weight relative to the next newer batch (with `size`) or image (with `samples`); 1 is uniform. 0: such that weights
+    /// fall to a quarter over the length of the memory.
+    pub decay: f64,
+    /// Whether the spread between the batches' means counts as variance.
+    pub pool: Pool,
+    /// Gradient through the statistics.
+    pub stat_grad: StatGrad,
+    /// Batches whose gradients are pooled ("memorized"). 0: `size` where that is given, else as `grad_samples` says.
+    pub grad_size: usize,
+    /// Images that those batches hold together, where neither `grad_size` nor `size` is given, or more, until they hold
+    /// `samples` values per channel: layers with one value per image need as many of both. 0: `samples`.
+    pub grad_samples: usize,
+    /// As `decay`, for the gradients. 0: `decay`.
+    pub grad_decay: f64,
+    /// What the refresh pass normalizes with.
+    pub refresh: RefreshWith,
+    /// What inference normalizes with.
+    pub inference: InferWith,
+    /// Added to the variance.
+    pub eps: f64,
+    /// Weight of the newest 128 images in the running average; training does not use it.
+    pub momentum: f64,
+}
+
+impl Default for MemorizedBatchNormConfig {
+    fn default() -> Self {
+        Self {
+            size: 0,
+            samples: 128,
+            decay: 0.0,
+            pool: Pool::Total,
+            stat_grad: StatGrad::Memorized,
+            grad_size: 0,
+            grad_samples: 32,
+            grad_decay: 0.0,
+            refresh: RefreshWith::Pooled,
+            inference: InferWith::Average,
+            eps: 1e-5,
+            momentum: 0.1,
+        }
+    }
+}
+
+impl MemorizedBatchNormConfig {
+    /// Contradictions among the parameters, in words.
+    pub(super) fn check(&self) -> std::result::Result<(), String> {
+        check_eps(self.eps)?;
+        check_momentum(self.momentum)?;
+        for (key, value) in [("size", self.size), ("grad_size", self.grad_size)] {
+            if value > 4096 {
+                return Err(format!(
+                    "{key} = {value}: expected 1 to 4096 batches (1 is plain BN), or 0 for a length in images"
+                ));
+            }
+        }
+        if self.samples > 4096 || self.grad_samples > 4096 || (self.size, self.samples) == (0, 0) {
+            let (samples, grad) = (self.samples, self.grad_samples);
+            return Err(format!("samples = {samples}, grad_samples = {grad}: expected 1 to 4096 images"));
+        }
+        for (key, value) in [("decay", self.decay), ("grad_decay", self.grad_decay)] {
+            if !(0.0..=1.0).contains(&value) {
+                return Err(format!("{key} = {value}: expected 0 to 1 (1 is uniform, 0 follows from the length)"));
+            }
+        }
+        Ok(())
+    }
+
+    pub(super) fn length(&self) -> Length {
+        match self.size {
+            0 => Length::images(self.samples, 0, self.decay),
+            size => Length::batches(size, self.decay),
+        }
+    }
+
+    pub(super) fn grad_length(&self) -> Length {
+        let decay = if self.grad_decay > 0.0 { self.grad_decay } else { self.decay };
+        match (self.grad_size, self.size, self.grad_samples) {
+            (0, 0, 0) => Length::images(self.samples, 0, decay),
+            (0, 0, samples) => Length::images(samples, self.samples, decay),
+            (0, size, _) | (size, _, _) => Length::batches(size, decay),
+        }
+    }
+}
