@@ -30,7 +30,9 @@ pub use error::{is_undefined, NormError};
 pub use frn::{filter_response_norm, FilterResponseNorm, FilterResponseNormConfig};
 pub use gn::{group_norm, GroupNorm, GroupNormConfig};
 pub use mabn::{moving_average_batch_norm, MovingAverageBatchNorm, MovingAverageBatchNormConfig};
-pub use mbn::{memorized_batch_norm, InferWith, MemorizedBatchNorm, MemorizedBatchNormConfig, RefreshWith, StatGrad};
+pub use mbn::{
+    memorized_batch_norm, InferWith, MemorizedBatchNorm, MemorizedBatchNormConfig, Pool, RefreshWith, StatGrad,
+};
 pub use none::{no_norm, NoNorm, NoNormConfig};
 pub use observed::Observed;
 pub use pass::{Call, Pass, Progress};
