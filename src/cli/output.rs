@@ -66,7 +66,7 @@ pub fn count(n: usize, what: &str) -> String {
 
 /// Four significant digits, for reading: `0.0992`, `1250`, `1.2e-7`.
 pub fn short(x: f64) -> String {
-    let digits = 3 - x.abs().log10().floor() as i32;
+    let digits = 3i32.saturating_sub(x.abs().log10().floor() as i32);
     match digits {
         0..=9 if x != 0.0 => {
             let text = format!("{x:.*}", digits as usize);
