@@ -57,8 +57,11 @@ pub trait Producer {
 pub struct Coefficients {
     /// The map.
     pub map: Linear,
-    gradient: Arc<dyn Fn(&Sums) -> Result<Gradient> + Send + Sync>,
+    gradient: Arc<Backward>,
 }
+
+/// From sums of the backward pass to the rest of the gradient.
+type Backward = dyn Fn(&Sums) -> Result<Gradient> + Send + Sync;
 
 impl Coefficients {
     /// A map with the rule of its gradient, which is asked once per training pass and may change what is remembered.

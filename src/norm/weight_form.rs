@@ -39,8 +39,8 @@ impl WeightForm {
         if self == Self::Centred {
             let len = gradient.len() / rows;
             for row in gradient.chunks_exact_mut(len) {
-                let mean = T::from_f64(row.iter().map(|g| g.to_f64()).sum::<f64>() / len as f64);
-                row.iter_mut().for_each(|g| *g = *g - mean);
+                let mean = row.iter().map(|g| g.to_f64()).sum::<f64>() / len as f64;
+                row.iter_mut().for_each(|g| *g += T::from_f64(-mean));
             }
         }
     }

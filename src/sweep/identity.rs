@@ -28,7 +28,7 @@ impl Sweep {
     /// data sets that neither are at hand nor were before ([`Need::Names`]): their runs are named without them.
     ///
     /// # Errors
-    /// Data that cannot be used or, with [`Need::Data`], had; other data than those of the runs in `out`.
+    /// With [`Need::Data`], data that are not there; other data than those of the runs in `out`.
     pub fn on_data(mut self, out: &Path, source: &Source, need: Need) -> Result<(Self, Vec<String>)> {
         let recorded = read(out)?;
         let (mut known, mut unknown) = (BTreeMap::<String, Option<String>>::new(), vec![]);
@@ -37,8 +37,10 @@ impl Sweep {
             if !known.contains_key(name) {
                 let digest = match (data::digest(name, source), recorded.get(name)) {
                     (Ok(digest), _) => Some(digest),
-                    (Err(_), Some(digest)) if need == Need::Names => Some(digest.clone()),
+                    (Err(_), Some(digest)) => Some(digest.clone()),
                     (Err(Error::Data { .. }), None) if need == Need::Names => None,
+                    // There, but not what they are called: their runs will fail and have a row each, the others are done.
+                    (Err(Error::Data { .. }), None) if data::fetch(name, source).is_ok() => None,
                     (Err(error), _) => return Err(error),
                 };
                 if let Some(digest) = &digest {

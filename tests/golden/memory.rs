@@ -26,6 +26,8 @@ impl Given {
     }
 }
 
+// A few of them, in a test.
+#[allow(clippy::large_enum_variant)]
 #[derive(Deserialize)]
 #[serde(tag = "pass", rename_all = "kebab-case")]
 enum Kind {

@@ -41,6 +41,10 @@ impl Subject {
             None => None,
         };
         if own.is_none() {
+            if request.split == Split::Val {
+                let why = "--split val: made elsewhere, the checkpoint does not say which images it was not trained on";
+                return Err(Error::config(why));
+            }
             ask(&path, &given)?;
         }
         let layers = own.clone().unwrap_or_default().and(&given);
@@ -94,10 +98,7 @@ fn ask(path: &Path, given: &Layers) -> Result<()> {
 /// Training and validation images are those of the run, or they are not what they are called.
 fn check_split(request: &EvalRequest, own: Option<&Config>, config: &Config) -> Result<()> {
     let why = match (request.split, own) {
-        (Split::Test, _) | (Split::Train, None) => return Ok(()),
-        (Split::Val, None) => {
-            "--split val: made elsewhere, the checkpoint does not say which images it was not trained on".to_string()
-        }
+        (Split::Test, _) | (_, None) => return Ok(()),
         (_, Some(own)) if own.dataset != config.dataset => {
             let (run, other) = (&own.dataset, &config.dataset);
             format!("the run was trained on {run}: of {other} there are only test images for it; use --split test")

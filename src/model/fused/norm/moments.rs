@@ -68,12 +68,12 @@ impl PieceMoments {
     pub(super) fn tensors<T: Float>(&self, per: Granularity) -> Result<Moments> {
         let n = self.sizes.n;
         let (mut mean, mut var) = (vec![], vec![]);
-        let parts = match per {
-            Granularity::Channel => vec![0..n],
-            Granularity::Image => (0..n).map(|n| n..n + 1).collect(),
+        let (parts, each) = match per {
+            Granularity::Channel => (1, n),
+            Granularity::Image => (n, 1),
         };
-        for images in parts {
-            let spreads = self.of(images);
+        for part in 0..parts {
+            let spreads = self.of(part * each..(part + 1) * each);
             mean.extend_from_slice(&spreads.mean);
             var.extend(spreads.var());
         }
