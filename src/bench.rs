@@ -1,5 +1,5 @@
 //! Throughput: whole training steps on a fixed random batch, as the PyTorch script `scripts/torch_baseline.py` takes them,
-//! or evaluations of such a batch, as `mbn eval` makes them once its pictures are loaded.
+//! or evaluations of such a batch, as `mbn eval` makes them once its images are loaded.
 
 use std::time::{Duration, Instant};
 
@@ -24,7 +24,7 @@ pub struct Cell {
     pub model: String,
     /// `bn`, `mbn`, `gn`, ...; `-df` behind it adds Double-Forward.
     pub norm: String,
-    /// Pictures per step.
+    /// Images per step.
     pub batch_size: usize,
     /// How the CPU computes.
     pub kernels: Kernels,
@@ -65,7 +65,7 @@ impl Cell {
         config.resolve()
     }
 
-    /// The data set whose pictures have the size the network is meant for; none of them are used.
+    /// The data set whose images have the size the network is meant for; none of them are used.
     fn pictures(&self) -> &'static str {
         match self.model.as_str() {
             "lenet" | "mlp" => "digits",
@@ -124,7 +124,7 @@ impl Cell {
     }
 }
 
-/// Normal pictures and uniform labels, the same ones every time.
+/// Normal images and uniform labels, the same ones every time.
 fn random_batch(task: Task, size: usize, device: &Device) -> Result<Batch> {
     let mut stream = rng::stream(0, "bench");
     let [c, h, w] = task.shape;

@@ -37,7 +37,7 @@ pub enum Error {
         path: PathBuf,
     },
 
-    /// The operating system refused.
+    /// I/O errors.
     #[error("{path}: {source}")]
     Io {
         /// The file or folder it refused to touch.
@@ -55,7 +55,7 @@ pub enum Error {
         reason: String,
     },
 
-    /// Training left the finite numbers.
+    /// Training became non-finite.
     #[error("training diverged at step {step}: `{tensor}` is not finite; a smaller learning rate may help")]
     Diverged {
         /// The update, from 1.

@@ -54,7 +54,7 @@ enum Command {
     Train(Box<train::TrainArgs>),
     /// Evaluate a checkpoint under the statistics of your choice
     Eval(eval::EvalArgs),
-    /// Compare runs: tables with intervals, pictures, one page
+    /// Compare runs: tables with intervals, images, one page
     #[command(arg_required_else_help = true)]
     Compare(compare::CompareArgs),
     /// Train a grid of settings, each run in a process of its own; the same command continues it

@@ -149,7 +149,7 @@ struct OptimisationFlags {
     /// How the learning rate follows the batch size [default: linear]: linear, sqrt, none
     #[arg(long, value_name = "RULE")]
     lr_scaling: Option<String>,
-    /// Course of the learning rate [default: cosine]: constant, multi-step (with --set 'milestones=[2, 3]'), cosine
+    /// Learning-rate schedule [default: cosine]: constant, multi-step (with --set 'milestones=[2, 3]'), cosine
     #[arg(long, value_name = "NAME")]
     schedule: Option<String>,
     /// Epochs of linear warm-up [default: 0]
@@ -164,7 +164,7 @@ struct OptimisationFlags {
     /// L2 penalty [default: 0.0001]
     #[arg(long, value_name = "X")]
     weight_decay: Option<f64>,
-    /// Share of the label spread over all classes [default: 0]
+    /// Label-smoothing factor [default: 0]
     #[arg(long, value_name = "X")]
     label_smoothing: Option<f64>,
     /// Seed of initialisation, order, augmentation and validation split [default: 0]

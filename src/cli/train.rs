@@ -35,7 +35,7 @@ pub struct TrainArgs {
     /// Folder of the run folders
     #[arg(long, value_name = "DIR", default_value = "results/runs", help_heading = "Output")]
     out: PathBuf,
-    /// Go on with an interrupted run; an error if there is none (without this flag, begin one)
+    /// Resume an interrupted run; an error if there is none (without this flag, begin one)
     #[arg(long, conflicts_with = "fresh", help_heading = "Output")]
     resume: bool,
     /// Discard what an earlier attempt at the same run left

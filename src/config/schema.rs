@@ -17,7 +17,7 @@ pub enum LrScaling {
     None,
 }
 
-/// The course of the learning rate after the warm-up.
+/// The learning-rate schedule after the warm-up.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum ScheduleKind {
@@ -62,7 +62,7 @@ pub struct Config {
     pub lr_scaling: LrScaling,
     /// The batch size that `lr` is meant for.
     pub lr_batch: usize,
-    /// Course of the learning rate.
+    /// Learning-rate schedule.
     pub schedule: ScheduleKind,
     /// Epochs of linear warm-up from 0, fractions allowed.
     pub warmup_epochs: f64,

@@ -12,7 +12,7 @@ pub const PAD: usize = 4;
 /// Below this many values a batch is put together on the calling thread: waking others would take longer.
 const PARALLEL: usize = 1 << 16;
 
-/// Pictures and labels of one step.
+/// Images and labels of one step.
 #[derive(Debug, Clone)]
 pub struct Batch {
     /// (N,C,H,W), f32, normalized.
@@ -22,7 +22,7 @@ pub struct Batch {
 }
 
 impl Batch {
-    /// Number of pictures.
+    /// Number of images.
     pub fn len(&self) -> usize {
         self.y.elem_count()
     }
@@ -45,7 +45,7 @@ impl Normalization {
     }
 }
 
-/// Random crops and flips of one epoch: each picture's draw comes from the stream `augment/<epoch>/<index>` of the seed,
+/// Random crops and flips of one epoch: each image's draw comes from the stream `augment/<epoch>/<index>` of the seed,
 /// so it depends on neither the batch it is in, nor on threads, nor on where a run was resumed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Augment {
@@ -55,7 +55,7 @@ pub struct Augment {
     pub epoch: usize,
 }
 
-/// Where a picture is cut from its padded self, and whether it is mirrored.
+/// Where an image is cut from its padded self, and whether it is mirrored.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Crop {
     top: usize,
@@ -70,10 +70,10 @@ impl Augment {
     }
 }
 
-/// The pictures at `indices` as a batch on `device`.
+/// The images at `indices` as a batch on `device`.
 ///
 /// With `augment`, each is padded by [`PAD`] black pixels (before normalization, as `RandomCrop(32, padding=4)` on the
-/// picture does in torchvision), cut back to its size at a random place, and mirrored half the time.
+/// image does in torchvision), cut back to its size at a random place, and mirrored half the time.
 ///
 /// # Errors
 /// An index past the end, a normalization of another number of channels, or a device out of memory.
@@ -86,11 +86,11 @@ pub fn gather(
 ) -> Result<Batch> {
     let [channels, height, width] = images.shape;
     if normalization.0.len() != channels {
-        bail!("pictures of {channels} channels, normalization of {}", normalization.0.len())
+        bail!("images of {channels} channels, normalization of {}", normalization.0.len())
     }
     let picture = |&i: &u32| match images.get(i as usize) {
         Some((pixels, label)) => Ok((i, pixels, u32::from(label))),
-        None => bail!("picture {i} of {}", images.len()),
+        None => bail!("image {i} of {}", images.len()),
     };
     let pictures = indices.iter().map(picture).collect::<Result<Vec<_>>>()?;
     let size = channels * height * width;
@@ -118,7 +118,7 @@ pub fn gather(
 /// One plane, cut out of its padded self.
 fn cut(out: &mut [f32], plane: &[u8], width: usize, table: &[f32; 256], crop: Crop) {
     let height = plane.len() / width;
-    // Columns of the result that show the picture rather than the padding; column `c` shows the picture's
+    // Columns of the result that show the image rather than the padding; column `c` shows the image's
     // `c + left - PAD`.
     let (from, to) = (PAD.saturating_sub(crop.left).min(width), (width + PAD).saturating_sub(crop.left).min(width));
     out.fill(table[0]);

@@ -1,22 +1,22 @@
 //! What the generated data sets draw with. Only additions, multiplications, divisions and square roots, which IEEE 754
-//! fixes to the last bit: the same pictures on every machine.
+//! fixes to the last bit: the same images on every machine.
 
 use rayon::prelude::*;
 
 use crate::data::{Images, Kind, Splits};
 use crate::rng::{stream, Stream};
 
-/// The seed of every generated data set; independent of a run's seed, so that all runs see the same pictures.
+/// The seed of every generated data set; independent of a run's seed, so that all runs see the same images.
 const SEED: u64 = 0;
 
-/// The training and test pictures of a generated set, as many as its table line says.
+/// The training and test images of a generated set, as many as its table line says.
 pub(super) fn splits(kind: &Kind, draw: fn(usize, &mut Stream) -> Vec<u8>) -> Splits {
     let [train, test] = kind.counts;
     let part = |part: &str, count| generate(&format!("{}/{part}", kind.name), kind.shape, count, draw);
     Splits { train: part("train", train), test: part("test", test), origin: "generated".into() }
 }
 
-/// `count` pictures of ten classes in turn, picture i of `draw(label, stream "<name>/<i>")`.
+/// `count` images of ten classes in turn, image i of `draw(label, stream "<name>/<i>")`.
 fn generate(name: &str, shape: [usize; 3], count: usize, draw: fn(usize, &mut Stream) -> Vec<u8>) -> Images {
     let labels: Vec<u8> = (0..count).map(|i| (i % 10) as u8).collect();
     let pictures: Vec<Vec<u8>> = labels

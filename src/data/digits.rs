@@ -1,6 +1,6 @@
 //! `digits`: handwriting-like numerals, drawn by the program.
 //!
-//! Each picture bends a glyph's control points, draws the curve through them with a pen of random width under a random
+//! Each image bends a glyph's control points, draws the curve through them with a pen of random width under a random
 //! affine map, adds stray strokes and noise. A linear model cannot undo the distortion; a small convolutional network
 //! can.
 
@@ -100,7 +100,7 @@ fn draw(label: usize, rng: &mut Stream) -> Vec<u8> {
     sheet.iter().map(|&v| byte(paper + (1.0 - paper) * v + grain * noise(rng))).collect()
 }
 
-/// A random affine map from the glyph's sheet to the picture: scale, rotation, shear and shift.
+/// A random affine map from the glyph's sheet to the image: scale, rotation, shear and shift.
 fn placement(rng: &mut Stream) -> impl Fn(Point) -> Point {
     let (c, s) = turn(rng, 0.18);
     let shear = between(rng, -0.3, 0.3);

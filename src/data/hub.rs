@@ -31,7 +31,7 @@ pub(super) fn download(set: &HubSet, source: &Source) -> std::result::Result<[Pa
         return Ok(found);
     }
     if !source.hub {
-        return Err("the hub's cache does not hold it and the hub is not to be asked".into());
+        return Err("the hub's cache does not hold it and hub access is disabled".into());
     }
     let unreachable = |reason: String| format!("the hub was asked for {}: {reason}", set.id);
     reach(&client, set).map_err(unreachable)?;
@@ -111,7 +111,7 @@ fn read_file(kind: &Kind, set: &HubSet, path: &Path) -> Result<Images> {
     .unwrap_or_else(|panic| Err(broken(panic)))
 }
 
-/// The encoded picture and the label of a row.
+/// The encoded image and the label of a row.
 fn columns<'a>(row: &'a Row, set: &HubSet) -> std::result::Result<(&'a [u8], u8), String> {
     let field = |name: &str| row.get_column_iter().find(|(column, _)| *column == name).map(|(_, field)| field);
     let png = match field(set.image) {
@@ -125,7 +125,7 @@ fn columns<'a>(row: &'a Row, set: &HubSet) -> std::result::Result<(&'a [u8], u8)
         Some(Field::Long(label)) => u8::try_from(*label).ok(),
         _ => None,
     };
-    let png = png.ok_or_else(|| format!("no picture in column {}.bytes", set.image))?;
+    let png = png.ok_or_else(|| format!("no image in column {}.bytes", set.image))?;
     Ok((png, label.ok_or_else(|| format!("no label in 0..=255 in column {}", set.label))?))
 }
 
@@ -135,7 +135,7 @@ fn append_planes(pixels: &mut Vec<u8>, png: &[u8], shape: [usize; 3]) -> std::re
     let (width, height) = open().into_dimensions().map_err(|e| e.to_string())?;
     let [channels, rows, columns] = shape;
     if (height as usize, width as usize) != (rows, columns) {
-        return Err(format!("a picture of {height} x {width}, not {rows} x {columns}"));
+        return Err(format!("an image of {height} x {width}, not {rows} x {columns}"));
     }
     let decoded = open().decode().map_err(|e| e.to_string())?;
     let interleaved = if channels == 1 { decoded.into_luma8().into_raw() } else { decoded.into_rgb8().into_raw() };

@@ -1,42 +1,42 @@
-//! Pictures as bytes, and the data set they make up.
+//! Images as bytes, and the data set they make up.
 
 use std::path::Path;
 
 use crate::data::{Kind, Normalization};
 use crate::{Error, Result};
 
-/// Labelled pictures of one size. They stay bytes; a batch at a time becomes floating point.
+/// Labelled images of one size. They stay bytes; a batch at a time becomes floating point.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Images {
     /// Channels, height, width.
     pub shape: [usize; 3],
-    /// N·C·H·W bytes: picture by picture, plane by plane, row by row.
+    /// N·C·H·W bytes: image by image, plane by plane, row by row.
     pub pixels: Vec<u8>,
     /// N class indices.
     pub labels: Vec<u8>,
 }
 
 impl Images {
-    /// Pictures and labels read from `path`.
+    /// Images and labels read from `path`.
     ///
     /// # Errors
     /// Nothing at all, the byte count is not N·C·H·W, or a label is not below `classes`.
     pub fn new(path: &Path, shape: [usize; 3], classes: usize, pixels: Vec<u8>, labels: Vec<u8>) -> Result<Self> {
         let size = shape.iter().product::<usize>();
         if labels.is_empty() {
-            return Err(Error::data(path, "holds no pictures"));
+            return Err(Error::data(path, "holds no images"));
         }
         if pixels.len() != labels.len() * size {
             let n = labels.len();
             return Err(Error::data(path, format!("{} pixel bytes for {n} labels: not {n} x {size}", pixels.len())));
         }
         if let Some(i) = labels.iter().position(|&l| usize::from(l) >= classes) {
-            return Err(Error::data(path, format!("label {} of picture {i} is not below {classes}", labels[i])));
+            return Err(Error::data(path, format!("label {} of image {i} is not below {classes}", labels[i])));
         }
         Ok(Self { shape, pixels, labels })
     }
 
-    /// Number of pictures.
+    /// Number of images.
     pub fn len(&self) -> usize {
         self.labels.len()
     }
@@ -46,14 +46,14 @@ impl Images {
         self.labels.is_empty()
     }
 
-    /// The C·H·W bytes of picture `i`, and its label; `None` past the end.
+    /// The C·H·W bytes of image `i`, and its label; `None` past the end.
     pub fn get(&self, i: usize) -> Option<(&[u8], u8)> {
         let size = self.shape.iter().product::<usize>();
         let start = i.checked_mul(size)?;
         Some((self.pixels.get(start..start.checked_add(size)?)?, *self.labels.get(i)?))
     }
 
-    /// Pictures of each class, for at least `classes` classes.
+    /// Images of each class, for at least `classes` classes.
     pub fn per_class(&self, classes: usize) -> Vec<usize> {
         let mut counts = vec![0; classes.max(self.labels.iter().max().map_or(0, |&l| usize::from(l) + 1))];
         for &label in &self.labels {
@@ -84,12 +84,12 @@ impl Images {
     }
 }
 
-/// The training and test pictures of a data set, and where they came from.
+/// The training and test images of a data set, and where they came from.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Splits {
-    /// Training pictures.
+    /// Training images.
     pub train: Images,
-    /// Test pictures.
+    /// Test images.
     pub test: Images,
     /// A path, a hub address, or `generated`.
     pub origin: String,
@@ -104,13 +104,13 @@ pub struct Dataset {
     pub classes: usize,
     /// Channels, height, width.
     pub shape: [usize; 3],
-    /// Training pictures.
+    /// Training images.
     pub train: Images,
-    /// Test pictures.
+    /// Test images.
     pub test: Images,
-    /// Mean of pixel/255 per channel over the training pictures, the customary constants.
+    /// Mean of pixel/255 per channel over the training images, the customary constants.
     pub mean: Vec<f32>,
-    /// Standard deviation of pixel/255 per channel over the training pictures, the customary constants.
+    /// Standard deviation of pixel/255 per channel over the training images, the customary constants.
     pub std: Vec<f32>,
     /// A path, a hub address, or `generated`.
     pub origin: String,

@@ -13,9 +13,7 @@ pub fn split(count: usize, val_fraction: f64, seed: u64) -> Result<(Vec<u32>, Ve
     }
     let held_out = (count as f64 * val_fraction).round() as usize;
     if held_out >= count {
-        return Err(Error::config(format!(
-            "val_fraction = {val_fraction} leaves none of {count} pictures to train on"
-        )));
+        return Err(Error::config(format!("val_fraction = {val_fraction} leaves none of {count} images to train on")));
     }
     let mut indices: Vec<u32> = (0..count as u32).collect();
     stream(seed, "split").shuffle(&mut indices);

@@ -27,7 +27,7 @@ pub struct HubSet {
     pub id: &'static str,
     /// Name of its configuration, a folder.
     pub config: &'static str,
-    /// Column of the encoded pictures.
+    /// Column of the encoded images.
     pub image: &'static str,
     /// Column of the labels.
     pub label: &'static str,

@@ -1,14 +1,14 @@
 //! The kernel of convolutions and their input gradients: `y[p] += Σ_k x[p,k] w[k]`, pixels times weights to channels.
 //!
 //! A tile of pixels times channels stays in registers while k runs. What k runs over is a list of runs that lie
-//! contiguous in the picture: with channels last, one run per kernel row covers its columns and the channels.
+//! contiguous in the image: with channels last, one run per kernel row covers its columns and the channels.
 
 use super::{end, Float, Kernel, Simd};
 
 /// Where the values that meet one part of the weights lie.
 #[derive(Debug, Clone, Copy)]
 pub struct Run {
-    /// Position in the picture relative to the pixel's.
+    /// Position in the image relative to the pixel's.
     pub x: usize,
     /// First row of the weights.
     pub w: usize,
@@ -53,12 +53,12 @@ pub fn padded(channels: usize) -> usize {
     channels.next_multiple_of(16)
 }
 
-/// One picture through a grid, some of its rows; `add` adds to the output instead of overwriting it, and then the
+/// One image through a grid, some of its rows; `add` adds to the output instead of overwriting it, and then the
 /// outputs of pixels may overlap.
 pub struct Contract<'a, T> {
     /// The grid.
     pub grid: &'a Grid,
-    /// The picture.
+    /// The image.
     pub x: &'a [T],
     /// The weights, rows of `pitch`.
     pub w: &'a [T],
@@ -82,7 +82,7 @@ impl<T: Float> Kernel<T> for Contract<'_, T> {
         let seen = end(&[1, self.rows.end - 1, g.size[1] - 1, 1, 1], &[g.x[0], g.x[1], g.x[2], x, g.len]);
         let written = end(&[1, self.rows.end - 1, g.size[1] - 1, 1], &[g.y[0], g.y[1], g.y[2], g.channels]);
         assert!(self.rows.end <= g.size[0], "rows of the grid");
-        assert!(g.runs.is_empty() || seen <= self.x.len(), "the picture");
+        assert!(g.runs.is_empty() || seen <= self.x.len(), "the image");
         let weights = end(&[w, g.len], &[g.pitch, g.pitch]);
         assert!(g.runs.is_empty() || weights <= self.w.len() && padded(g.channels) <= g.pitch, "weights");
         assert!(end(&[1, self.rows.start], &[g.y[0], g.y[1]]) >= self.origin, "the output begins too late");

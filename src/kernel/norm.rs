@@ -1,6 +1,6 @@
 //! The kernels of normalization: moments, normalization with what follows it, and the two passes of its gradient.
 //!
-//! All of them work on rows of pixels of C channels, the rows of each operand some steps apart, so that pictures with
+//! All of them work on rows of pixels of C channels, the rows of each operand some steps apart, so that images with
 //! and without a border are read and written in place. A row is finished, all its channels, before the next one is begun:
 //! it is in the cache then.
 

@@ -1,15 +1,15 @@
 //! The kernel of weight gradients: `w[i,j] += Σ_p g[p,i] x[p,j]`, channels times what they saw, summed over pixels.
 //!
-//! A tile of i times j stays in registers while all pixels of some pictures pass.
+//! A tile of i times j stays in registers while all pixels of some images pass.
 
 use super::{end, Float, Kernel, Simd};
 
-/// Where pixel (picture n, row y, column x) of an operand lies: `first + n·picture + y·row + x·column`.
+/// Where pixel (image n, row y, column x) of an operand lies: `first + n·image + y·row + x·column`.
 #[derive(Debug, Clone, Copy)]
 pub struct Pixels {
     /// First value of the first pixel.
     pub first: usize,
-    /// To the next picture, row and column.
+    /// To the next image, row and column.
     pub steps: [usize; 3],
 }
 
@@ -22,7 +22,7 @@ impl Pixels {
 
 /// One block of a weight gradient.
 pub struct Outer<'a, T> {
-    /// Pictures, rows, columns.
+    /// Images, rows, columns.
     pub count: [usize; 3],
     /// Gradients with respect to the output, `i` values per pixel.
     pub g: &'a [T],

@@ -15,7 +15,7 @@ use super::{end, Float, Kernel, Simd};
 /// Positions in a transformed tile.
 pub const POINTS: usize = 16;
 
-/// Where the pixels of a picture lie: that of row y and column x at `first + y·step + x·channels`.
+/// Where the pixels of an image lie: that of row y and column x at `first + y·step + x·channels`.
 #[derive(Debug, Clone, Copy)]
 pub struct Layout {
     /// First value of the first tile.
@@ -251,13 +251,13 @@ unsafe fn outputs_of<S: Simd, const C: usize>(
     }
 }
 
-/// A convolution of consecutive tiles of one picture: y = conv(x), or y += it.
+/// A convolution of consecutive tiles of one image: y = conv(x), or y += it.
 pub struct Convolve<'a, T> {
     /// Tiles in a row.
     pub columns: usize,
     /// Which of them, whole rows.
     pub tiles: Range<usize>,
-    /// The picture, with the border it needs.
+    /// The image, with the border it needs.
     pub x: &'a [T],
     /// Where its pixels lie.
     pub x_at: Layout,
@@ -267,7 +267,7 @@ pub struct Convolve<'a, T> {
     pub pitch: usize,
     /// The output from row 2·(first tile row) on.
     pub y: &'a mut [T],
-    /// Where its pixels lie, had it begun with the picture.
+    /// Where its pixels lie, had it begun with the image.
     pub y_at: Layout,
     /// Where in the whole output `y` begins.
     pub origin: usize,
@@ -295,7 +295,7 @@ impl<T: Float> Kernel<T> for Convolve<'_, T> {
         // Then the first and the last tile are also those that reach farthest.
         assert!([self.tiles.start, self.tiles.end].iter().all(|tile| tile.is_multiple_of(self.columns)), "whole rows");
         let (inputs, outputs) = (self.x_at.channels, self.y_at.channels);
-        assert!(self.x_at.end(self.columns, &self.tiles, 4) <= self.x.len(), "the picture");
+        assert!(self.x_at.end(self.columns, &self.tiles, 4) <= self.x.len(), "the image");
         let written = self.y_at.end(self.columns, &self.tiles, 2);
         assert!(self.origin.checked_add(self.y.len()).is_some_and(|end| written <= end), "the output");
         assert!(self.y_at.tile(self.columns, self.tiles.start) >= self.origin, "the output begins too late");

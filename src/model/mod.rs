@@ -26,7 +26,7 @@ use self::units::{Number, Units};
 use crate::norm::{is_statistic, Call, NormSpec, Pass};
 use crate::{Error, Result};
 
-/// What a network maps: pictures of that shape to that many classes.
+/// What a network maps: images of that shape to that many classes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Task {
     /// Channels, height, width.
@@ -128,7 +128,7 @@ impl Network {
     /// Builds the network `name` for `task` with the normalizer `spec`, its tensors from `store`.
     ///
     /// # Errors
-    /// An unknown name; pictures too small for the network; a tensor that the store lacks or has in another shape.
+    /// An unknown name; images too small for the network; a tensor that the store lacks or has in another shape.
     pub fn new(name: &str, task: Task, spec: &NormSpec, store: Store, dtype: DType, device: &Device) -> Result<Self> {
         let (family, depth) = find(name)?;
         let builder = units::Builder::new(store.builder(dtype, device), spec);
@@ -147,7 +147,7 @@ impl Network {
         (self.singles, self.doubles) = (Workspace::new(winograd), Workspace::new(winograd));
     }
 
-    /// Logits (N,classes) of pictures (N,C,H,W), differentiable by candle in [`Pass::Train`].
+    /// Logits (N,classes) of images (N,C,H,W), differentiable by candle in [`Pass::Train`].
     pub fn forward(&self, x: &Tensor, pass: Pass) -> CandleResult<Tensor> {
         self.forward_at(x, pass.into())
     }

@@ -1,4 +1,4 @@
-//! Residual networks for small pictures (He et al., CVPR 2016, arXiv 1512.03385, section 4.2).
+//! Residual networks for small images (He et al., CVPR 2016, arXiv 1512.03385, section 4.2).
 //!
 //! Depth 6n+2: a 3x3 convolution, three stages of n basic blocks with 16, 32 and 64 channels (stride 2 into the second
 //! and third), shortcuts without parameters (option A), global average pooling, one linear layer.

@@ -22,7 +22,7 @@ pub(super) fn build(depth: usize, task: Task, b: Builder) -> Result<Units> {
     let (mut units, mut input, mut index): (Units, _, _) = (vec![], task.shape[0], 0);
     let mut side = task.shape[1].min(task.shape[2]);
     for (output, count) in CHANNELS.into_iter().zip(counts) {
-        // 28x28 pictures are down to one pixel after four stages.
+        // 28x28 images are down to one pixel after four stages.
         let pooled = side >= 2;
         for last in (0..count).map(|i| i + 1 == count) {
             let (conv, norm) = (index.to_string(), (index + 1).to_string());

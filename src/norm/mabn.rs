@@ -36,7 +36,7 @@ pub struct MovingAverageBatchNormConfig {
     pub warmup: f64,
     /// Part of the training that has r = 1.
     pub uncorrected: f64,
-    /// Added to E[x²].
+    /// Added to E\[x²\].
     pub eps: f64,
 }
 

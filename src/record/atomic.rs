@@ -15,7 +15,7 @@ const TEMPORARY: &str = ".part";
 /// A process killed on the way leaves a temporary file behind, which [`clean`] removes.
 ///
 /// # Errors
-/// The operating system refused; `path` is as it was before.
+/// An I/O error; `path` is as it was before.
 pub fn write(path: &Path, bytes: &[u8]) -> Result<()> {
     replace(path, bytes).map_err(Error::io(path))
 }

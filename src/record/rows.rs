@@ -13,7 +13,7 @@ use crate::{Error, Result};
 /// Replaces the file at `path` by `rows` under their header, which stands there without rows, too.
 ///
 /// # Errors
-/// The operating system refused.
+/// I/O errors.
 pub fn write_rows<T: Serialize + Default>(path: &Path, rows: &[T]) -> Result<()> {
     let bytes = csv_bytes(rows).map_err(|reason| Error::io(path)(std::io::Error::other(reason)))?;
     atomic::write(path, &bytes)

@@ -33,7 +33,7 @@ impl RunDir {
     /// Creates the folder where there is none, locks it, and removes what a killed process left half-written.
     ///
     /// # Errors
-    /// Another process is training into it; the operating system refused.
+    /// Another process is training into it; I/O errors.
     pub fn create(path: impl AsRef<Path>) -> Result<Self> {
         let path = path.as_ref().to_path_buf();
         fs::create_dir_all(&path).map_err(Error::io(&path))?;
@@ -86,7 +86,7 @@ impl RunDir {
     /// Appends a line to `log.txt`, the UTC time before it.
     ///
     /// # Errors
-    /// The operating system refused.
+    /// I/O errors.
     pub fn log(&self, text: &str) -> Result<()> {
         log::append(&self.path.join(LOG), text)
     }
@@ -94,7 +94,7 @@ impl RunDir {
     /// Renames the files of an earlier attempt that a run would go on from, so that it starts over: `NAME.damaged`.
     ///
     /// # Errors
-    /// The operating system refused.
+    /// I/O errors.
     pub fn set_aside(&self) -> Result<()> {
         for path in FILES.iter().filter(|name| **name != LOG).map(|name| self.path.join(name)) {
             let mut aside = path.clone().into_os_string();
@@ -107,7 +107,7 @@ impl RunDir {
     /// Removes `summary.json`, for a run that is taken up again is not over.
     ///
     /// # Errors
-    /// The operating system refused.
+    /// I/O errors.
     pub fn reopen(&self) -> Result<()> {
         unless_missing(&self.summary(), fs::remove_file(self.summary()))
     }
@@ -115,7 +115,7 @@ impl RunDir {
     /// Removes the files of an earlier attempt, and nothing else that may be in the folder.
     ///
     /// # Errors
-    /// The operating system refused.
+    /// I/O errors.
     pub fn clear(&self) -> Result<()> {
         FILES.map(|name| self.path.join(name)).iter().try_for_each(|path| unless_missing(path, fs::remove_file(path)))
     }

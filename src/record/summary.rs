@@ -162,7 +162,7 @@ impl Summary {
     /// Writes the summary to `path`, atomically.
     ///
     /// # Errors
-    /// The operating system refused.
+    /// I/O errors.
     pub fn write(&self, path: &Path) -> Result<()> {
         let json = serde_json::to_string_pretty(self).map_err(|e| Error::io(path)(e.into()))?;
         atomic::write(path, format!("{json}\n").as_bytes())

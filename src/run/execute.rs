@@ -23,7 +23,7 @@ pub(super) struct Run<'a> {
     pub(super) position: Position,
     rows: Vec<MetricRow>,
     shifts: Vec<ShiftRow>,
-    /// Pictures whose pooled statistics stand for the training set's.
+    /// Images whose pooled statistics stand for the training set's.
     population: Vec<u32>,
     /// What a step takes of the memory, at least.
     step_bytes: u64,

@@ -108,7 +108,7 @@ pub struct Plan {
     pub parameters: usize,
     /// What a step takes of the memory, at least.
     pub step_bytes: u64,
-    /// Training, validation and test pictures.
+    /// Training, validation and test images.
     pub pictures: [usize; 3],
     /// Where the data came from.
     pub origin: String,

@@ -35,7 +35,7 @@ impl Session {
         let session = Self::for_evaluation(config, dataset)?;
         if session.train.len() < config.batch_size {
             return Err(Error::config(format!(
-                "batch_size = {}: only {} training pictures (val_fraction = {}, train_limit = {}); use a smaller batch",
+                "batch_size = {}: only {} training images (val_fraction = {}, train_limit = {}); use a smaller batch",
                 config.batch_size,
                 session.train.len(),
                 config.val_fraction,
@@ -102,12 +102,12 @@ impl Session {
         Task { shape: self.dataset.shape, classes: self.dataset.classes }
     }
 
-    /// Updates per epoch: whole batches; the pictures left over wait for another epoch's order.
+    /// Updates per epoch: whole batches; the images left over wait for another epoch's order.
     pub fn steps_per_epoch(&self, config: &Config) -> usize {
         self.train.len() / config.batch_size
     }
 
-    /// The order of the training pictures in an epoch (from 0).
+    /// The order of the training images in an epoch (from 0).
     pub fn order(&self, config: &Config, epoch: usize) -> Vec<u32> {
         data::epoch_order(&self.train, config.seed, epoch)
     }
@@ -120,28 +120,28 @@ impl Session {
         Ok(gather(&self.dataset.train, indices, &self.normalization, augment, &self.device)?)
     }
 
-    /// The training pictures, in the order of evaluation.
+    /// The training images, in the order of evaluation.
     pub fn train(&self) -> Part<'_> {
         self.part(&self.dataset.train, &self.train_shuffled)
     }
 
-    /// The pictures set aside for validation.
+    /// The images set aside for validation.
     pub fn val(&self) -> Part<'_> {
         self.part(&self.dataset.train, &self.val)
     }
 
-    /// The test pictures.
+    /// The test images.
     pub fn test(&self) -> Part<'_> {
         self.part(&self.dataset.test, &self.test)
     }
 
-    /// Training pictures drawn at random, at most `count` (0: all), for the estimation of statistics.
+    /// Training images drawn at random, at most `count` (0: all), for the estimation of statistics.
     pub fn sample(&self, count: usize) -> Vec<u32> {
         let count = if count == 0 { usize::MAX } else { count };
         self.train_shuffled.iter().copied().take(count).collect()
     }
 
-    /// A part of the training pictures, as [`Self::sample`] gives it.
+    /// A part of the training images, as [`Self::sample`] gives it.
     pub fn sampled<'a>(&'a self, indices: &'a [u32]) -> Part<'a> {
         self.part(&self.dataset.train, indices)
     }
@@ -165,6 +165,6 @@ pub(super) fn check_task(path: &Path, trained: Task, found: Task) -> Result<()> 
     if trained == found {
         return Ok(());
     }
-    let show = |t: Task| format!("pictures {:?} and {} classes", t.shape, t.classes);
+    let show = |t: Task| format!("images {:?} and {} classes", t.shape, t.classes);
     Err(Error::checkpoint(path, format!("trained for {}, the data set has {}", show(trained), show(found))))
 }

@@ -75,7 +75,7 @@ impl SummaryTable {
     /// Copies the text of the sweep file to `sweep.toml`.
     ///
     /// # Errors
-    /// The operating system refused.
+    /// I/O errors.
     pub fn keep(&self, text: &str) -> Result<()> {
         let _lock = lock(&self.dir)?;
         replace(&self.dir.join("sweep.toml"), text.as_bytes())
@@ -100,7 +100,7 @@ impl SummaryTable {
     /// no row.
     ///
     /// # Errors
-    /// The operating system refused.
+    /// I/O errors.
     pub fn update(&mut self, jobs: &[Job]) -> Result<()> {
         let _lock = lock(&self.dir)?;
         for (job, row) in jobs.iter().zip(&mut self.rows) {

@@ -31,11 +31,11 @@ pub struct Position {
     pub batch: usize,
     /// Updates made.
     pub step: usize,
-    /// Sum of the batches' mean losses times their pictures, in the current epoch.
+    /// Sum of the batches' mean losses times their images, in the current epoch.
     pub loss_sum: f64,
     /// Correct answers in the current epoch.
     pub correct: usize,
-    /// Pictures in the current epoch.
+    /// Images in the current epoch.
     pub images: usize,
     /// Seconds of training in the current epoch.
     pub train_seconds: f64,
@@ -150,7 +150,7 @@ impl Checkpoint {
     pub fn task(&self, path: &Path) -> Result<Task> {
         let number = |key: &str| {
             let text = self.field(path, key)?;
-            text.parse().map_err(|_| Error::checkpoint(path, format!("header field `{key}`: `{text}` is no number")))
+            text.parse().map_err(|_| Error::checkpoint(path, format!("header field `{key}`: `{text}` is not a number")))
         };
         Ok(Task { shape: [number("channels")?, number("height")?, number("width")?], classes: number("classes")? })
     }

@@ -39,8 +39,8 @@ impl Before {
         Self(network.norms().iter().map(|layer| layer.norm.observed().map(|seen| seen.batch)).collect())
     }
 
-    /// The rows of this step. The last micro-batch of the step, of `size` pictures, is passed again under the updated
-    /// weights, remembering nothing; with `population`, the statistics of those pictures are taken, too.
+    /// The rows of this step. The last micro-batch of the step, of `size` images, is passed again under the updated
+    /// weights, remembering nothing; with `population`, the statistics of those images are taken, too.
     pub fn compare(
         &self,
         network: &Network,

@@ -9,7 +9,7 @@ use crate::norm::{is_undefined, Pass};
 use crate::ops;
 use crate::Result;
 
-/// Pictures per forward pass where their number has no influence on the result.
+/// Images per forward pass where their number has no influence on the result.
 pub const EVAL_BATCH: usize = 256;
 
 /// Mean cross-entropy (nats) and share of correct answers.
@@ -17,32 +17,32 @@ pub const EVAL_BATCH: usize = 256;
 pub struct Score {
     /// Mean cross-entropy in nats, without label smoothing.
     pub loss: f64,
-    /// Share of pictures whose largest logit is their label's.
+    /// Share of images whose largest logit is their label's.
     pub accuracy: f64,
-    /// Pictures scored.
+    /// Images scored.
     pub images: usize,
 }
 
-/// Pictures of a split, by index.
+/// Images of a split, by index.
 #[derive(Clone, Copy)]
 pub struct Part<'a> {
     /// The split.
     pub images: &'a Images,
     /// From bytes to numbers.
     pub normalization: &'a Normalization,
-    /// Which of its pictures, in which order.
+    /// Which of its images, in which order.
     pub indices: &'a [u32],
     /// Where to compute.
     pub device: &'a Device,
 }
 
 impl Part<'_> {
-    /// The pictures `from..to` of the part as tensors, not augmented.
+    /// The images `from..to` of the part as tensors, not augmented.
     pub fn batch(&self, from: usize, to: usize) -> Result<Batch> {
         Ok(gather(self.images, &self.indices[from..to], self.normalization, None, self.device)?)
     }
 
-    /// The classes, of so many, that none of its pictures has.
+    /// The classes, of so many, that none of its images has.
     pub fn missing_classes(&self, classes: usize) -> Vec<usize> {
         let mut seen = vec![false; classes];
         for label in self.indices.iter().filter_map(|index| self.images.labels.get(*index as usize)) {
@@ -69,10 +69,10 @@ pub fn evaluate_batch(network: &Network, batch: &Batch) -> Result<Score> {
     Ok(sum.score())
 }
 
-/// Scores the network under the statistics of consecutive batches of `size` pictures: the other side of the
+/// Scores the network under the statistics of consecutive batches of `size` images: the other side of the
 /// train/inference gap. None where they are undefined (one value per channel).
 ///
-/// A rest of fewer pictures is filled up with the ones before it, which are not scored again.
+/// A rest of fewer images is filled up with the ones before it, which are not scored again.
 pub fn evaluate_batch_statistics(network: &Network, part: Part, size: usize) -> Result<Option<Score>> {
     let total = part.indices.len();
     let size = size.min(total);

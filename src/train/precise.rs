@@ -8,13 +8,13 @@ use crate::model::Network;
 use crate::norm::{Moments, Pass};
 use crate::Result;
 
-/// The statistics of every normalizer's input over the pictures of `part` (not augmented), pooled over batches of up to
+/// The statistics of every normalizer's input over the images of `part` (not augmented), pooled over batches of up to
 /// 256 by the law of total variance; within a batch, layers normalize with the batch's statistics. None for layers
 /// without batch statistics.
 pub fn population(network: &Network, part: Part) -> Result<Vec<Option<Moments>>> {
     let mut pools: Vec<Pool> = network.norms().iter().map(|_| Pool::default()).collect();
     let total = part.indices.len();
-    // Batches of nearly equal size: a last batch of a single picture would have no variance.
+    // Batches of nearly equal size: a last batch of a single image would have no variance.
     let batches = total.div_ceil(EVAL_BATCH);
     for i in 0..batches {
         let batch = part.batch(i * total / batches, (i + 1) * total / batches)?;

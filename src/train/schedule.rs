@@ -2,7 +2,7 @@
 
 use crate::config::{Config, LrScaling, ScheduleKind};
 
-/// The course of the learning rate over a run.
+/// The learning-rate schedule of a run.
 ///
 /// Warm-up over W steps: lr (t+1)/W for t < W. After it, with T steps in all:
 /// constant: lr; multi-step: lr gamma^(milestones at or before t/steps_per_epoch);

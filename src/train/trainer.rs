@@ -38,9 +38,9 @@ pub struct Trainer {
 pub struct StepReport {
     /// Mean cross-entropy of the batch in nats, under the training pass.
     pub loss: f64,
-    /// Pictures whose largest logit was their label's.
+    /// Images whose largest logit was their label's.
     pub correct: usize,
-    /// Pictures in the batch.
+    /// Images in the batch.
     pub images: usize,
     /// The learning rate of the update.
     pub lr: f64,

@@ -162,9 +162,9 @@ fn a_bad_row_is_reported_not_dropped() {
     let bad: [((Vec<u8>, i64), &str); 5] = [
         ((b"no picture".to_vec(), 1), "row 1"),
         ((good(1).0[..200].to_vec(), 1), "row 1"),
-        (flat, "row 1: a picture of 16 x 64"),
+        (flat, "row 1: an image of 16 x 64"),
         ((good(1).0, -1), "row 1: no label"),
-        ((good(1).0, 10), "label 10 of picture 1"),
+        ((good(1).0, 10), "label 10 of image 1"),
     ];
     for (row, expected) in bad {
         let root = tempdir().unwrap();

@@ -44,7 +44,7 @@ pub(super) fn read(bytes: &[u8], label_key: &str) -> Outcome<File> {
     let Value::List(labels) = find(label_key)? else { return Err(format!("its entry `{label_key}` is no list")) };
     let label = |value: &Value| match value {
         Value::Int(label) => u8::try_from(*label).map_err(|_| format!("label {label} is not in 0..=255")),
-        _ => Err("a label is no number".into()),
+        _ => Err("a label is not a number".into()),
     };
     Ok(File { pixels, labels: labels.iter().map(label).collect::<Outcome<_>>()? })
 }

@@ -74,7 +74,7 @@ impl<T: Float> Drop for Buffer<T> {
 /// Sizes of a [`Map`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Sizes {
-    /// Pictures.
+    /// Images.
     pub n: usize,
     /// Rows.
     pub h: usize,
@@ -82,7 +82,7 @@ pub struct Sizes {
     pub w: usize,
     /// Channels.
     pub c: usize,
-    /// Zeros above and left of each picture.
+    /// Zeros above and left of each image.
     pub before: usize,
     /// Zeros below and right of it.
     pub after: usize,
@@ -109,17 +109,17 @@ impl Sizes {
         (self.before + self.w + self.after) * self.c
     }
 
-    /// From one picture to the next.
+    /// From one image to the next.
     pub fn image(&self) -> usize {
         (self.before + self.h + self.after) * self.row()
     }
 
-    /// Where the first pixel of row `y` of picture `n` lies.
+    /// Where the first pixel of row `y` of image `n` lies.
     pub fn at(&self, n: usize, y: usize) -> usize {
         n * self.image() + (self.before + y) * self.row() + self.before * self.c
     }
 
-    /// Pixels of a picture.
+    /// Pixels of an image.
     pub fn pixels(&self) -> usize {
         self.h * self.w
     }
@@ -129,7 +129,7 @@ impl Sizes {
         Self::new([self.n, self.h / 2, self.w / 2, self.c])
     }
 
-    /// All pictures cut into up to `rows` rows, in order: the picture's number and its rows.
+    /// All images cut into up to `rows` rows, in order: the image's number and its rows.
     pub fn cuts(&self, rows: usize) -> Vec<(usize, Range<usize>)> {
         let rows = rows.max(1);
         let cut = |first: usize| first..self.h.min(first + rows);
@@ -149,9 +149,9 @@ pub struct Map<T: Float> {
     pub sizes: Sizes,
 }
 
-/// Some rows of one picture, and the values that hold them.
+/// Some rows of one image, and the values that hold them.
 pub struct Piece<'a, T> {
-    /// The picture.
+    /// The image.
     pub n: usize,
     /// The rows.
     pub rows: Range<usize>,
@@ -180,19 +180,19 @@ impl<T: Float> Map<T> {
         self.buffer.workspace()
     }
 
-    /// The same values, without border before and after, as pictures of other sizes.
+    /// The same values, without border before and after, as images of other sizes.
     pub fn reshaped(mut self, sizes: Sizes) -> Self {
         assert_eq!((self.sizes.len(), self.sizes.before + self.sizes.after), (sizes.len(), 0), "the same values");
         self.sizes = sizes;
         self
     }
 
-    /// The values of one picture.
+    /// The values of one image.
     pub fn picture(&self, n: usize) -> &[T] {
         &self.values()[n * self.sizes.image()..][..self.sizes.image()]
     }
 
-    /// The pictures in pieces of up to `rows` rows, in order; the border belongs to the first and last rows.
+    /// The images in pieces of up to `rows` rows, in order; the border belongs to the first and last rows.
     pub fn pieces(&mut self, rows: usize) -> Vec<Piece<'_, T>> {
         let s = self.sizes;
         let mut pieces = vec![];

@@ -1,7 +1,7 @@
 //! Networks in passes of our own on the CPU: a convolution with its normalizer, residual and rectifier is one operation,
 //! activations lie channels last, nothing goes through candle's graph.
 //!
-//! The same function as [`Unit::forward`](super::units::Unit::forward), up to the order of additions. Work is cut into
+//! The same function as [`Unit::forward`], up to the order of additions. Work is cut into
 //! pieces that depend on shapes alone, so results are the same bits for any number of threads.
 
 pub(super) mod conv;

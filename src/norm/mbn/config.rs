@@ -49,7 +49,7 @@ pub enum InferWith {
     Memory,
 }
 
-/// Parameters of [`MemorizedBatchNorm`].
+/// Parameters of [`MemorizedBatchNorm`](super::MemorizedBatchNorm).
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct MemorizedBatchNormConfig {

@@ -138,7 +138,7 @@ fn tidy_row(
 /// Writes `comparison.csv`, the charts and `report.html` into `dir`, which is made where it is missing; the page's path.
 ///
 /// # Errors
-/// The operating system refused.
+/// I/O errors.
 pub fn write(comparison: &Comparison, x: CurveX, dir: &Path) -> Result<PathBuf> {
     if dir.exists() && !dir.is_dir() {
         return Err(Error::data(dir, "is a file; --out takes a folder"));

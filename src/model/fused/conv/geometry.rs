@@ -18,7 +18,7 @@ pub struct Geometry {
     pub size: usize,
     /// Step between windows.
     pub stride: usize,
-    /// Zeros around the picture.
+    /// Zeros around the image.
     pub padding: usize,
     /// Whether Winograd's algorithm may be used.
     pub winograd: bool,
@@ -86,7 +86,7 @@ impl Geometry {
         (x.before - self.padding) * (x.row() + x.c)
     }
 
-    /// The forward pass on pictures of sizes `x`, bordered, to `z`.
+    /// The forward pass on images of sizes `x`, bordered, to `z`.
     pub(super) fn forward(&self, x: Sizes) -> Grid {
         let run = self.size * x.c;
         let first = self.first(&x);

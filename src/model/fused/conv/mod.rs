@@ -17,7 +17,7 @@ use plan::{Plan, Weights};
 
 pub use geometry::Geometry;
 
-/// Rows of a picture that are worked on together: all of them, unless the pictures are too few for several threads.
+/// Rows of an image that are worked on together: all of them, unless the images are too few for several threads.
 pub fn rows_together(sizes: &Sizes) -> usize {
     const TASKS: usize = 8;
     const PIXELS: usize = 64;
@@ -75,7 +75,7 @@ pub fn input_gradient<T: Float>(g: &Geometry, dz: &Map<T>, weight: &[T], dx: &mu
     let rows = rows_together(&g.x).next_multiple_of(g.stride);
     parallel(Work::Multiplications(g.multiplications()), dx.pieces(rows), |_, piece| {
         for plan in &plans {
-            // The grid's rows that lie in the piece: its row i is row `first + i stride` of the picture.
+            // The grid's rows that lie in the piece: its row i is row `first + i stride` of the image.
             let first = plan.grid.y[0] / g.x.row();
             let grid_row = |y: usize| y.saturating_sub(first).div_ceil(g.stride).min(plan.grid.size[0]);
             let rows = grid_row(piece.rows.start)..grid_row(piece.rows.end);
@@ -99,7 +99,7 @@ fn scattered_input_gradient<T: Float>(g: &Geometry, dz: &Map<T>, weight: &[T], d
     });
 }
 
-/// Pictures whose share of a weight gradient is summed apart, so that threads can work side by side.
+/// Images whose share of a weight gradient is summed apart, so that threads can work side by side.
 const PART: usize = 8;
 
 /// Sums a weight gradient consists of, at most.
@@ -133,7 +133,7 @@ pub fn weight_gradient<T: Float>(g: &Geometry, x: &Map<T>, dz: &Map<T>, gradient
     }
 }
 
-/// The weight gradient of some pictures, rows (out, ky) of (kx, in).
+/// The weight gradient of some images, rows (out, ky) of (kx, in).
 fn correlate<T: Float>(g: &Geometry, x: &Map<T>, dz: &Map<T>, pictures: Range<usize>, sum: &mut [T]) {
     let (k, run) = (g.size, g.size * g.x.c);
     let (xs, zs) = (x.sizes, dz.sizes);

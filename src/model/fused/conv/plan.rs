@@ -47,7 +47,7 @@ struct Tiles {
 }
 
 impl Plan {
-    /// A plan for pictures like those of `x`; in tiles, if the sizes of the output are given.
+    /// A plan for images like those of `x`; in tiles, if the sizes of the output are given.
     pub fn new<T: Float>(grid: Grid, x: &Map<T>, tiled: Option<Sizes>, weights: &mut Weights<T>) -> Self {
         let tiles = tiled.map(|to| {
             weights.transform(x.sizes.c, grid.pitch);
@@ -60,7 +60,7 @@ impl Plan {
         Self { grid, tiles }
     }
 
-    /// Computes `rows` of the grid for the picture `x`, or adds them, to `y`, which begins at `origin` of the output.
+    /// Computes `rows` of the grid for the image `x`, or adds them, to `y`, which begins at `origin` of the output.
     pub fn compute<T: Float>(
         &self,
         weights: &Weights<T>,

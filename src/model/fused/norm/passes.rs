@@ -94,7 +94,7 @@ pub(super) fn rows(sizes: &Sizes, rows: &std::ops::Range<usize>) -> Rows {
     Rows { rows: rows.len(), pixels: sizes.w, channels: sizes.c }
 }
 
-/// The residual from row `y` of picture `n` on.
+/// The residual from row `y` of image `n` on.
 fn beside<T: Float>(residual: Option<&Map<T>>, n: usize, y: usize) -> Residual<'_, T> {
     residual.map(|map| (&map.values()[map.sizes.at(n, y)..], map.sizes.row()))
 }
