@@ -118,7 +118,7 @@ impl Cell {
     /// What is repeated: both kinds read loss and correct answers back, as training and evaluation do.
     fn step(&self, trainer: &mut Trainer, batch: &Batch) -> Result<()> {
         match self.evaluation {
-            true => evaluate_batch(&trainer.network, batch).map(|_| ()),
+            true => evaluate_batch(trainer.network()?, batch).map(|_| ()),
             false => trainer.step(batch, &mut |_| {}).map(|_| ()),
         }
     }

@@ -36,21 +36,29 @@
 //! The rest of the crate is the workbench around the layers. Data flows one way: configuration, data, batches, model
 //! (with its normalizers), step, records, report.
 
+#[doc(hidden)]
 pub mod bench;
 pub mod config;
 pub mod data;
 mod error;
 mod guarded;
+#[doc(hidden)]
 pub mod kernel;
 mod lookup;
 pub mod model;
 pub mod norm;
 pub mod ops;
+#[doc(hidden)]
 pub mod profile;
+#[doc(hidden)]
 pub mod record;
+#[doc(hidden)]
 pub mod report;
+#[doc(hidden)]
 pub mod rng;
+#[doc(hidden)]
 pub mod run;
+#[doc(hidden)]
 pub mod sweep;
 mod text;
 pub mod train;

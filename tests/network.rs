@@ -150,8 +150,7 @@ fn run(trainer: &mut Trainer, steps: u64) -> Vec<(String, Vec<f64>)> {
     for step in 0..steps {
         trainer.step(&batch(6, step, DType::F32), &mut |_| {}).unwrap();
     }
-    trainer.settle().unwrap();
-    trainer.network.store().vars().into_iter().map(|(name, var)| (name, host(var.as_tensor()))).collect()
+    trainer.network().unwrap().store().vars().into_iter().map(|(name, var)| (name, host(var.as_tensor()))).collect()
 }
 
 #[test]
@@ -183,10 +182,10 @@ fn double_forward_remembers_the_statistics_of_the_updated_weights() {
     run(&mut trainer, 3);
     // The refreshed slot of the first layer is what a batch-statistics pass under the present weights sees.
     let x = batch(6, 2, DType::F32).x;
-    trainer.network.forward(&x, Pass::Batch).unwrap();
-    let first = &trainer.network.norms()[0].norm;
+    trainer.network().unwrap().forward(&x, Pass::Batch).unwrap();
+    let first = &trainer.network().unwrap().norms()[0].norm;
     let seen = host(&first.observed().unwrap().batch.mean);
-    let memory = &trainer.network.tensors()["bn1.memory_mean"];
+    let memory = &trainer.network().unwrap().tensors()["bn1.memory_mean"];
     let newest = host(&memory.narrow(0, 0, 1).unwrap());
     assert!(seen.iter().zip(&newest).all(|(a, b)| (a - b).abs() < 1e-6), "{seen:?} {newest:?}");
 }
@@ -207,10 +206,11 @@ fn accumulated_micro_batches_of_a_statistics_free_network_are_the_whole_batch() 
 #[test]
 fn a_loss_that_is_not_finite_stops_before_the_update() {
     let (_, mut trainer) = trainer(&["norm=none"]);
-    let (_, weight) = trainer.network.parameters().into_iter().find(|(name, _)| name == "fc2.weight").unwrap();
-    let before = trainer.network.tensors()["conv1.weight"].copy().unwrap();
+    let (_, weight) =
+        trainer.network().unwrap().parameters().into_iter().find(|(name, _)| name == "fc2.weight").unwrap();
+    let before = trainer.network().unwrap().tensors()["conv1.weight"].copy().unwrap();
     weight.set(&(weight.as_tensor() * f64::NAN).unwrap()).unwrap();
     let error = trainer.step(&batch(6, 0, DType::F32), &mut |_| {}).unwrap_err();
     assert!(matches!(&error, mbn::Error::Diverged { step: 1, tensor } if tensor == "fc2.weight"), "{error}");
-    assert_eq!(host(&before), host(&trainer.network.tensors()["conv1.weight"]));
+    assert_eq!(host(&before), host(&trainer.network().unwrap().tensors()["conv1.weight"]));
 }

@@ -44,7 +44,7 @@ impl<'a> Run<'a> {
             Some(past) => Start::resumed(past, config, &session, steps)?,
             None => Start::fresh(config, &session, steps)?,
         };
-        let step_bytes = memory::step_bytes(&trainer.network, session.task(), config, &session.device);
+        let step_bytes = memory::step_bytes(trainer.network()?, session.task(), config, &session.device);
         memory::check(config, step_bytes)?;
         record::atomic::write(&dir.config(), config.to_toml()?.as_bytes())?;
         let population = session.sample(config.precise_examples);
@@ -75,7 +75,7 @@ impl<'a> Run<'a> {
             steps_per_epoch: self.session.steps_per_epoch(self.config),
             epoch: self.position.epoch,
             batch: self.position.batch,
-            parameters: self.trainer.network.parameter_count(),
+            parameters: self.trainer.parameter_count(),
             step_bytes: self.step_bytes,
             pictures: [count(self.session.train()), count(self.session.val()), count(self.session.test())],
             origin: self.session.dataset.origin.clone(),
@@ -89,7 +89,6 @@ impl<'a> Run<'a> {
             if !self.train_epoch(watcher)? {
                 return Ok(false);
             }
-            self.trainer.settle()?;
             let rows = self.evaluate()?;
             self.end_epoch(&rows)?;
             watcher.epoch(self.position.epoch, &rows);
@@ -136,11 +135,10 @@ impl<'a> Run<'a> {
             }
         })?;
         if due {
-            self.trainer.settle()?;
             let population = last.then(|| self.session.sampled(&self.population));
             let place = (self.position.epoch + 1, self.trainer.step);
             let size = self.config.norm_batch_size;
-            self.shifts.extend(before.compare(&self.trainer.network, &batch, size, place, population)?);
+            self.shifts.extend(before.compare(self.trainer.network()?, &batch, size, place, population)?);
         }
         Ok(report)
     }
@@ -167,7 +165,6 @@ impl<'a> Run<'a> {
     }
 
     fn save(&mut self) -> Result<()> {
-        self.trainer.settle()?;
         if self.config.diagnostics {
             record::write_rows(&self.dir.diagnostics(), &self.shifts)?;
         }
@@ -194,7 +191,7 @@ impl<'a> Run<'a> {
         };
         record::write_rows(&self.dir.metrics(), &self.rows)?;
         let shifts = record::by_layer(self.shifts.iter().filter_map(|row| Some((row.layer.as_str(), row.shift?))));
-        let parameters = self.trainer.network.parameter_count();
+        let parameters = self.trainer.parameter_count();
         let shift = record::typical(&shifts);
         let summary = Summary::new(self.config, &self.rows, diverged, shift, self.seconds(), parameters)?;
         let summary = summary.with_shifts(shifts);

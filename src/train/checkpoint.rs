@@ -76,7 +76,7 @@ impl Checkpoint {
             metadata.insert("position".to_string(), json);
             momentum = trainer.sgd.state();
         }
-        Ok(Self { tensors: trainer.network.tensors(), momentum, metadata, notes: vec![] })
+        Ok(Self { tensors: trainer.network()?.tensors(), momentum, metadata, notes: vec![] })
     }
 
     /// Writes it: temporary name, sync, rename.

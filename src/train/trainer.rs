@@ -1,5 +1,7 @@
 //! One training step, Double-Forward included.
 
+use std::sync::Mutex;
+
 use candle_core::{DType, Device, Tensor};
 
 use super::guard;
@@ -15,8 +17,7 @@ use crate::{Error, Result};
 
 /// A network under training: what a step changes.
 pub struct Trainer {
-    /// The network.
-    pub network: Network,
+    network: Network,
     /// Its optimizer.
     pub sgd: Sgd,
     /// Updates made so far.
@@ -24,7 +25,7 @@ pub struct Trainer {
     /// Whether Double-Forward's second passes are made at the end of each step instead of beside the next one's first:
     /// the same numbers, more slowly.
     pub refresh_at_once: bool,
-    pending: Vec<Passing<Tensor>>,
+    pending: Mutex<Vec<Passing<Tensor>>>,
     gradients: Gradients,
     schedule: Schedule,
     steps: usize,
@@ -60,7 +61,7 @@ impl Trainer {
             network,
             step: 0,
             refresh_at_once: false,
-            pending: vec![],
+            pending: Mutex::default(),
             gradients: Gradients::default(),
             schedule: Schedule::new(config, steps_per_epoch),
             steps: config.epochs * steps_per_epoch,
@@ -73,7 +74,7 @@ impl Trainer {
     /// Forward, backward and update on `batch`, in consecutive micro-batches of the normalization batch size whose
     /// gradients add up; then, with Double-Forward, the forward passes again to refresh the remembered statistics. Unless
     /// [`Self::refresh_at_once`] is set, those wait for the next step, whose first forward pass has the same weights and
-    /// goes through the network beside them, or for [`Self::settle`].
+    /// goes through the network beside them, or for whoever asks for [`Self::network`].
     ///
     /// `after_backward` is called between backward pass and update (diagnostics look at the statistics there).
     ///
@@ -84,7 +85,7 @@ impl Trainer {
         let progress = Progress { step: self.step, steps: self.steps, parts: micro_batches.len() };
         let mut report = StepReport { images: batch.len(), lr: self.schedule.rate(self.step), ..Default::default() };
         self.gradients.clear();
-        let mut before = std::mem::take(&mut self.pending);
+        let mut before = self.take_pending();
         for (x, y) in &micro_batches {
             let share = y.dim(0)? as f64 / batch.len() as f64;
             let smoothing = self.label_smoothing;
@@ -104,7 +105,7 @@ impl Trainer {
         self.step += 1;
         self.guard()?;
         if self.double_forward {
-            self.pending = self.refreshes(micro_batches, progress);
+            self.pending = Mutex::new(self.refreshes(micro_batches, progress));
         }
         if self.refresh_at_once {
             self.settle()?;
@@ -112,19 +113,34 @@ impl Trainer {
         Ok(report)
     }
 
-    /// Makes the passes of Double-Forward that still wait for the next step. To be called before anything else is done
-    /// with the network: evaluation, a checkpoint, a look at its statistics. The result is the same to the bit.
+    /// The network, once the passes of Double-Forward that still waited for the next step are made: the result is the same
+    /// to the bit.
     ///
     /// # Errors
     /// [`Error::Diverged`] where a remembered statistic is not finite.
-    pub fn settle(&mut self) -> Result<()> {
-        if self.pending.is_empty() {
+    pub fn network(&self) -> Result<&Network> {
+        self.settle()?;
+        Ok(&self.network)
+    }
+
+    /// The number of parameters.
+    pub fn parameter_count(&self) -> usize {
+        self.network.parameter_count()
+    }
+
+    fn settle(&self) -> Result<()> {
+        let pending = self.take_pending();
+        if pending.is_empty() {
             return Ok(());
         }
-        for Passing { x, call } in std::mem::take(&mut self.pending) {
+        for Passing { x, call } in pending {
             self.network.forward_at(&x, call)?;
         }
         self.guard()
+    }
+
+    fn take_pending(&self) -> Vec<Passing<Tensor>> {
+        std::mem::take(&mut *self.pending.lock().unwrap_or_else(|poisoned| poisoned.into_inner()))
     }
 
     fn guard(&self) -> Result<()> {

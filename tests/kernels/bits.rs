@@ -30,13 +30,12 @@ fn train(mut trainer: Trainer, task: Task, sizes: &[usize]) -> Vec<(String, Vec<
         let Pictures { x, y } = Pictures::new::<f32>(&format!("step {step}"), n, task.shape);
         trainer.step(&Batch { x, y }, &mut |_| {}).unwrap();
     }
-    trainer.settle().unwrap();
     let bits = |tensor: &Tensor| {
         assert_eq!(tensor.dtype(), DType::F32);
         let values = tensor.flatten_all().unwrap().to_vec1::<f32>().unwrap();
         values.into_iter().map(f32::to_bits).collect()
     };
-    trainer.network.store().vars().into_iter().map(|(name, var)| (name, bits(&var))).collect()
+    trainer.network().unwrap().store().vars().into_iter().map(|(name, var)| (name, bits(&var))).collect()
 }
 
 fn assert_same(what: &str, got: &[(String, Vec<u32>)], want: &[(String, Vec<u32>)]) {

@@ -40,10 +40,9 @@ fn train(pictures: &Dataset, model: &str, kernels: &str, lr: f64, steps: usize) 
     for from in (0..steps).map(|step| step * BATCH) {
         losses.push(trainer.step(&part.batch(from, from + BATCH).unwrap(), &mut |_| {}).unwrap().loss);
     }
-    trainer.settle().unwrap();
     let indices = &Vec::from_iter(0..TEST);
     let test = Part { images: &pictures.test, normalization, indices, device };
-    (losses, evaluate(&trainer.network, test).unwrap().accuracy)
+    (losses, evaluate(trainer.network().unwrap(), test).unwrap().accuracy)
 }
 
 #[test]

@@ -10,7 +10,7 @@ use crate::{Error, Result};
 impl Run<'_> {
     /// The rows of the epoch that has just been trained.
     pub(super) fn evaluate(&self) -> Result<Vec<MetricRow>> {
-        let network = &self.trainer.network;
+        let network = self.trainer.network()?;
         let p = &self.position;
         let n = p.images.max(1) as f64;
         let trained = Score { loss: p.loss_sum / n, accuracy: p.correct as f64 / n, images: p.images };
