@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use candle_core::{bail, Result, Shape, Tensor};
 
-use super::producer::{MapConv, TensorMap};
+use super::producer::{MapProducer, TensorMap};
 use super::weights::Weight;
 use super::{attached, Fused, Output, Unit};
 use crate::kernel::{with_values, Float};
@@ -104,7 +104,7 @@ impl ConvNorm {
         let mut outputs = vec![];
         for (i, (geometry, x, z, moments, call)) in convolved.into_iter().enumerate() {
             let Sizes { n, h, w, c, .. } = geometry.z;
-            let producer = MapConv { geometry: &geometry, weight: &weight, x: &x, z: &z };
+            let producer = MapProducer { geometry: Some(&geometry), weight: &weight, x: &x, z: &z };
             let shape = Shape::from((n, c, h, w));
             let applied = timed("statistics", || apply(norm, &moments, &shape, call, Some(&producer)))?;
             let y = timed("normalization", || match self.pooled {

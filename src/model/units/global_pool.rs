@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use candle_core::{Result, Tensor};
 
-use super::{Fused, Output, Unit};
+use super::{without_parameters, Fused, Output, Unit};
 use crate::kernel::Float;
 use crate::model::fused::{pool, Map, Passing, Sizes, Workspace};
 use crate::norm::Call;
@@ -31,12 +31,6 @@ impl<T: Float> Fused<T> for GlobalAvgPool {
         _: [usize; 2],
         workspace: &Arc<Workspace<T>>,
     ) -> Result<Vec<Output<'a, T>>> {
-        let outputs = batches.into_iter().map(|Passing { x, .. }| {
-            let (from, workspace) = (x.sizes, workspace.clone());
-            let y = pool::average(&x, &workspace);
-            let gradient = move |g: &Map<T>| pool::average_gradient(from, g, &workspace);
-            Ok(Output::new(y, move |g, wanted, _| Ok(wanted.then(|| gradient(&g)))))
-        });
-        outputs.collect()
+        Ok(without_parameters(batches, workspace, pool::average, pool::average_gradient))
     }
 }

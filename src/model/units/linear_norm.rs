@@ -5,7 +5,7 @@ use std::sync::Arc;
 use candle_core::{Result, Shape, Tensor};
 
 use super::linear::products;
-use super::producer::{MapLinear, TensorMap};
+use super::producer::{MapProducer, TensorMap};
 use super::weights::Weight;
 use super::{attached, Fused, Output, Unit};
 use crate::kernel::{with_values, Float};
@@ -75,7 +75,7 @@ impl<T: Float> Fused<T> for LinearNorm {
                     let images = z.values().chunks_exact(seen.image());
                     seen.places().into_iter().zip(images).for_each(|(out, image)| observe(image, rows.c, out));
                 }
-                let producer = MapLinear { weight: &weight, x: &x, z: &z };
+                let producer = MapProducer { geometry: None, weight: &weight, x: &x, z: &z };
                 apply(norm, &seen, &Shape::from((rows.n, rows.c)), call, Some(&producer))
             })?;
             let z = z.reshaped(self.as_images(rows));

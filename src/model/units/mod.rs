@@ -79,6 +79,21 @@ impl<'a, T: Float> Output<'a, T> {
     }
 }
 
+/// The outputs of a unit without parameters, of whose input the way back needs the sizes alone.
+fn without_parameters<'a, T: Float>(
+    batches: Vec<Passing<Map<T>>>,
+    workspace: &Arc<Workspace<T>>,
+    forward: impl Fn(&Map<T>, &Arc<Workspace<T>>) -> Map<T>,
+    gradient: impl Fn(Sizes, &Map<T>, &Arc<Workspace<T>>) -> Map<T> + Copy + 'a,
+) -> Vec<Output<'a, T>> {
+    let output = |Passing { x, .. }: Passing<Map<T>>| {
+        let (from, workspace) = (x.sizes, workspace.clone());
+        let y = forward(&x, &workspace);
+        Output::new(y, move |g, wanted, _| Ok(wanted.then(|| gradient(from, &g, &workspace))))
+    };
+    batches.into_iter().map(output).collect()
+}
+
 /// Numbers that units have a fused form for.
 pub trait Number: Float {
     /// That form.

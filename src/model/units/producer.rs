@@ -55,61 +55,34 @@ impl Producer for TensorMap<'_> {
     }
 }
 
-/// A convolution of maps.
-pub struct MapConv<'a, T: Float> {
-    /// What it is.
-    pub geometry: &'a Geometry,
-    /// (out, in, size, size).
+/// The same on maps.
+pub struct MapProducer<'a, T: Float> {
+    /// Of a convolution; a linear map of rows of features has none.
+    pub geometry: Option<&'a Geometry>,
+    /// (out, in, size, size) or (out, in).
     pub weight: &'a Tensor,
-    /// Input, with the border it needs.
+    /// Input, with the border a convolution needs.
     pub x: &'a Map<T>,
     /// Output.
     pub z: &'a Map<T>,
 }
 
-impl<T: Float> MapConv<'_, T> {
+impl<T: Float> MapProducer<'_, T> {
     /// The weight gradient for that gradient of the result, divided by the number of images and positions.
     fn weight_gradient(&self, g: &Map<T>) -> Result<Tensor> {
-        let geometry = Geometry { z: g.sizes, ..*self.geometry };
-        let mut sums = vec![T::ZERO; geometry.weights()];
-        conv::weight_gradient(&geometry, self.x, g, &mut sums, false);
+        let mut sums = vec![T::ZERO; self.weight.elem_count() / self.weight.dim(0)? * g.sizes.c];
+        match self.geometry {
+            Some(geometry) => {
+                let geometry = Geometry { z: g.sizes, ..*geometry };
+                conv::weight_gradient(&geometry, self.x, g, &mut sums, false);
+            }
+            None => linear::weight_gradient(g, self.x, &mut sums, false),
+        }
         mean_of(sums, g.sizes, self.weight)
     }
 }
 
-impl<T: Float> Producer for MapConv<'_, T> {
-    fn weight(&self) -> Result<Tensor> {
-        Ok(self.weight.detach())
-    }
-
-    fn patch_mean(&self) -> Result<Tensor> {
-        self.weight_gradient(&ones(self.z.sizes, self.x.workspace()))?.flatten_all()
-    }
-
-    fn patch_correlation(&self) -> Result<Tensor> {
-        self.weight_gradient(self.z)
-    }
-}
-
-/// A linear map of rows of features.
-pub struct MapLinear<'a, T: Float> {
-    /// (out, in).
-    pub weight: &'a Tensor,
-    /// Input.
-    pub x: &'a Map<T>,
-    /// Output, a row per image.
-    pub z: &'a Map<T>,
-}
-
-impl<T: Float> MapLinear<'_, T> {
-    fn weight_gradient(&self, g: &Map<T>) -> Result<Tensor> {
-        let mut sums = vec![T::ZERO; g.sizes.c * self.x.sizes.c];
-        linear::weight_gradient(g, self.x, &mut sums, false);
-        mean_of(sums, g.sizes, self.weight)
-    }
-}
-
-impl<T: Float> Producer for MapLinear<'_, T> {
+impl<T: Float> Producer for MapProducer<'_, T> {
     fn weight(&self) -> Result<Tensor> {
         Ok(self.weight.detach())
     }

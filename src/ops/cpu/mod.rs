@@ -73,35 +73,19 @@ fn like<T: Real>(operand: &Tensor, values: Vec<T>) -> Result<Tensor> {
     Tensor::from_vec(values, operand.shape(), &Device::Cpu)
 }
 
-/// Calls `f(scratch, i, piece)` on the pieces of `out`, `size` elements each; `scratch` is made once per run of pieces.
-fn for_each_piece<T: Real, S>(
-    out: &mut [T],
-    size: usize,
-    scratch: impl Fn() -> S + Sync + Send,
-    f: impl Fn(&mut S, usize, &mut [T]) + Sync + Send,
-) {
-    if out.len() <= size || rayon::current_num_threads() == 1 {
-        let mut scratch = scratch();
-        out.chunks_mut(size.max(1)).enumerate().for_each(|(i, piece)| f(&mut scratch, i, piece));
-    } else {
-        let pieces = out.par_chunks_mut(size.max(1)).enumerate();
-        pieces.for_each_init(scratch, |scratch, (i, piece)| f(scratch, i, piece));
-    }
-}
-
 /// Calls `f(i, plane)` on the planes of `out`, `size` elements each, several to a piece of work.
 fn for_each_plane<T: Real>(out: &mut [T], size: usize, f: impl Fn(usize, &mut [T]) + Sync + Send) {
     let size = size.max(1);
     let together = GRAIN.div_ceil(size);
-    for_each_piece(
-        out,
-        together * size,
-        || (),
-        |(), piece, planes| {
-            let first = piece * together;
-            planes.chunks_mut(size).enumerate().for_each(|(i, plane)| f(first + i, plane));
-        },
-    );
+    let piece = |(piece, planes): (usize, &mut [T])| {
+        let first = piece * together;
+        planes.chunks_mut(size).enumerate().for_each(|(i, plane)| f(first + i, plane));
+    };
+    if out.len() <= together * size || rayon::current_num_threads() == 1 {
+        out.chunks_mut(together * size).enumerate().for_each(piece);
+    } else {
+        out.par_chunks_mut(together * size).enumerate().for_each(piece);
+    }
 }
 
 /// `f` of each index, in order; in parallel if `work` elements in all make it worth while.
