@@ -5,6 +5,7 @@ use std::time::Duration;
 use clap::Args;
 use mbn::bench::{Cell, Measured};
 use mbn::model::Kernels;
+use mbn::norm::{Kind, NORMS};
 use mbn::run::open_device;
 use mbn::Error;
 
@@ -15,6 +16,7 @@ const EXAMPLES: &str = "\
 Examples:
   mbn bench                                              resnet20 and lenet, one thread
   mbn bench --models resnet20 --norms bn mbn-df --batch-sizes 2 8 --threads 2
+  mbn bench --models resnet20 --norms all --batch-sizes 2 what each normalizer costs
   mbn bench --models resnet20 --norms bn --eval           evaluation instead of training";
 
 /// The config key `kernels`, as a flag.
@@ -45,7 +47,7 @@ pub struct BenchArgs {
     /// Networks
     #[arg(long, value_name = "NAME", num_args = 1.., default_values = ["resnet20", "lenet"])]
     models: Vec<String>,
-    /// Normalizers; -df behind a name adds Double-Forward
+    /// Normalizers; -df behind a name adds Double-Forward; `all` for every one, each with -df where it has it
     #[arg(long, value_name = "NAME", num_args = 1.., default_values = ["bn", "mbn", "mbn-df"])]
     norms: Vec<String>,
     /// Images per step
@@ -75,10 +77,24 @@ pub struct BenchArgs {
 }
 
 impl BenchArgs {
+    /// The normalizers, `all` written out.
+    fn norms(&self) -> Vec<String> {
+        let both = |kind: &Kind| {
+            let doubled = kind.refreshes.then(|| format!("{}-df", kind.name));
+            std::iter::once(kind.name.to_string()).chain(doubled)
+        };
+        let written_out = |name: &String| match name.as_str() {
+            "all" => NORMS.iter().flat_map(both).collect(),
+            _ => vec![name.clone()],
+        };
+        self.norms.iter().flat_map(written_out).collect()
+    }
+
     fn cells(&self) -> Vec<Cell> {
         let mut cells = vec![];
+        let norms = self.norms();
         for model in &self.models {
-            for norm in &self.norms {
+            for norm in &norms {
                 cells.extend(self.batch_sizes.iter().map(|&batch_size| Cell {
                     model: model.clone(),
                     norm: norm.clone(),
@@ -96,7 +112,7 @@ impl BenchArgs {
 /// Runs `mbn bench`. A row's rate is empty where the normalizer refuses the batch size.
 pub fn run(args: &BenchArgs) -> anyhow::Result<End> {
     let device = open_device(&args.device)?;
-    if args.separate_refresh && !args.norms.iter().any(|norm| norm.ends_with("-df")) {
+    if args.separate_refresh && !args.norms().iter().any(|norm| norm.ends_with("-df")) {
         return Err(
             Error::config("--separate-refresh has no effect: none of --norms is with Double-Forward (-df)").into()
         );
