@@ -22,7 +22,7 @@ pub use custom::differentiable_linear_map;
 pub use descent::{descend, Descent};
 pub use maps::{conv2d, global_avg_pool, linear, max_pool2d, rectify, relu, shortcut};
 pub use moments::{Granularity, Moments};
-pub use rows::{blend_moments, count_up, filled_rows, pooled_moments, push_row, weighted_rows};
+pub use rows::{blend_moments, count_up, filled_rows, mark_rows, pooled_moments, push_row, weighted_rows};
 
 use candle_core::{DType, Result, Tensor};
 

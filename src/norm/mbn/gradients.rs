@@ -43,14 +43,25 @@ impl GradientMemory {
     /// The batch's means become age 0; those pooled over the newest batches, like that one.
     pub fn push(&self, mean_g: &Tensor, mean_gx: &Tensor, extent: Extent) -> Result<(Tensor, Tensor)> {
         let wanted = self.length.of(extent);
-        ops::push_row(&self.mean_g, mean_g, wanted, 0.0)?;
-        ops::push_row(&self.mean_gx, mean_gx, wanted, 0.0)?;
-        ops::push_row(&self.filled, &self.filled.as_detached_tensor().narrow(0, 0, 1)?.ones_like()?, wanted, 0.0)?;
-        if self.filled.device().is_cpu() || self.known.load(Ordering::Relaxed) < wanted {
+        let filled = self.filled()?;
+        let batches = wanted.min(filled + 1);
+        if batches != filled {
+            ops::mark_rows(&self.filled, batches)?;
+            self.known.store(batches, Ordering::Relaxed);
+        }
+        let weights = self.length.weights(batches, extent);
+        let pooled = |rows: &Var, newest: &Tensor| {
+            ops::push_row(rows, newest, wanted, 0.0)?;
+            ops::weighted_rows(&rows.as_detached_tensor(), &weights)
+        };
+        Ok((pooled(&self.mean_g, mean_g)?, pooled(&self.mean_gx, mean_gx)?))
+    }
+
+    /// Slots filled so far, read off the tensor as the forward memory's are.
+    fn filled(&self) -> Result<usize> {
+        if self.filled.device().is_cpu() || self.known.load(Ordering::Relaxed) == 0 {
             self.known.store(ops::filled_rows(&self.filled.as_detached_tensor(), 0.0)?, Ordering::Relaxed);
         }
-        let weights = self.length.weights(wanted.min(self.known.load(Ordering::Relaxed)), extent);
-        let pooled = |rows: &Var| ops::weighted_rows(&rows.as_detached_tensor(), &weights);
-        Ok((pooled(&self.mean_g)?, pooled(&self.mean_gx)?))
+        Ok(self.known.load(Ordering::Relaxed))
     }
 }

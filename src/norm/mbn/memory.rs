@@ -55,27 +55,31 @@ impl Memory {
     }
 
     /// Slots filled so far: on the CPU read off the tensor each time, since a checkpoint may be loaded into it any time; on
-    /// a device, which would have to be waited for, until all are.
+    /// a device, which would have to be waited for, at first.
     fn filled(&self) -> Result<usize> {
-        let capacity = self.length.capacity();
-        if self.var.device().is_cpu() || self.filled.load(Ordering::Relaxed) < capacity {
+        if self.var.device().is_cpu() || self.filled.load(Ordering::Relaxed) == 0 {
             self.filled.store(ops::filled_rows(&self.var.as_detached_tensor(), EMPTY)?, Ordering::Relaxed);
         }
         Ok(self.filled.load(Ordering::Relaxed))
     }
 
-    /// The batch, of so many images and one of the `parts` of an update, becomes age 0. As many are kept as refreshes of
-    /// that update will pool.
-    pub fn push(&self, batch: &Moments, extent: Extent, parts: usize) -> Result<()> {
+    /// The batch, of so many images and one of the `parts` of an update, becomes age 0; what its training pass pools. As
+    /// many are kept as refreshes of that update will pool.
+    pub fn push(&self, batch: &Moments, extent: Extent, parts: usize) -> Result<Pooled> {
         let (capacity, kept) = (self.length.capacity(), self.length.of(extent) + parts - 1);
-        if kept > capacity && self.filled()? == capacity {
+        let filled = self.filled()?;
+        if kept > capacity && filled == capacity {
             let oldest = self.slots(capacity - 1, 1)?.copy()?;
             let mut forgotten = self.forgotten();
             forgotten.push_front(oldest);
             forgotten.truncate(kept - capacity);
         }
+        let filled = (filled + 1).min(kept).min(capacity);
+        self.filled.store(filled, Ordering::Relaxed);
+        let batches = self.length.of(extent).min(filled);
         ops::push_row(&self.mean, &batch.mean, kept, 0.0)?;
-        ops::push_row(&self.var, &batch.var, kept, EMPTY)
+        ops::push_row(&self.var, &batch.var, kept, EMPTY)?;
+        self.combine(&self.slots(0, batches)?, extent)
     }
 
     /// Replaces the statistics of the batch of that age.

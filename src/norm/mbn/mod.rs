@@ -99,9 +99,8 @@ impl MemorizedBatchNorm {
         let alone = || Normalization { moments: batch.clone(), newest: 1.0 };
         match input.call.pass {
             Pass::Train => {
-                self.memory.push(batch, extent, input.call.progress.parts)?;
+                let used = self.usable(self.memory.push(batch, extent, input.call.progress.parts)?, count)?;
                 self.average.update(batch, count, self.weight(extent.images)?, input.call.progress.parts)?;
-                let used = self.usable(self.memory.pooled(0, extent, layer)?, count)?;
                 self.infer_with(&used.moments)?;
                 Ok(used)
             }
