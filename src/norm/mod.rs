@@ -11,7 +11,10 @@ mod error;
 mod forward;
 mod frn;
 mod gn;
+mod groups;
+mod instance;
 mod length;
+mod ln;
 mod mabn;
 mod mbn;
 mod none;
@@ -29,6 +32,8 @@ pub use coefficients::{Coefficients, Gradient, Input, Producer};
 pub use error::{is_undefined, NormError};
 pub use frn::{filter_response_norm, FilterResponseNorm, FilterResponseNormConfig};
 pub use gn::{group_norm, GroupNorm, GroupNormConfig};
+pub use instance::{instance_norm, InstanceNorm, InstanceNormConfig};
+pub use ln::{layer_norm, LayerNorm, LayerNormConfig};
 pub use mabn::{moving_average_batch_norm, MovingAverageBatchNorm, MovingAverageBatchNormConfig};
 pub use mbn::{
     memorized_batch_norm, InferWith, MemorizedBatchNorm, MemorizedBatchNormConfig, Pool, RefreshWith, StatGrad,

@@ -70,6 +70,8 @@ pub static NORMS: &[Kind] = &[
     kind::<super::MovingAverageBatchNorm>(),
     kind::<super::CrossIterationBatchNorm>(),
     kind::<super::GroupNorm>(),
+    kind::<super::LayerNorm>(),
+    kind::<super::InstanceNorm>(),
     kind::<super::FilterResponseNorm>(),
     kind::<super::NoNorm>(),
 ];
