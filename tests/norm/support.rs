@@ -78,7 +78,7 @@ pub fn refuses(name: &str, shape: &[usize]) -> bool {
 /// Parameters under which a normalizer has the gradient of its forward pass, what it remembers held constant.
 pub fn exact(name: &str) -> &'static str {
     match name {
-        "gn" => "groups = 2",
+        "gn" | "gn-bn" => "groups = 2",
         // Behind one value per image and channel, nearly a step with the usual eps.
         "frn" => "eps = 0.01",
         "mbn" => "stat_grad = \"weighted\"",
