@@ -2,6 +2,7 @@
 
 mod cbn;
 mod groups;
+mod iebn;
 mod mabn;
 mod mbn;
 mod reference;
