@@ -71,6 +71,7 @@ pub static NORMS: &[Kind] = &[
     kind::<super::CrossIterationBatchNorm>(),
     kind::<super::InstanceEnhancementBatchNorm>(),
     kind::<super::BatchGroupNorm>(),
+    kind::<super::EstimatedBatchNorm>(),
     kind::<super::GroupNorm>(),
     kind::<super::LayerNorm>(),
     kind::<super::InstanceNorm>(),
