@@ -22,6 +22,7 @@ mod mabn;
 mod mbn;
 mod none;
 mod observed;
+mod online;
 mod pass;
 mod registry;
 mod running;
@@ -46,6 +47,7 @@ pub use mbn::{
 };
 pub use none::{no_norm, NoNorm, NoNormConfig};
 pub use observed::Observed;
+pub use online::{online_norm, Compensation, OnlineNorm, OnlineNormConfig};
 pub use pass::{Call, Pass, Progress};
 pub use registry::{find, Family, Kind, NormSpec, Site, NORMS};
 pub use state::{is_statistic, role, Role, StateTensor};

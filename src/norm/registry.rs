@@ -69,6 +69,7 @@ pub static NORMS: &[Kind] = &[
     kind::<super::MemorizedBatchNorm>(),
     kind::<super::MovingAverageBatchNorm>(),
     kind::<super::CrossIterationBatchNorm>(),
+    kind::<super::OnlineNorm>(),
     kind::<super::InstanceEnhancementBatchNorm>(),
     kind::<super::BatchGroupNorm>(),
     kind::<super::EstimatedBatchNorm>(),

@@ -6,6 +6,7 @@ mod groups;
 mod iebn;
 mod mabn;
 mod mbn;
+mod online;
 mod reference;
 mod refusals;
 mod support;

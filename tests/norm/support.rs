@@ -68,7 +68,7 @@ pub fn alone() -> impl Iterator<Item = &'static Kind> {
 
 /// Normalizers whose gradient is by design not that of their forward pass, what they remember held constant: each has a test
 /// of its definition in a file of its own.
-pub const BY_DESIGN: [&str; 2] = ["mabn", "estbn"];
+pub const BY_DESIGN: [&str; 3] = ["mabn", "online", "estbn"];
 
 /// Whether a normalizer has to refuse such an input: one value per group, whatever the batch.
 pub fn refuses(name: &str, shape: &[usize]) -> bool {
