@@ -50,7 +50,7 @@ pub(super) fn normalized(affine: &Affine, own: &Moments, groups: Groups, input: 
     let map = Linear { mean: mean.clone(), slope: slope.clone(), shift: affine.beta() };
     Ok(Coefficients::new(map, move |sums| {
         let (b, d) = ops::group_projection(&groups, sums, &slope, &scale, pixels)?;
-        let parameters = vec![(&sums.gx * &scale)?.sum(0)?, sums.g.sum(0)?];
+        let parameters = vec![ops::sum_images(&(&sums.gx * &scale)?)?, ops::sum_images(&sums.g)?];
         Ok(Gradient { b, center: mean.clone(), d, parameters })
     }))
 }

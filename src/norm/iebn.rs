@@ -19,7 +19,7 @@ use super::{
     batch_norm, module_t, Affine, BatchNorm, BatchNormConfig, Coefficients, Granularity, Input, Moments, Norm,
 };
 use super::{Gradient, Observed, Pass};
-use crate::ops::{Linear, Sums};
+use crate::ops::{sum_images, Linear, Sums};
 
 /// Parameters of [`InstanceEnhancementBatchNorm`].
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
@@ -89,8 +89,8 @@ impl Norm for InstanceEnhancementBatchNorm {
             // dL/d(w m + b): gamma Σ g x̂ reaches the gate.
             let before = (&gated.gx.broadcast_mul(&slope)? * gate.affine(-1.0, 1.0)?)?;
             let d = before.broadcast_mul(&weight.affine(1.0 / pixels, 0.0)?)?.broadcast_add(&d)?;
-            let gate = [(&before * &mean)?.sum(0)?, before.sum(0)?];
-            let parameters = [parameters[0].clone(), sums.g.sum(0)?].into_iter().chain(gate).collect();
+            let gate = [sum_images(&(&before * &mean)?)?, sum_images(&before)?];
+            let parameters = [parameters[0].clone(), sum_images(&sums.g)?].into_iter().chain(gate).collect();
             Ok(Gradient { b, center, d, parameters })
         }))
     }

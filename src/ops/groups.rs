@@ -50,8 +50,8 @@ impl Groups {
             let (run, others) = rest.split_at_mut(images * features);
             for first in (0..features).step_by(self.channels) {
                 let group = first..first + self.channels;
-                let sum: f64 = run.chunks_exact(features).flat_map(|image| &image[group.clone()]).sum();
-                let mean = sum / (images * self.channels) as f64;
+                let total: f64 = run.chunks_exact(features).map(|image| sum(&image[group.clone()])).sum();
+                let mean = total / (images * self.channels) as f64;
                 run.chunks_exact_mut(features).for_each(|image| image[group.clone()].fill(mean));
             }
             rest = others;
@@ -78,6 +78,14 @@ impl Groups {
             along[i] *= -scale * scale / pixels;
         }
     }
+}
+
+/// In several parts, which can be added at once.
+fn sum(values: &[f64]) -> f64 {
+    let (mut parts, whole) = ([0.0; 8], values.chunks_exact(8));
+    let rest: f64 = whole.remainder().iter().sum();
+    whole.for_each(|values| parts.iter_mut().zip(values).for_each(|(part, v)| *part += v));
+    parts.iter().sum::<f64>() + rest
 }
 
 /// Mean and biased variance of the groups, at each of their images and channels, from those of each by itself, (N,C).

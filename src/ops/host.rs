@@ -27,3 +27,16 @@ pub fn from_host(values: Vec<f64>, shape: impl Into<Shape>, like: &Tensor) -> Re
         dtype => Tensor::from_vec(values, shape.into(), &Device::Cpu)?.to_dtype(dtype)?.to_device(like.device()),
     }
 }
+
+/// The sum of values (N,C) over the images, (C).
+pub fn sum_images(values: &Tensor) -> Result<Tensor> {
+    if !own_kernel(values) {
+        return values.sum(0);
+    }
+    let mut sums = vec![0.0; values.dim(1)?];
+    for image in to_host(values)?.chunks_exact(sums.len()) {
+        sums.iter_mut().zip(image).for_each(|(sum, v)| *sum += v);
+    }
+    let features = sums.len();
+    from_host(sums, features, values)
+}

@@ -23,7 +23,7 @@ pub use channelwise::{gradient_sums, linear_map, linear_map_gradient, moments, L
 pub use custom::differentiable_linear_map;
 pub use descent::{descend, Descent};
 pub use groups::{group_moments, group_projection, Groups};
-pub use host::{from_host, to_host};
+pub use host::{from_host, sum_images, to_host};
 pub use maps::{conv2d, global_avg_pool, linear, max_pool2d, rectify, relu, shortcut};
 pub use moments::{Granularity, Moments};
 pub use rows::{blend_moments, count_up, filled_rows, pooled_moments, push_row, weighted_rows};
