@@ -72,7 +72,7 @@ impl Affine {
         project: impl Fn(Tensor, Tensor) -> Result<Option<Projection>> + Send + Sync + 'static,
     ) -> Result<Coefficients> {
         let scale = self.scale(&moments.var)?;
-        let slope = (&self.gamma() * &scale)?;
+        let slope = scale.broadcast_mul(&self.gamma())?;
         let mean = moments.mean.clone();
         let map = Linear { mean: mean.clone(), slope: slope.clone(), shift: self.beta() };
         Ok(Coefficients::new(map, move |sums| {
@@ -88,7 +88,7 @@ impl Affine {
         }))
     }
 
-    /// [`Self::normalized`] by constants.
+    /// [`Self::normalized`] by constants, (C), or (N,C) where nothing is differentiated.
     pub fn constant(&self, moments: &Moments) -> Result<Coefficients> {
         self.normalized(moments, 1, |_, _| Ok(None))
     }

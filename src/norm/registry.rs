@@ -69,7 +69,13 @@ pub static NORMS: &[Kind] = &[
     kind::<super::MemorizedBatchNorm>(),
     kind::<super::MovingAverageBatchNorm>(),
     kind::<super::CrossIterationBatchNorm>(),
+    kind::<super::OnlineNorm>(),
+    kind::<super::InstanceEnhancementBatchNorm>(),
+    kind::<super::BatchGroupNorm>(),
+    kind::<super::EstimatedBatchNorm>(),
     kind::<super::GroupNorm>(),
+    kind::<super::LayerNorm>(),
+    kind::<super::InstanceNorm>(),
     kind::<super::FilterResponseNorm>(),
     kind::<super::NoNorm>(),
 ];

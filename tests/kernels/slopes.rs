@@ -27,8 +27,11 @@ fn loss(recipe: Recipe, spec: &NormSpec, pictures: &Pictures, (name, i, by): (&s
 fn gradients_are_those_of_finite_differences() {
     let exact = "size = 2\nstat_grad = \"weighted\"";
     let mean = "size = 2\nstat_grad = \"weighted\"\npool = \"mean\"";
-    let normalizers = [("bn", ""), ("mbn", exact), ("mbn", mean), ("gn", ""), ("frn", ""), ("none", "")];
-    for (recipe, (norm, params)) in [RESIDUAL, POOLED, TILED].into_iter().flat_map(|r| normalizers.map(|n| (r, n))) {
+    let groups = [("gn", ""), ("ln", ""), ("gn-bn", ""), ("gn-bn", "images = 4\ngroup_size = 1")];
+    let others = [("bn", ""), ("mbn", exact), ("mbn", mean), ("iebn", ""), ("frn", ""), ("none", "")];
+    let normalizers: Vec<_> = groups.into_iter().chain(others).collect();
+    let cases = [RESIDUAL, POOLED, TILED].into_iter().flat_map(|r| normalizers.iter().map(move |n| (r, *n)));
+    for (recipe, (norm, params)) in cases {
         let (spec, pictures) = (spec(norm, params), Pictures::new::<f64>("pictures", 3, recipe.shape));
         let numbers = chain(recipe, &spec).train(&pictures).unwrap();
         for (name, _) in chain(recipe, &spec).parameters() {

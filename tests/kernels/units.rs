@@ -68,7 +68,13 @@ fn check<T: Real>(what: &str, recipe: Recipe, spec: &NormSpec, n: usize) {
 fn every_normalizer_is_the_same_in_both_forms() {
     let _isa = on_one_isa();
     let mut specs: Vec<(String, String)> = NORMS.iter().map(|kind| (kind.name.into(), String::new())).collect();
-    specs.push(("gn".into(), "groups = 4".into()));
+    let others = [
+        ("gn", "groups = 4"),
+        ("gn-bn", "images = 3\nweighing = 0.3"),
+        ("gn-bn", "images = 4\ngroup_size = 1"),
+        ("online", "compensation = \"none\"\ndecay = 0.9\ngrad_decay = 0.9"),
+    ];
+    specs.extend(others.map(|(name, params)| (name.into(), params.into())));
     for (grad, pool) in
         ["memorized", "weighted", "full", "none"].iter().flat_map(|g| ["total", "mean"].map(|pool| (g, pool)))
     {
@@ -153,7 +159,7 @@ fn convolutions_of_any_geometry_are_the_same_in_both_forms() {
 #[test]
 fn what_a_buffer_held_before_does_not_matter() {
     let _isa = on_one_isa();
-    for norm in ["bn", "gn", "frn", "cbn"] {
+    for norm in ["bn", "gn", "frn", "cbn", "online", "iebn"] {
         for recipe in [RESIDUAL, POOLED, TILED] {
             let told = |workspace| story(&Chain::<f32>::new(recipe, &spec(norm, ""), Some(workspace)), 4, recipe.shape);
             let used = Workspace::new(true);

@@ -7,11 +7,16 @@ use mbn::model::Store;
 use mbn::norm::{Kind, Norm, NormSpec, Pass, Site, NORMS};
 use toml::Table;
 
+/// A layer of `features` channels whose parameters and state are those of a store.
+pub fn stored(store: &Store, name: &str, params: &str, features: usize) -> Arc<dyn Norm> {
+    let spec = NormSpec::new(name, &params.parse::<Table>().unwrap()).unwrap();
+    spec.build(Site::new(features, store.builder(DType::F64, &Device::Cpu).pp("bn1"))).unwrap()
+}
+
 /// A layer of `features` channels with scale and shift away from 1 and 0.
 pub fn layer(name: &str, params: &str, features: usize) -> Arc<dyn Norm> {
-    let spec = NormSpec::new(name, &params.parse::<Table>().unwrap()).unwrap();
     let store = Store::fresh(0);
-    let norm = spec.build(Site::new(features, store.builder(DType::F64, &Device::Cpu).pp("bn1"))).unwrap();
+    let norm = stored(&store, name, params, features);
     for (name, var) in store.vars() {
         let shift = if name.ends_with(".weight") { 0.7 } else { -0.2 };
         if name.ends_with(".weight") || name.ends_with(".bias") {
@@ -61,10 +66,19 @@ pub fn alone() -> impl Iterator<Item = &'static Kind> {
     NORMS.iter().filter(|kind| kind.name != "cbn")
 }
 
+/// Normalizers whose gradient is by design not that of their forward pass, what they remember held constant: each has a test
+/// of its definition in a file of its own.
+pub const BY_DESIGN: [&str; 3] = ["mabn", "online", "estbn"];
+
+/// Whether a normalizer has to refuse such an input: one value per group, whatever the batch.
+pub fn refuses(name: &str, shape: &[usize]) -> bool {
+    name == "in" && shape[2..].iter().product::<usize>() == 1
+}
+
 /// Parameters under which a normalizer has the gradient of its forward pass, what it remembers held constant.
 pub fn exact(name: &str) -> &'static str {
     match name {
-        "gn" => "groups = 2",
+        "gn" | "gn-bn" => "groups = 2",
         // Behind one value per image and channel, nearly a step with the usual eps.
         "frn" => "eps = 0.01",
         "mbn" => "stat_grad = \"weighted\"",
