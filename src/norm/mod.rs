@@ -18,6 +18,7 @@ mod none;
 mod observed;
 mod pass;
 mod registry;
+pub(crate) mod remembered;
 mod running;
 mod state;
 mod weight_form;
@@ -99,9 +100,15 @@ pub trait Norm: Send + Sync + std::fmt::Debug {
         self.rule()
     }
 
-    /// Statistics used by [`Pass::Eval`]; none where no batch statistics are remembered.
+    /// Statistics used by [`Pass::Eval`], which is gamma (x - mean)/sqrt(var + eps) + beta with them; none where no batch
+    /// statistics are remembered.
     fn inference(&self) -> Option<Moments> {
         None
+    }
+
+    /// An input's moments in the form in which inference takes them: as they are, if nothing else is said.
+    fn inference_form(&self, moments: &Moments) -> Result<Moments> {
+        Ok(moments.clone())
     }
 
     /// Replaces the statistics used by [`Pass::Eval`] (until the next training pass).

@@ -3,7 +3,7 @@
 /// The passes of training and inference.
 ///
 /// Only [`Pass::Train`] is differentiated; networks run every other pass on detached weights, so that no graph is kept.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq)]
 pub enum Pass {
     /// The differentiated forward pass: the batch's statistics are taken and remembered.
     Train,
@@ -20,6 +20,14 @@ pub enum Pass {
     /// The batch's own statistics, remembering nothing: the other side of the train/inference gap, and the pass that
     /// re-estimation (PreciseBN) takes its statistics from.
     Batch,
+    /// Inference by remembered statistics mixed with those of each image itself (inference example weighing). As
+    /// [`Pass::Eval`] where none are remembered.
+    Weighed {
+        /// The weight of the image's own statistics, 0 to 1.
+        weight: f64,
+    },
+    /// Inference that keeps the moments of each image at each layer ([`super::Affine::seen`]), to estimate statistics from.
+    Observe,
 }
 
 impl Pass {
@@ -61,7 +69,7 @@ impl Progress {
 }
 
 /// A pass, and when it is made.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Call {
     /// The pass.
     pub pass: Pass,

@@ -5,5 +5,6 @@ mod mabn;
 mod mbn;
 mod reference;
 mod refusals;
+mod remembered;
 mod support;
 mod table;
