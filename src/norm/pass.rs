@@ -2,11 +2,15 @@
 
 /// The passes of training and inference.
 ///
-/// Only [`Pass::Train`] is differentiated; networks run every other pass on detached weights, so that no graph is kept.
+/// Only [`Pass::Train`] and [`Pass::Frozen`] are differentiated; networks run every other pass on detached weights, so that no
+/// graph is kept.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum Pass {
     /// The differentiated forward pass: the batch's statistics are taken and remembered.
     Train,
+    /// The differentiated forward pass by remembered statistics, constants that it leaves alone: of an affine map. Where
+    /// none are remembered, inference, differentiated.
+    Frozen,
     /// Double-Forward's second pass over a batch already trained on, now under the updated weights: the statistics
     /// remembered for it are replaced by fresh ones, which also normalize.
     Refresh {
@@ -36,7 +40,7 @@ impl Pass {
 
     /// Whether gradients are wanted.
     pub fn is_differentiated(self) -> bool {
-        self == Self::Train
+        matches!(self, Self::Train | Self::Frozen)
     }
 }
 

@@ -25,21 +25,24 @@ pub(crate) fn granularity<N: Norm + ?Sized>(norm: &N, pass: Pass) -> Granularity
 
 /// Whether that pass looks at its input's moments.
 pub(crate) fn observes<N: Norm + ?Sized>(norm: &N, pass: Pass) -> bool {
-    match looks_at_images(pass) {
-        true => norm.inference().is_some() || norm.observes(Pass::Eval),
-        false => norm.observes(pass),
+    match pass {
+        Pass::Frozen => norm.observes(Pass::Eval),
+        pass if looks_at_images(pass) => norm.inference().is_some() || norm.observes(Pass::Eval),
+        pass => norm.observes(pass),
     }
 }
 
 /// The map to normalize an input with; the normalizer remembers what the pass says.
 pub(crate) fn coefficients<N: Norm + ?Sized>(norm: &N, input: Input) -> Result<Coefficients> {
     let (pass, affine) = (input.call.pass, norm.affine());
-    if !looks_at_images(pass) {
-        return norm.coefficients(&input);
+    let infer = |input: Input| norm.coefficients(&Input { call: Call { pass: Pass::Eval, ..input.call }, ..input });
+    match (pass, norm.inference()) {
+        (Pass::Frozen, Some(known)) => return affine.constant(&known),
+        (Pass::Frozen, None) => return infer(input),
+        _ if !looks_at_images(pass) => return norm.coefficients(&input),
+        _ => {}
     }
-    let (Some(known), Some(own)) = (norm.inference(), &input.moments) else {
-        return norm.coefficients(&Input { call: Call { pass: Pass::Eval, ..input.call }, ..input });
-    };
+    let (Some(known), Some(own)) = (norm.inference(), &input.moments) else { return infer(input) };
     let own = norm.inference_form(own)?;
     match pass {
         Pass::Weighed { weight } => affine.constant(&weighed(&known, &own, weight)?),

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use candle_core::Tensor;
+use candle_core::{Tensor, Var};
 use mbn::norm::{Kind, Norm, Pass};
 
 use crate::reference::Reference;
@@ -75,6 +75,23 @@ fn weight_0_is_inference_and_weight_1_each_image_alone() {
 }
 
 #[test]
+fn frozen_statistics_infer_and_stay_as_they_are() {
+    for (kind, norm) in trained() {
+        let (x, g) = (data(SHAPES[0], 6), data(SHAPES[0], 7));
+        let before = host(&norm.forward(&x, Pass::Eval).unwrap());
+        let input = Var::from_tensor(&x).unwrap();
+        let y = norm.forward(input.as_tensor(), Pass::Frozen).unwrap();
+        assert_eq!(host(&y.detach()), before, "{}", kind.name);
+        let gradients = (&y * &g).unwrap().sum_all().unwrap().backward().unwrap();
+        let known = norm.inference().unwrap();
+        let slope = |c: usize| (0.7 + 0.3 * c as f64) / (host(&known.var)[c] + EPS).sqrt();
+        let want: Vec<f64> = host(&g).iter().enumerate().map(|(i, g)| g * slope(i / 6 % 4)).collect();
+        assert_close(&host(gradients.get(&input).unwrap()), &want, 1e-12);
+        assert_eq!(host(&norm.forward(&x, Pass::Eval).unwrap()), before, "{}", kind.name);
+    }
+}
+
+#[test]
 fn where_nothing_is_remembered_there_is_nothing_to_mix() {
     for kind in alone() {
         let norm = layer(kind.name, "", 4);
@@ -82,6 +99,7 @@ fn where_nothing_is_remembered_there_is_nothing_to_mix() {
             let x = data(SHAPES[0], 7);
             let pass = |pass| host(&norm.forward(&x, pass).unwrap());
             assert_eq!(pass(Pass::Weighed { weight: 0.5 }), pass(Pass::Eval), "{}", kind.name);
+            assert_eq!(pass(Pass::Frozen), pass(Pass::Eval), "{}", kind.name);
         }
     }
 }
