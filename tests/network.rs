@@ -4,7 +4,7 @@ use candle_core::{DType, Device, Tensor};
 use mbn::config::{Config, Layers};
 use mbn::data::Batch;
 use mbn::model::{Network, Store, Task};
-use mbn::norm::{is_undefined, NormSpec, Pass, NORMS};
+use mbn::norm::{is_statistic, is_undefined, NormSpec, Pass, NORMS};
 use mbn::ops;
 use mbn::train::Trainer;
 
@@ -117,12 +117,13 @@ fn parameter_counts_are_the_published_ones() {
 }
 
 #[test]
-fn only_the_training_pass_keeps_a_graph() {
+fn only_training_s_passes_keep_a_graph() {
     for kind in NORMS {
         let net = network(if kind.name == "in" { "resnet8" } else { "lenet" }, kind.name);
         let x = batch(3, 1, DType::F64).x;
         assert!(net.forward(&x, Pass::Train).unwrap().track_op());
-        for pass in [Pass::Probe, Pass::Eval, Pass::Batch] {
+        assert!(net.forward(&x, Pass::Frozen).unwrap().track_op());
+        for pass in [Pass::Probe, Pass::Eval, Pass::Weighed { weight: 0.5 }, Pass::Observe, Pass::Batch] {
             assert!(!net.forward(&x, pass).unwrap().track_op(), "{} {pass:?}", kind.name);
         }
     }
@@ -217,4 +218,20 @@ fn a_loss_that_is_not_finite_stops_before_the_update() {
     let error = trainer.step(&batch(6, 0, DType::F32), &mut |_| {}).unwrap_err();
     assert!(matches!(&error, mbn::Error::Diverged { step: 1, tensor } if tensor == "fc2.weight"), "{error}");
     assert_eq!(host(&before), host(&trainer.network().unwrap().tensors()["conv1.weight"]));
+}
+
+#[test]
+fn frozen_statistics_stay_while_weights_are_trained_and_no_second_pass_is_made() {
+    for norm in ["bn", "mbn", "mabn", "cbn"] {
+        let norm_is = format!("norm={norm}");
+        let doubled =
+            if norm.starts_with('b') || norm == "mbn" { "double_forward=true" } else { "double_forward=false" };
+        let (_, mut trainer) = trainer(&[&norm_is, doubled]);
+        let warm = run(&mut trainer, 3);
+        trainer.frozen = true;
+        let frozen = run(&mut trainer, 3);
+        for ((name, before), (_, after)) in warm.iter().zip(&frozen) {
+            assert_eq!(before == after, is_statistic(name), "{norm}: {name}");
+        }
+    }
 }

@@ -143,6 +143,9 @@ struct OptimisationFlags {
     /// Passes over the training data [default: 3]
     #[arg(long, value_name = "N", value_parser = super::count)]
     epochs: Option<usize>,
+    /// Last epochs that normalize by constants, re-estimated over training images when they begin [default: 0]
+    #[arg(long, value_name = "N")]
+    freeze_epochs: Option<usize>,
     /// Learning rate for batches of lr_batch = 128 images, scaled to the batch size [default: 0.1]
     #[arg(long, value_name = "X")]
     lr: Option<f64>,

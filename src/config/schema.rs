@@ -56,6 +56,10 @@ pub struct Config {
     /// Seed of initialisation, order, augmentation and validation split.
     pub seed: u64,
 
+    /// Last epochs that normalize by frozen statistics: re-estimated over training images when they begin, then constants.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub freeze_epochs: usize,
+
     /// Base learning rate, for batches of `lr_batch` images.
     pub lr: f64,
     /// How the rate follows the batch size.
@@ -95,7 +99,7 @@ pub struct Config {
     pub gap: bool,
     /// Evaluate under re-estimated statistics, too, at every epoch (rows `stats = precise`).
     pub precise: bool,
-    /// Images whose pooled statistics `precise` and the diagnostics use; 0: the whole training set.
+    /// Images whose pooled statistics `precise`, `freeze_epochs` and the diagnostics use; 0: the whole training set.
     pub precise_examples: usize,
     /// Measure the distribution shift per layer into `diagnostics.csv`.
     pub diagnostics: bool,
@@ -125,6 +129,7 @@ impl Default for Config {
             norm_batch_size: 0,
             epochs: 3,
             seed: 0,
+            freeze_epochs: 0,
             lr: 0.1,
             lr_scaling: LrScaling::Linear,
             lr_batch: 128,
@@ -151,4 +156,9 @@ impl Default for Config {
             norm_params: Table::new(),
         }
     }
+}
+
+/// Settings that came later are not written while they are off: runs without them keep their names.
+fn is_zero(epochs: &usize) -> bool {
+    *epochs == 0
 }

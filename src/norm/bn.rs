@@ -70,7 +70,7 @@ impl Norm for BatchNorm {
         match input.call.pass {
             Pass::Train => self.running.update(batch, count, self.momentum, input.call.progress.parts)?,
             Pass::Refresh { age } => self.running.refresh(batch, count, age, self.affine.layer())?,
-            Pass::Probe | Pass::Batch | Pass::Eval => {}
+            _ => {}
         }
         self.observed.set(batch, batch, count);
         let center = batch.mean.clone();

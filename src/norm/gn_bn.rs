@@ -120,7 +120,7 @@ impl Norm for BatchGroupNorm {
         match input.call.pass {
             Pass::Train => self.running.update(&batch, count, self.config.momentum, input.call.progress.parts)?,
             Pass::Refresh { age } => self.running.refresh(&batch, count, age, self.affine.layer())?,
-            Pass::Probe | Pass::Batch | Pass::Eval => {}
+            _ => {}
         }
         self.observed.set(&batch, &batch, count);
         Ok(coefficients)

@@ -111,6 +111,10 @@ impl Norm for InstanceEnhancementBatchNorm {
         self.bn.inference()
     }
 
+    fn infers_by_map(&self) -> bool {
+        false
+    }
+
     fn set_inference(&self, moments: &Moments) -> Result<()> {
         self.bn.set_inference(moments)
     }

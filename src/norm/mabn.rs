@@ -183,9 +183,13 @@ impl Norm for MovingAverageBatchNorm {
         Some(self.running.get())
     }
 
-    fn set_inference(&self, moments: &Moments) -> Result<()> {
+    fn inference_form(&self, moments: &Moments) -> Result<Moments> {
         let (_, square) = moments.raw()?;
-        self.running.set(&Moments { mean: square.zeros_like()?, var: square })
+        Ok(Moments { mean: square.zeros_like()?, var: square })
+    }
+
+    fn set_inference(&self, moments: &Moments) -> Result<()> {
+        self.running.set(&self.inference_form(moments)?)
     }
 
     fn ema(&self) -> Option<Moments> {

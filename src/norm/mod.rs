@@ -25,6 +25,7 @@ mod observed;
 mod online;
 mod pass;
 mod registry;
+pub(crate) mod remembered;
 mod running;
 mod state;
 mod weight_form;
@@ -112,9 +113,21 @@ pub trait Norm: Send + Sync + std::fmt::Debug {
         self.rule()
     }
 
-    /// Statistics used by [`Pass::Eval`]; none where no batch statistics are remembered.
+    /// Statistics used by [`Pass::Eval`], which is gamma (x - mean)/sqrt(var + eps) + beta with them (see
+    /// [`Self::infers_by_map`]); none where no batch statistics are remembered.
     fn inference(&self) -> Option<Moments> {
         None
+    }
+
+    /// Whether [`Pass::Eval`] is that map and nothing more. Where it is more, weighing leaves it as it is, and freezing
+    /// differentiates it.
+    fn infers_by_map(&self) -> bool {
+        true
+    }
+
+    /// An input's moments in the form in which inference takes them: as they are, if nothing else is said.
+    fn inference_form(&self, moments: &Moments) -> Result<Moments> {
+        Ok(moments.clone())
     }
 
     /// Replaces the statistics used by [`Pass::Eval`] (until the next training pass).

@@ -8,7 +8,7 @@ use candle_nn::VarBuilder;
 use serde::{de::DeserializeOwned, Serialize};
 use toml::Table;
 
-use super::state::StateTensor;
+use super::state::{Role, StateTensor};
 use super::Norm;
 use crate::{Error, Result};
 
@@ -163,6 +163,11 @@ impl NormSpec {
     /// Whether it remembers statistics that Double-Forward can refresh.
     pub fn refreshes(&self) -> bool {
         self.kind.refreshes
+    }
+
+    /// Whether inference normalizes by statistics remembered from batches.
+    pub fn remembers(&self) -> bool {
+        self.kind.state.iter().any(|tensor| tensor.role == Role::Inference)
     }
 
     /// All its parameters.

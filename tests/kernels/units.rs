@@ -33,7 +33,11 @@ fn tell<T: Real>(chain: &Chain<T>, n: usize, shape: [usize; 3], numbers: &mut Nu
     numbers.extend(third_step);
     numbers.insert("refresh of the older".into(), logits(&first, Pass::Refresh { age: 1 })?);
     numbers.insert("refresh of the newer".into(), logits(&second, Pass::REFRESH)?);
-    for (what, pass) in [("probe", Pass::Probe), ("evaluation", Pass::Eval), ("batch", Pass::Batch)] {
+    let frozen = chain.differentiate(&third, Pass::Frozen)?;
+    numbers.extend(frozen.into_iter().map(|(name, values)| (format!("{name}, frozen"), values)));
+    let weighed = ("weighed", Pass::Weighed { weight: 0.25 });
+    let constants = [("evaluation", Pass::Eval), weighed, ("observing", Pass::Observe)];
+    for (what, pass) in constants.into_iter().chain([("probe", Pass::Probe), ("batch", Pass::Batch)]) {
         numbers.insert(what.into(), logits(&third, pass)?);
     }
     Ok(())

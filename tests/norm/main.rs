@@ -9,5 +9,6 @@ mod mbn;
 mod online;
 mod reference;
 mod refusals;
+mod remembered;
 mod support;
 mod table;

@@ -13,7 +13,7 @@ use crate::model::fused::conv::{self, Geometry};
 use crate::model::fused::norm::{apply, Applied, PieceMoments};
 use crate::model::fused::{Map, Passing, Sizes, Workspace};
 use crate::model::Gradients;
-use crate::norm::{Call, Norm};
+use crate::norm::{remembered, Call, Norm};
 use crate::ops;
 use crate::profile::timed;
 
@@ -97,7 +97,7 @@ impl ConvNorm {
         }
         let mut jobs = vec![];
         for (geometry, x, z, moments, call) in &mut convolved {
-            jobs.push(conv::Job { geometry, x, z, moments: norm.observes(call.pass).then_some(moments) });
+            jobs.push(conv::Job { geometry, x, z, moments: remembered::observes(norm, call.pass).then_some(moments) });
         }
         let weight = self.weight.values()?;
         with_values(&weight, |w| timed("convolution", || conv::forward(jobs, w)))?;

@@ -11,7 +11,7 @@ use super::{attached, Fused, Output, Unit};
 use crate::kernel::{with_values, Float};
 use crate::model::fused::norm::{apply, observe, PieceMoments};
 use crate::model::fused::{linear, Map, Passing, Sizes, Workspace};
-use crate::norm::{Call, Granularity, Norm};
+use crate::norm::{remembered, Call, Granularity, Norm, Pass};
 use crate::ops;
 use crate::profile::timed;
 
@@ -31,8 +31,8 @@ impl LinearNorm {
 
     /// How rows of features, images of one pixel, are best normalized: where statistics are per channel, as the pixels of
     /// one image, whose sums need no putting together.
-    fn as_images(&self, rows: Sizes) -> Sizes {
-        match self.norm.granularity() {
+    fn as_images(&self, rows: Sizes, pass: Pass) -> Sizes {
+        match remembered::granularity(self.norm.as_ref(), pass) {
             Granularity::Channel => Sizes::new([1, 1, rows.n, rows.c]),
             Granularity::Image => rows,
         }
@@ -69,16 +69,17 @@ impl<T: Float> Fused<T> for LinearNorm {
             let (weight, workspace) = (weight.clone(), workspace.clone());
             let z = with_values(&weight, |w| timed("linear", || linear::forward(&x, w, None, &workspace)))?;
             let rows = z.sizes;
-            let mut seen = PieceMoments::new(self.as_images(rows));
+            let images = self.as_images(rows, call.pass);
+            let mut seen = PieceMoments::new(images);
             let applied = timed("statistics", || {
-                if norm.observes(call.pass) {
-                    let images = z.values().chunks_exact(seen.image());
-                    seen.places().into_iter().zip(images).for_each(|(out, image)| observe(image, rows.c, out));
+                if remembered::observes(norm, call.pass) {
+                    let values = z.values().chunks_exact(seen.image());
+                    seen.places().into_iter().zip(values).for_each(|(out, image)| observe(image, rows.c, out));
                 }
                 let producer = MapProducer { geometry: None, weight: &weight, x: &x, z: &z };
                 apply(norm, &seen, &Shape::from((rows.n, rows.c)), call, Some(&producer))
             })?;
-            let z = z.reshaped(self.as_images(rows));
+            let z = z.reshaped(images);
             let y = timed("normalization", || applied.forward(&z, None, [0, 0], &workspace)).reshaped(rows);
             outputs.push(Output::new(y, move |g: Map<T>, wanted, gradients| {
                 let mut g = g.reshaped(z.sizes);

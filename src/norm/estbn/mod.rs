@@ -90,7 +90,7 @@ impl EstimatedBatchNorm {
                 self.running.get().copy()
             }
             Pass::Batch => Ok(batch.clone()),
-            Pass::Refresh { .. } | Pass::Probe | Pass::Eval => self.running.get().copy(),
+            _ => self.running.get().copy(),
         }
     }
 }
@@ -143,6 +143,10 @@ impl Norm for EstimatedBatchNorm {
 
     fn inference(&self) -> Option<Moments> {
         Some(self.running.get())
+    }
+
+    fn infers_by_map(&self) -> bool {
+        false
     }
 
     fn set_inference(&self, moments: &Moments) -> Result<()> {

@@ -147,7 +147,10 @@ impl Norm for OnlineNorm {
             passage.scale_layers(self.config.eps);
         }
         let (slope, shift) = passage.map();
-        let (like, control, gain) = (moments.mean.clone(), self.control.clone(), 1.0 - self.config.grad_decay);
+        let (like, control) = (moments.mean.clone(), self.control.clone());
+        // Statistics that stay as they are need no control.
+        let controls = input.call.pass == Pass::Train;
+        let gain = if controls { 1.0 - self.config.grad_decay } else { 0.0 };
         let tensor = move |values: Vec<f64>| from_host(values, like.shape(), &like);
         let mean = tensor(passage.mean.clone())?;
         let map = Linear { mean: mean.clone(), slope: tensor(slope)?, shift: tensor(shift)? };
@@ -156,8 +159,10 @@ impl Norm for OnlineNorm {
             let mut process = Control { mean: to_host(&uc)?, cov: to_host(&vc)?, gain };
             let flow = passage.gradient(&to_host(g)?, &to_host(gx)?, &mut process);
             let channels = |values: Vec<f64>| from_host(values, uc.shape(), &uc);
-            control[0].set(&channels(process.mean)?)?;
-            control[1].set(&channels(process.cov)?)?;
+            if controls {
+                control[0].set(&channels(process.mean)?)?;
+                control[1].set(&channels(process.cov)?)?;
+            }
             let parameters = flow.parameters.into_iter().map(channels).collect::<Result<_>>()?;
             Ok(Gradient { b: tensor(flow.b)?, center: mean.clone(), d: tensor(flow.d)?, parameters })
         }))
@@ -169,6 +174,10 @@ impl Norm for OnlineNorm {
 
     fn inference(&self) -> Option<Moments> {
         Some(self.running.get())
+    }
+
+    fn infers_by_map(&self) -> bool {
+        self.config.compensation == Compensation::None
     }
 
     fn set_inference(&self, moments: &Moments) -> Result<()> {

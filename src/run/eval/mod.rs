@@ -10,6 +10,7 @@ use std::path::PathBuf;
 use serde::Serialize;
 use toml::Table;
 
+use self::score::Scored;
 use self::subject::Subject;
 use super::session::check_task;
 use super::{identity, Session};
@@ -17,6 +18,7 @@ use crate::config::Config;
 use crate::data::Source;
 use crate::norm::Pass;
 use crate::record::{Split, Stats};
+use crate::train::weighing::Tried;
 use crate::train::Score;
 use crate::{Error, Result};
 
@@ -35,8 +37,22 @@ pub struct EvalRequest {
     pub split: Split,
     /// Which statistics; none: the method's own.
     pub stats: Option<Stats>,
+    /// With [`Stats::Weighing`], the weight of each image's own statistics; none: the best on validation images.
+    pub weight: Option<f64>,
     /// Also write the first 64 images and their logits to this safetensors file.
     pub dump: Option<PathBuf>,
+}
+
+impl EvalRequest {
+    /// Whether statistics are estimated over training images.
+    pub(super) fn re_estimates(&self) -> bool {
+        matches!(self.stats, Some(Stats::Precise | Stats::Evalnorm))
+    }
+
+    /// Whether it matters how many images training normalizes together.
+    pub(super) fn takes_batches(&self) -> bool {
+        matches!(self.stats, Some(Stats::Batch | Stats::Evalnorm))
+    }
 }
 
 /// The result.
@@ -54,6 +70,12 @@ pub struct EvalReport {
     pub split: String,
     /// Statistics that normalized.
     pub stats: String,
+    /// The weight of each image's own statistics, where they have one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub weight: Option<f64>,
+    /// The weights that were tried on validation images to choose it.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub weights: Vec<Tried>,
     /// Images.
     pub images: usize,
     /// Mean cross-entropy in nats.
@@ -92,15 +114,32 @@ pub fn evaluate_checkpoint(request: &EvalRequest) -> Result<EvalReport> {
     if part.indices.is_empty() {
         return Err(Error::config(format!("--split {split}: there are no such images")));
     }
-    let (score, stats) = score::score(&network, &session, part, &config, request.stats)?;
+    let Scored { score, stats, pass, tried: weights } = score::score(&network, &session, part, &config, request)?;
     if let Some(dump) = &request.dump {
-        let pass = if request.stats == Some(Stats::Batch) { Pass::Batch } else { Pass::Eval };
         dump::write(&network, part, pass, dump)?;
     }
     notes.extend(odd);
+    if split == Split::Val && !weights.is_empty() {
+        notes.push("the weight was chosen on the same validation images; --split test has others".to_string());
+    }
     let data_digest = session.dataset.digest.clone();
     let Config { dataset, model, norm, .. } = config;
     let (split, stats) = (split.to_string(), stats.to_string());
     let Score { loss, accuracy, images } = score;
-    Ok(EvalReport { checkpoint: path, dataset, model, norm, split, stats, images, loss, accuracy, data_digest, notes })
+    let weight = if let Pass::Weighed { weight } = pass { Some(weight) } else { None };
+    Ok(EvalReport {
+        checkpoint: path,
+        dataset,
+        model,
+        norm,
+        split,
+        stats,
+        weight,
+        weights,
+        images,
+        loss,
+        accuracy,
+        data_digest,
+        notes,
+    })
 }
