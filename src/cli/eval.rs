@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser};
 use clap::Args;
 use mbn::record::{Split, Stats};
-use mbn::run::{evaluate_checkpoint, EvalRequest};
+use mbn::run::{evaluate_checkpoint, EvalRequest, Noise};
 use serde::Serialize;
 use toml::Table;
 
@@ -19,6 +19,7 @@ Examples:
   mbn eval results/runs/RUN                        as in training: the method's own statistics
   mbn eval results/runs/RUN --stats precise        statistics re-estimated over training images
   mbn eval results/runs/RUN --stats weighing       mixed with each image's, by a weight chosen on validation images
+  mbn eval results/runs/RUN --weight-noise 0.1     with noisy weights, as trained and recalibrated
   mbn eval results/runs/RUN/best.safetensors --split val --json
   mbn eval resnet20.safetensors --dataset cifar10 --model resnet20 --norm bn";
 
@@ -41,6 +42,16 @@ pub struct EvalArgs {
     /// Images normalized together, for --stats batch and evalnorm [default: as in training]
     #[arg(long, value_name = "N", help_heading = "Normalizer")]
     batch_size: Option<u32>,
+    /// Re-estimate each layer's statistics under those of the layers before it: slower, for --stats precise
+    #[arg(long, help_heading = "Normalizer")]
+    layer_by_layer: bool,
+    /// Also score with Gaussian noise on the weights, of SD times each tensor's standard deviation, before and after
+    /// statistics are re-estimated under it
+    #[arg(long, value_name = "SD", allow_negative_numbers = true, help_heading = "Noise")]
+    weight_noise: Option<f64>,
+    /// Draws of that noise, the same ones every time [default: 5]
+    #[arg(long, value_name = "K", requires = "weight_noise", help_heading = "Noise")]
+    noise_draws: Option<usize>,
     /// One setting where the checkpoint does not say, such as a normalizer's parameter: gn.groups=4
     #[arg(long, value_name = "KEY=VALUE", allow_hyphen_values = true, help_heading = "Normalizer")]
     set: Vec<String>,
@@ -67,6 +78,9 @@ struct Overrides {
     /// Evaluate on N test images only, drawn with every class in proportion
     #[arg(long, value_name = "N", value_parser = super::count, help_heading = "Data")]
     test_limit: Option<usize>,
+    /// Images that statistics are re-estimated over; 0: all training images [default: as in training]
+    #[arg(long, value_name = "N", help_heading = "Normalizer")]
+    precise_examples: Option<usize>,
     /// Network, where the checkpoint does not say (then give --dataset and --norm, too)
     #[arg(long, value_name = "NAME", help_heading = "Model")]
     model: Option<String>,
@@ -108,6 +122,8 @@ pub fn run(args: &EvalArgs) -> anyhow::Result<End> {
         split: args.split,
         stats: args.stats,
         weight: args.weight,
+        layer_by_layer: args.layer_by_layer,
+        noise: args.weight_noise.map(|sd| Noise { sd, draws: args.noise_draws.unwrap_or(5) }),
         dump: args.dump.clone(),
     };
     let report = evaluate_checkpoint(&request)?;

@@ -1,6 +1,6 @@
 //! What `mbn eval` says of a checkpoint, as tables.
 
-use mbn::run::EvalReport;
+use mbn::run::{EvalReport, NoiseReport, UnderNoise};
 use mbn::train::weighing::Tried;
 
 use super::output;
@@ -27,5 +27,20 @@ pub fn describe(report: &EvalReport) -> String {
         text.push_str("\nof these, the least loss on validation images:\n");
         text.push_str(&output::table(&["weight", "loss", "accuracy"], &rows));
     }
+    if let Some(noise) = &report.noise {
+        text.push_str(&format!("\nwith noise of {} standard deviations on the weights:\n", noise.sd));
+        text.push_str(&under_noise(noise));
+    }
     text
+}
+
+fn under_noise(noise: &NoiseReport) -> String {
+    let row = |result: &UnderNoise| {
+        let UnderNoise { stats, loss, accuracy, draws } = result;
+        let scores = [output::loss(Some(loss.mean)), output::loss(loss.sd)];
+        let shares = [output::percent(Some(accuracy.mean)), output::percent(accuracy.sd)];
+        [vec![stats.clone(), draws.len().to_string()], scores.to_vec(), shares.to_vec()].concat()
+    };
+    let rows: Vec<_> = noise.results.iter().map(row).collect();
+    output::table(&["stats", "draws", "loss", "sd", "accuracy", "sd"], &rows)
 }

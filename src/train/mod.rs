@@ -5,6 +5,7 @@ mod diagnostics;
 mod evaluate;
 mod foreign;
 mod guard;
+pub mod noise;
 pub mod observe;
 pub mod precise;
 mod schedule;

@@ -65,8 +65,8 @@ fn evalnorm_normalizes_an_image_as_the_batches_that_have_it_do_on_average() {
             // Every batch of `count` images, drawn one by one, whose first is the image.
             let companions = 5usize.pow(count as u32 - 1);
             for image in 0..5u32 {
-                let mut mean = vec![0.0; 20];
-                let mut var = vec![0.0; 20];
+                let mut mean = [0.0; 20];
+                let mut var = [0.0; 20];
                 for others in 0..companions as u32 {
                     let drawn = (0..count as u32 - 1).map(|k| others / 5u32.pow(k) % 5);
                     let indices: Vec<u32> = std::iter::once(image).chain(drawn).collect();

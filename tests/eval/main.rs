@@ -3,6 +3,7 @@
 mod checkpoints;
 mod estimates;
 mod evalnorm;
+mod noise;
 mod numbers;
 mod settings;
 mod support;

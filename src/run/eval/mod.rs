@@ -2,6 +2,7 @@
 
 mod dump;
 mod network;
+mod noise;
 mod score;
 mod subject;
 
@@ -10,6 +11,7 @@ use std::path::PathBuf;
 use serde::Serialize;
 use toml::Table;
 
+pub use self::noise::{Drawn, Noise, NoiseReport, Spread, UnderNoise};
 use self::score::Scored;
 use self::subject::Subject;
 use super::session::check_task;
@@ -39,6 +41,10 @@ pub struct EvalRequest {
     pub stats: Option<Stats>,
     /// With [`Stats::Weighing`], the weight of each image's own statistics; none: the best on validation images.
     pub weight: Option<f64>,
+    /// Re-estimate statistics layer by layer, each layer's under those of the layers before it.
+    pub layer_by_layer: bool,
+    /// Also score the network with noise on its weights, under its own statistics and re-estimated ones.
+    pub noise: Option<Noise>,
     /// Also write the first 64 images and their logits to this safetensors file.
     pub dump: Option<PathBuf>,
 }
@@ -46,7 +52,7 @@ pub struct EvalRequest {
 impl EvalRequest {
     /// Whether statistics are estimated over training images.
     pub(super) fn re_estimates(&self) -> bool {
-        matches!(self.stats, Some(Stats::Precise | Stats::Evalnorm))
+        self.noise.is_some() || matches!(self.stats, Some(Stats::Precise | Stats::Evalnorm))
     }
 
     /// Whether it matters how many images training normalizes together.
@@ -82,6 +88,9 @@ pub struct EvalReport {
     pub loss: f64,
     /// Share of correct answers.
     pub accuracy: f64,
+    /// Scores with noise on the weights, where they were asked for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub noise: Option<NoiseReport>,
     /// Digest of the data.
     pub data_digest: String,
     /// What was done to the checkpoint to read it, and what is odd about the data.
@@ -118,6 +127,8 @@ pub fn evaluate_checkpoint(request: &EvalRequest) -> Result<EvalReport> {
     if let Some(dump) = &request.dump {
         dump::write(&network, part, pass, dump)?;
     }
+    let under = |noise| noise::score(&network, &session, part, &config, request, noise);
+    let noise = request.noise.map(under).transpose()?;
     notes.extend(odd);
     if split == Split::Val && !weights.is_empty() {
         notes.push("the weight was chosen on the same validation images; --split test has others".to_string());
@@ -139,6 +150,7 @@ pub fn evaluate_checkpoint(request: &EvalRequest) -> Result<EvalReport> {
         images,
         loss,
         accuracy,
+        noise,
         data_digest,
         notes,
     })

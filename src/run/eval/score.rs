@@ -31,7 +31,7 @@ pub(super) fn score(
     config: &Config,
     request: &EvalRequest,
 ) -> Result<Scored> {
-    let rule = network.norms().first().map_or("sample", |layer| layer.norm.rule());
+    let rule = rule_of(network);
     let Some(wanted) = request.stats.filter(|stats| stats.name() != rule) else {
         return scored(network, part, rule, Pass::Eval);
     };
@@ -48,7 +48,7 @@ pub(super) fn score(
         Stats::Batch => return under_batches(network, part, config.norm_batch_size),
         Stats::Weighing => return weighed(network, session, part, request.weight),
         Stats::Ema => set(network, &averages(network)?, wanted)?,
-        Stats::Precise => set(network, &re_estimated(network, session, config)?, wanted)?,
+        Stats::Precise => set(network, &re_estimated(network, session, config, request)?, wanted)?,
         Stats::Evalnorm => return as_in_batches(network, session, part, config),
     }
     scored(network, part, wanted.name(), Pass::Eval)
@@ -100,8 +100,23 @@ fn averages(network: &Network) -> Result<Vec<Option<Moments>>> {
     Ok(network.norms().iter().map(|layer| layer.norm.ema()).collect())
 }
 
-fn re_estimated(network: &Network, session: &Session, config: &Config) -> Result<Vec<Option<Moments>>> {
-    precise::population(network, session.sampled(&session.sample(config.precise_examples)))
+/// Name of the method's own rule of inference.
+pub(super) fn rule_of(network: &Network) -> &'static str {
+    network.norms().first().map_or("sample", |layer| layer.norm.rule())
+}
+
+/// Statistics taken anew over training images, layer by layer if that was asked for.
+pub(super) fn re_estimated(
+    network: &Network,
+    session: &Session,
+    config: &Config,
+    request: &EvalRequest,
+) -> Result<Vec<Option<Moments>>> {
+    let sample = session.sample(config.precise_examples);
+    match request.layer_by_layer {
+        true => observe::layer_by_layer(network, session.sampled(&sample)),
+        false => precise::population(network, session.sampled(&sample)),
+    }
 }
 
 /// Gives the network those statistics, which have to be finite.
@@ -111,14 +126,14 @@ fn set(network: &Network, statistics: &[Option<Moments>], stats: Stats) -> Resul
 }
 
 /// Statistics that are not finite normalize nothing: what comes out of them would still have a score.
-fn check(network: &Network, statistics: &[Option<Moments>], stats: Stats) -> Result<()> {
+pub(super) fn check(network: &Network, statistics: &[Option<Moments>], stats: Stats) -> Result<()> {
     match precise::first_not_finite(network, statistics)? {
         Some(layer) => Err(not_finite(&format!("`{layer}`"), stats.name())),
         None => Ok(()),
     }
 }
 
-fn finite(score: Score, stats: &str) -> Result<Score> {
+pub(super) fn finite(score: Score, stats: &str) -> Result<Score> {
     match score.loss.is_finite() {
         true => Ok(score),
         false => Err(not_finite("the loss", stats)),

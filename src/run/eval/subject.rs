@@ -65,6 +65,7 @@ impl Subject {
         let own = own.map(|layers| layers.build()).transpose()?;
         check_split(request, own.as_ref(), &config)?;
         check_weight(request, own.as_ref(), &config)?;
+        check_noise(request)?;
         if request.re_estimates() && config.precise_examples == 1 {
             return Err(Error::config("precise_examples = 1: the statistics of a single image say nothing"));
         }
@@ -145,6 +146,26 @@ fn check_weight(request: &EvalRequest, own: Option<&Config>, config: &Config) ->
     )))
 }
 
+/// Noise has a size, and statistics of its own to be scored under; only re-estimation goes layer by layer.
+fn check_noise(request: &EvalRequest) -> Result<()> {
+    let why = match (request.noise, request.stats) {
+        (Some(noise), _) if !(noise.sd.is_finite() && noise.sd > 0.0) => {
+            format!("--weight-noise {}: expected a number above 0, in standard deviations of the weights", noise.sd)
+        }
+        (Some(noise), _) if noise.draws == 0 => "--noise-draws 0: at least 1 is needed".into(),
+        (Some(_), Some(stats)) => format!(
+            "--weight-noise scores the method's own statistics and re-estimated ones; leave out --stats {stats}, or \
+             --weight-noise"
+        ),
+        (None, stats) if request.layer_by_layer && stats != Some(Stats::Precise) => {
+            "--layer-by-layer changes the result of --stats precise and --weight-noise only; give one of them, or neither"
+                .into()
+        }
+        _ => return Ok(()),
+    };
+    Err(Error::config(why))
+}
+
 /// Why a setting changes nothing in this evaluation, or nothing that may be changed.
 fn without_effect(key: &str, request: &EvalRequest, config: &Config, foreign: bool) -> Result<Option<String>> {
     let split = request.split;
@@ -163,7 +184,7 @@ fn without_effect(key: &str, request: &EvalRequest, config: &Config, foreign: bo
     Ok(match key {
         "dataset" | "model" | "norm" | "device" | "kernels" => None,
         "test_limit" => needs(split == Split::Test, "--split test"),
-        "precise_examples" => needs(request.re_estimates(), "--stats precise or evalnorm"),
+        "precise_examples" => needs(request.re_estimates(), "--stats precise, --stats evalnorm or --weight-noise"),
         "batch_size" | "norm_batch_size" => needs(request.takes_batches(), "--stats batch or evalnorm"),
         "train_limit" if foreign => needs(split == Split::Train, "--split train"),
         "seed" | "val_fraction" | "train_limit" => Some(format!(
