@@ -19,7 +19,7 @@ use super::observed::Observation;
 use super::registry::{Family, Site};
 use super::running::{Blend, RunningAverage};
 use super::state::{StateTensor, RUNNING};
-use super::{module_t, Affine, Coefficients, Input, Moments, Norm, Observed, Pass, Producer, Projection};
+use super::{module_t, Affine, Coefficients, Input, Kept, Moments, Norm, Pass, Producer};
 use crate::ops;
 
 /// Parameters of [`CrossIterationBatchNorm`].
@@ -162,7 +162,7 @@ impl Norm for CrossIterationBatchNorm {
         self.affine.refuse_one_value(input.shape, count)?;
         let (mut used, mut share) = (batch.clone(), batch.var.ones_like()?);
         if input.call.pass == Pass::Train {
-            self.running.update(batch, count, self.config.momentum, 1)?;
+            self.running.take(batch, count, self.config.momentum, input.call, self.affine.layer())?;
             if input.call.progress.part() >= self.config.warmup {
                 let Some(producer) = input.producer else {
                     bail!(
@@ -175,10 +175,7 @@ impl Norm for CrossIterationBatchNorm {
         }
         self.observed.set(batch, &used, count);
         let center = used.mean.clone();
-        self.affine.normalized(&used, count, move |mean_g, mean_gx| {
-            let (mean_g, mean_gx) = ((mean_g * &share)?, (mean_gx * &share)?);
-            Ok(Some(Projection { mean_g, mean_gx, center: center.clone() }))
-        })
+        self.affine.shared(&used, count, center, share)
     }
 
     fn rule(&self) -> &'static str {
@@ -189,20 +186,12 @@ impl Norm for CrossIterationBatchNorm {
         "memory"
     }
 
-    fn inference(&self) -> Option<Moments> {
-        Some(self.running.now.get())
+    fn kept(&self) -> Option<Kept<'_>> {
+        Some(Kept::average(&self.running, &self.observed))
     }
 
-    fn set_inference(&self, moments: &Moments) -> Result<()> {
-        self.running.now.set(moments)
-    }
-
-    fn ema(&self) -> Option<Moments> {
-        Some(self.running.now.get())
-    }
-
-    fn observed(&self) -> Option<Observed> {
-        self.observed.get()
+    fn refreshes(&self) -> bool {
+        false
     }
 }
 

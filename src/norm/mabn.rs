@@ -21,7 +21,7 @@ use super::observed::Observation;
 use super::registry::{Family, Site};
 use super::running::Stored;
 use super::state::{StateTensor, RUNNING};
-use super::{module_t, Affine, Coefficients, Gradient, Input, Moments, Norm, Observed, Pass, WeightForm};
+use super::{module_t, Affine, Coefficients, Gradient, Input, Kept, Moments, Norm, Pass, WeightForm};
 use crate::ops::{self, Linear};
 
 /// Parameters of [`MovingAverageBatchNorm`].
@@ -179,8 +179,8 @@ impl Norm for MovingAverageBatchNorm {
         "memory"
     }
 
-    fn inference(&self) -> Option<Moments> {
-        Some(self.running.get())
+    fn kept(&self) -> Option<Kept<'_>> {
+        Some(Kept { inference: &self.running, average: &self.running, observed: &self.observed })
     }
 
     fn set_inference(&self, moments: &Moments) -> Result<()> {
@@ -188,12 +188,8 @@ impl Norm for MovingAverageBatchNorm {
         self.running.set(&Moments { mean: square.zeros_like()?, var: square })
     }
 
-    fn ema(&self) -> Option<Moments> {
-        Some(self.running.get())
-    }
-
-    fn observed(&self) -> Option<Observed> {
-        self.observed.get()
+    fn refreshes(&self) -> bool {
+        false
     }
 }
 

@@ -11,6 +11,7 @@ mod error;
 mod forward;
 mod frn;
 mod gn;
+mod kept;
 mod length;
 mod mabn;
 mod mbn;
@@ -29,6 +30,7 @@ pub use coefficients::{Coefficients, Gradient, Input, Producer};
 pub use error::{is_undefined, NormError};
 pub use frn::{filter_response_norm, FilterResponseNorm, FilterResponseNormConfig};
 pub use gn::{group_norm, GroupNorm, GroupNormConfig};
+pub use kept::Kept;
 pub use mabn::{moving_average_batch_norm, MovingAverageBatchNorm, MovingAverageBatchNormConfig};
 pub use mbn::{
     memorized_batch_norm, InferWith, MemorizedBatchNorm, MemorizedBatchNormConfig, Pool, RefreshWith, StatGrad,
@@ -99,29 +101,34 @@ pub trait Norm: Send + Sync + std::fmt::Debug {
         self.rule()
     }
 
-    /// Statistics used by [`Pass::Eval`]; none where no batch statistics are remembered.
-    fn inference(&self) -> Option<Moments> {
+    /// What it keeps of the batches it has seen, where it keeps any: [`Self::inference`] and the functions behind it follow.
+    fn kept(&self) -> Option<Kept<'_>> {
         None
     }
 
+    /// Statistics used by [`Pass::Eval`]; none where no batch statistics are remembered.
+    fn inference(&self) -> Option<Moments> {
+        Some(self.kept()?.inference.get())
+    }
+
     /// Replaces the statistics used by [`Pass::Eval`] (until the next training pass).
-    fn set_inference(&self, _moments: &Moments) -> Result<()> {
-        Ok(())
+    fn set_inference(&self, moments: &Moments) -> Result<()> {
+        self.kept().map_or(Ok(()), |kept| kept.inference.set(moments))
     }
 
     /// The running average of the batch statistics, for layers that keep one beside or as their inference rule.
     fn ema(&self) -> Option<Moments> {
-        None
+        Some(self.kept()?.average.get())
     }
 
     /// Whether a [`Pass::Refresh`] has anything to refresh.
     fn refreshes(&self) -> bool {
-        false
+        self.kept().is_some()
     }
 
     /// What the layer saw in the last pass that took batch statistics.
     fn observed(&self) -> Option<Observed> {
-        None
+        self.kept()?.observed.get()
     }
 }
 
