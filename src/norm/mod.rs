@@ -19,6 +19,7 @@ mod none;
 mod observed;
 mod pass;
 mod registry;
+mod ring;
 mod running;
 mod state;
 mod weight_form;
