@@ -5,16 +5,20 @@
 
 mod affine;
 mod bn;
+mod brn;
 mod cbn;
 mod coefficients;
+mod deferred;
 mod error;
 mod forward;
 mod frn;
 mod gn;
+mod hybrid;
 mod kept;
 mod length;
 mod mabn;
 mod mbn;
+mod momentum_bn;
 mod none;
 mod observed;
 mod pass;
@@ -22,25 +26,31 @@ mod registry;
 mod ring;
 mod running;
 mod state;
+mod stochnorm;
 mod weight_form;
 
 pub use affine::{Affine, Projection};
 pub use bn::{batch_norm, BatchNorm, BatchNormConfig};
+pub use brn::{batch_renorm, BatchRenorm, BatchRenormConfig, Relaxation};
 pub use cbn::{cross_iteration_batch_norm, CrossIterationBatchNorm, CrossIterationBatchNormConfig};
 pub use coefficients::{Coefficients, Gradient, Input, Producer};
+pub use deferred::{deferred_batch_norm, DeferredBatchNorm, DeferredBatchNormConfig};
 pub use error::{is_undefined, NormError};
 pub use frn::{filter_response_norm, FilterResponseNorm, FilterResponseNormConfig};
 pub use gn::{group_norm, GroupNorm, GroupNormConfig};
+pub use hybrid::{hybrid_batch_norm, HybridBatchNorm, HybridBatchNormConfig};
 pub use kept::Kept;
 pub use mabn::{moving_average_batch_norm, MovingAverageBatchNorm, MovingAverageBatchNormConfig};
 pub use mbn::{
     memorized_batch_norm, InferWith, MemorizedBatchNorm, MemorizedBatchNormConfig, Pool, RefreshWith, StatGrad,
 };
+pub use momentum_bn::{momentum_batch_norm, MomentumBatchNorm, MomentumBatchNormConfig};
 pub use none::{no_norm, NoNorm, NoNormConfig};
 pub use observed::Observed;
 pub use pass::{Call, Pass, Progress};
 pub use registry::{find, Family, Kind, NormSpec, Site, NORMS};
 pub use state::{is_statistic, role, Role, StateTensor};
+pub use stochnorm::{stochastic_norm, StochasticNorm, StochasticNormConfig};
 pub use weight_form::WeightForm;
 
 pub use crate::ops::{Granularity, Moments};

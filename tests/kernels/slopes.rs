@@ -27,7 +27,18 @@ fn loss(recipe: Recipe, spec: &NormSpec, pictures: &Pictures, (name, i, by): (&s
 fn gradients_are_those_of_finite_differences() {
     let exact = "size = 2\nstat_grad = \"weighted\"";
     let mean = "size = 2\nstat_grad = \"weighted\"\npool = \"mean\"";
-    let normalizers = [("bn", ""), ("mbn", exact), ("mbn", mean), ("gn", ""), ("frn", ""), ("none", "")];
+    let normalizers = [
+        ("bn", ""),
+        ("mbn", exact),
+        ("mbn", mean),
+        ("brn", "r_max = 1.0\nd_max = 0.0"),
+        ("momentum-bn", ""),
+        ("hybrid", ""),
+        ("stochnorm", ""),
+        ("gn", ""),
+        ("frn", ""),
+        ("none", ""),
+    ];
     for (recipe, (norm, params)) in [RESIDUAL, POOLED, TILED].into_iter().flat_map(|r| normalizers.map(|n| (r, n))) {
         let (spec, pictures) = (spec(norm, params), Pictures::new::<f64>("pictures", 3, recipe.shape));
         let numbers = chain(recipe, &spec).train(&pictures).unwrap();

@@ -5,5 +5,6 @@ mod mabn;
 mod mbn;
 mod reference;
 mod refusals;
+mod rivals;
 mod support;
 mod table;

@@ -61,13 +61,31 @@ pub fn alone() -> impl Iterator<Item = &'static Kind> {
     NORMS.iter().filter(|kind| kind.name != "cbn")
 }
 
-/// Parameters under which a normalizer has the gradient of its forward pass, what it remembers held constant.
-pub fn exact(name: &str) -> &'static str {
+/// Of those, the ones that Double-Forward refreshes.
+pub fn refreshed() -> impl Iterator<Item = &'static Kind> {
+    alone().filter(|kind| kind.refreshes)
+}
+
+/// Parameters under which a normalizer has the gradient of its forward pass, what it remembers held constant; none where the
+/// gradient is another one by design.
+pub fn exact(name: &str) -> Option<&'static str> {
     match name {
-        "gn" => "groups = 2",
+        "mabn" => None,
+        // Its corrections are constants.
+        "brn" => Some("r_max = 1.0\nd_max = 0.0"),
+        "gn" => Some("groups = 2"),
         // Behind one value per image and channel, nearly a step with the usual eps.
-        "frn" => "eps = 0.01",
-        "mbn" => "stat_grad = \"weighted\"",
+        "frn" => Some("eps = 0.01"),
+        "mbn" => Some("stat_grad = \"weighted\""),
+        _ => Some(""),
+    }
+}
+
+/// Parameters under which a memory is so short that a few batches push some out.
+pub fn short(name: &str) -> &'static str {
+    match name {
+        "mbn" => "size = 2",
+        "mabn" => "samples = 4",
         _ => "",
     }
 }
