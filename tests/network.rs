@@ -160,17 +160,24 @@ fn run(trainer: &mut Trainer, steps: u64) -> Vec<(String, Vec<f64>)> {
 
 #[test]
 fn double_forward_at_learning_rate_zero_is_none() {
-    for norm in ["bn", "mbn"] {
-        let norm = format!("norm={norm}");
-        for (extra, size) in [6, 3, 2, 1].iter().flat_map(|n| [(n, "mbn.size=2"), (n, "mbn.size=64")]) {
-            let extra = format!("norm_batch_size={extra}");
-            let mut settings = vec!["lr=0.0", "weight_decay=0.0", &norm, &extra];
-            match &norm[..] {
-                "norm=mbn" => settings.push(size),
-                // One value per channel behind LeNet's fully connected layer.
-                _ if extra.ends_with('1') => continue,
-                _ => {}
+    for kind in NORMS.iter().filter(|kind| kind.refreshes) {
+        let norm = format!("norm={}", kind.name);
+        // Memories that are pushed out and ones that are not; no plain beginnings.
+        let variants: &[&[&str]] = match kind.name {
+            "mbn" => &[&["mbn.size=2"], &["mbn.size=64"]],
+            "mabn" => &[&["mabn.samples=4", "mabn.warmup=0.0", "mabn.uncorrected=0.0"]],
+            "cbn" => &[&["cbn.size=2", "cbn.warmup=0.0"]],
+            "brn" => &[&["brn.schedule=\"switch\"", "brn.warmup=0.0"]],
+            "stochnorm" => &[&["stochnorm.warmup=0.0"]],
+            _ => &[&[]],
+        };
+        for (extra, variant) in [6, 3, 2, 1].iter().flat_map(|n| variants.iter().map(move |v| (n, v))) {
+            // One value per channel behind LeNet's fully connected layer.
+            if *extra == 1 && !["mbn", "mabn"].contains(&kind.name) {
+                continue;
             }
+            let extra = format!("norm_batch_size={extra}");
+            let settings = [&["lr=0.0", "weight_decay=0.0", &norm, &extra], *variant].concat();
             let plain = run(&mut trainer(&settings).1, 4);
             let doubled = run(&mut trainer(&[&settings[..], &["double_forward=true"]].concat()).1, 4);
             for ((name, a), (_, b)) in plain.iter().zip(&doubled) {

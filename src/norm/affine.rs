@@ -102,6 +102,23 @@ impl Affine {
         }))
     }
 
+    /// [`Self::normalized`] by the batch's own statistics, as BN.
+    pub fn projected(&self, batch: &Moments, count: usize) -> Result<Coefficients> {
+        let center = batch.mean.clone();
+        self.normalized(batch, count, move |mean_g, mean_gx| {
+            Ok(Some(Projection { mean_g, mean_gx, center: center.clone() }))
+        })
+    }
+
+    /// [`Self::normalized`] by statistics of which the batch's own are a `share`, per channel, and constants the rest; their
+    /// variance moves around `center`.
+    pub fn shared(&self, moments: &Moments, count: usize, center: Tensor, share: Tensor) -> Result<Coefficients> {
+        self.normalized(moments, count, move |mean_g, mean_gx| {
+            let (mean_g, mean_gx) = ((mean_g * &share)?, (mean_gx * &share)?);
+            Ok(Some(Projection { mean_g, mean_gx, center: center.clone() }))
+        })
+    }
+
     /// [`Self::normalized`] by constants, (C), or (N,C) where nothing is differentiated.
     pub fn constant(&self, moments: &Moments) -> Result<Coefficients> {
         self.normalized(moments, 1, |_, _| Ok(None))

@@ -12,7 +12,7 @@
 
 use std::sync::Arc;
 
-use candle_core::{Result, Tensor};
+use candle_core::Result;
 use candle_nn::VarBuilder;
 use serde::{Deserialize, Serialize};
 
@@ -21,7 +21,7 @@ use super::observed::Observation;
 use super::registry::{Family, Site};
 use super::running::{Blend, RunningAverage};
 use super::state::{StateTensor, RUNNING};
-use super::{module_t, Affine, Coefficients, Granularity, Input, Moments, Norm, Observed, Pass};
+use super::{module_t, remembered, Affine, Coefficients, Granularity, Input, Moments, Norm, Observed, Pass};
 use crate::ops::{self, Groups};
 
 /// Parameters of [`BatchGroupNorm`].
@@ -88,11 +88,7 @@ impl BatchGroupNorm {
 
     /// The running averages mixed with each image's own moments, by their E\[x\] and E\[x²\], in central form.
     fn weighed(&self, own: &Moments) -> Result<Moments> {
-        let (w, average, own) = (self.config.weighing, self.running.now.get(), self.of_images(own)?);
-        let mix = |a: &Tensor, b: &Tensor| b.affine(w, 0.0)?.broadcast_add(&a.affine(1.0 - w, 0.0)?);
-        let apart = own.mean.broadcast_sub(&average.mean)?;
-        let between = apart.sqr()?.affine(w * (1.0 - w), 0.0)?;
-        Ok(Moments { mean: mix(&average.mean, &own.mean)?, var: (mix(&average.var, &own.var)? + between)? })
+        remembered::weighed(&self.running.now.get(), &self.of_images(own)?, self.config.weighing)
     }
 }
 
@@ -117,11 +113,7 @@ impl Norm for BatchGroupNorm {
         let groups = Groups::new(input.images(), self.config.images, self.channels);
         let coefficients = normalized(&self.affine, own, groups, input.shape)?;
         let (batch, count) = (self.of_channels(&own.over_images()?)?, input.count());
-        match input.call.pass {
-            Pass::Train => self.running.update(&batch, count, self.config.momentum, input.call.progress.parts)?,
-            Pass::Refresh { age } => self.running.refresh(&batch, count, age, self.affine.layer())?,
-            _ => {}
-        }
+        self.running.take(&batch, count, self.config.momentum, input.call, self.affine.layer())?;
         self.observed.set(&batch, &batch, count);
         Ok(coefficients)
     }
@@ -136,6 +128,13 @@ impl Norm for BatchGroupNorm {
 
     fn inference(&self) -> Option<Moments> {
         Some(self.running.now.get())
+    }
+
+    fn inference_form(&self, moments: &Moments) -> Result<Moments> {
+        match moments.mean.rank() {
+            1 => self.of_channels(moments),
+            _ => self.of_images(moments),
+        }
     }
 
     fn set_inference(&self, moments: &Moments) -> Result<()> {

@@ -70,6 +70,14 @@ impl Progress {
             steps => self.step as f64 / steps as f64,
         }
     }
+
+    /// Normalization batches per update; one where nobody knows.
+    pub fn batches_per_update(&self) -> usize {
+        match self.steps {
+            0 => 1,
+            _ => self.parts,
+        }
+    }
 }
 
 /// A pass, and when it is made.

@@ -64,7 +64,7 @@ fn looks_at_images(pass: Pass) -> bool {
 }
 
 /// Statistics (N,C) of each image, of which `own`, (N,C), have that weight and `known`, (C), the rest.
-fn weighed(known: &Moments, own: &Moments, weight: f64) -> Result<Moments> {
+pub(super) fn weighed(known: &Moments, own: &Moments, weight: f64) -> Result<Moments> {
     let apart = own.mean.broadcast_sub(&known.mean)?;
     let mean = apart.affine(weight, 0.0)?.broadcast_add(&known.mean)?;
     let between = apart.sqr()?.affine(weight * (1.0 - weight), 0.0)?;

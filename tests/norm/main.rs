@@ -10,5 +10,6 @@ mod online;
 mod reference;
 mod refusals;
 mod remembered;
+mod rivals;
 mod support;
 mod table;

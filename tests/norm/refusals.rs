@@ -5,7 +5,7 @@ use mbn::norm::{is_undefined, NormSpec, Pass, Site, NORMS};
 use toml::Table;
 
 use crate::reference::Reference;
-use crate::support::{assert_close, data, host, layer};
+use crate::support::{assert_close, data, host, layer, refreshed};
 
 #[test]
 fn one_value_per_channel_is_refused_or_has_a_rule() {
@@ -15,7 +15,9 @@ fn one_value_per_channel_is_refused_or_has_a_rule() {
         assert!(is_undefined(&error), "{error}");
         error.to_string()
     };
-    assert!(refusal("bn", "").contains("gn"));
+    for name in ["bn", "brn", "momentum-bn", "hybrid", "stochnorm", "deferred"] {
+        assert!(refusal(name, "").contains("gn"));
+    }
     assert!(refusal("mbn", "size = 1").contains("bn1"));
     assert!(refusal("mbn", "pool = \"mean\"").contains("total"));
     assert!(refusal("mbn", "stat_grad = \"full\"").contains("memorized"));
@@ -96,7 +98,7 @@ fn wrong_shapes_are_refused_by_name() {
 
 #[test]
 fn refreshing_what_is_not_remembered_is_an_error() -> Result<()> {
-    for kind in NORMS.iter().filter(|kind| kind.refreshes) {
+    for kind in refreshed() {
         let norm = layer(kind.name, "", 3);
         let x = data(&[4, 3], 1);
         assert!(norm.forward(&x, Pass::REFRESH).is_err(), "{}", kind.name);
@@ -123,6 +125,16 @@ fn parameters_out_of_range_are_refused() {
     refused("mbn", "sise = 3", "sise");
     refused("bn", "momentum = 0.0", "momentum");
     refused("bn", "eps = -1.0", "eps");
+    refused("brn", "r_max = 0.5", "r_max");
+    refused("brn", "d_max = -1.0", "d_max");
+    refused("brn", "warmup = 0.3", "r_relaxed");
+    refused("brn", "schedule = \"jump\"", "switch");
+    refused("momentum-bn", "ideal_batch_size = 0", "ideal_batch_size");
+    refused("momentum-bn", "epochs = 1", "epochs");
+    refused("hybrid", "alpha = 1.0", "alpha");
+    refused("stochnorm", "p = 1.5", "probability");
+    refused("stochnorm", "warmup = -0.1", "warmup");
+    refused("deferred", "momentum = 2.0", "momentum");
     refused("gn", "groups = 0", "groups");
     for name in ["gn", "gn-bn", "estbn"] {
         refused(name, "groups = 4\ngroup_size = 2", "exclude");

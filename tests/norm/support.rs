@@ -66,22 +66,36 @@ pub fn alone() -> impl Iterator<Item = &'static Kind> {
     NORMS.iter().filter(|kind| kind.name != "cbn")
 }
 
-/// Normalizers whose gradient is by design not that of their forward pass, what they remember held constant: each has a test
-/// of its definition in a file of its own.
-pub const BY_DESIGN: [&str; 3] = ["mabn", "online", "estbn"];
-
 /// Whether a normalizer has to refuse such an input: one value per group, whatever the batch.
 pub fn refuses(name: &str, shape: &[usize]) -> bool {
     name == "in" && shape[2..].iter().product::<usize>() == 1
 }
 
-/// Parameters under which a normalizer has the gradient of its forward pass, what it remembers held constant.
-pub fn exact(name: &str) -> &'static str {
+/// Of those, the ones that Double-Forward refreshes.
+pub fn refreshed() -> impl Iterator<Item = &'static Kind> {
+    alone().filter(|kind| kind.refreshes)
+}
+
+/// Parameters under which a normalizer has the gradient of its forward pass, what it remembers held constant; none where the
+/// gradient is another one by design.
+pub fn exact(name: &str) -> Option<&'static str> {
     match name {
-        "gn" | "gn-bn" => "groups = 2",
+        "mabn" | "online" | "estbn" => None,
+        // Its corrections are constants.
+        "brn" => Some("r_max = 1.0\nd_max = 0.0"),
+        "gn" | "gn-bn" => Some("groups = 2"),
         // Behind one value per image and channel, nearly a step with the usual eps.
-        "frn" => "eps = 0.01",
-        "mbn" => "stat_grad = \"weighted\"",
+        "frn" => Some("eps = 0.01"),
+        "mbn" => Some("stat_grad = \"weighted\""),
+        _ => Some(""),
+    }
+}
+
+/// Parameters under which a memory is so short that a few batches push some out.
+pub fn short(name: &str) -> &'static str {
+    match name {
+        "mbn" => "size = 2",
+        "mabn" => "samples = 4",
         _ => "",
     }
 }
