@@ -9,3 +9,4 @@ mod norm;
 mod pool;
 mod support;
 mod threads;
+mod updates;
