@@ -129,6 +129,23 @@ def sgd():
         yield {"momentum": momentum, "nesterov": nesterov, "weight_decay": decay, "rates": rates, "steps": steps}
 
 
+def adamw():
+    """Four steps of torch.optim.AdamW with given gradients and a rate that changes on the way."""
+    rates = [0.1, 0.1, 0.05, 0.02]
+    for betas, eps, decay in (((0.9, 0.999), 1e-8, 0), ((0.9, 0.999), 1e-8, 0.5), ((0.0, 0.9), 1e-3, 0.01),
+                              ((0.5, 0.0), 1e-8, 0.01)):
+        params = {"a.weight": leaf("a.weight", 2, 3), "b.bias": leaf("b.bias", 5)}
+        optimizer = torch.optim.AdamW(params.values(), rates[0], betas, eps, decay)
+        steps = []
+        for t, rate in enumerate(rates):
+            optimizer.param_groups[0]["lr"] = rate
+            for name, p in params.items():
+                p.grad = uniform(f"{name}.grad{t}", *p.shape)
+            optimizer.step()
+            steps.append({name: summary(p) for name, p in params.items()})
+        yield {"betas": betas, "eps": eps, "weight_decay": decay, "rates": rates, "steps": steps}
+
+
 def schedules():
     """Rates at every step from torch.optim.lr_scheduler; `warmup` and `milestones` in steps of 10 to the epoch."""
     from torch.optim.lr_scheduler import ChainedScheduler, CosineAnnealingLR, LinearLR, MultiStepLR, SequentialLR
@@ -176,7 +193,8 @@ NETWORKS = (("lenet", 1, 28, 10), ("lenet", 3, 32, 100), ("resnet8", 1, 28, 10),
 def main():
     torch.set_num_threads(1)
     folder = pathlib.Path(sys.argv[1] if len(sys.argv) > 1 else pathlib.Path(__file__).parent.parent / "tests/golden")
-    cases = (batch_norm, memorized, memorized_passes, memorized_networks, group_norm, images, cross_entropy, sgd, schedules)
+    cases = (batch_norm, memorized, memorized_passes, memorized_networks, group_norm, images, cross_entropy, sgd, adamw,
+             schedules)
     files = {case.__name__: case() for case in cases}
     files["networks"] = (case for spec in NETWORKS for case in network(*spec))
     for name, cases in files.items():

@@ -141,6 +141,7 @@ fn wrong_settings_are_refused_with_the_closest_spelling() {
     refused(&["train", "--lr", "-1"], &["lr = -1"]);
     refused(&["train", "--lr", "nan"], &["lr"]);
     refused(&["train", "--momentum", "0", "--nesterov"], &["nesterov", "momentum"]);
+    refused(&["train", "--optimizer", "adam"], &["did you mean `adamw`?", "sgd"]);
     refused(&["train", "--norm", "gn", "--double-forward"], &["double_forward", "gn"]);
     refused(&["train", "--warmup-epochs", "9"], &["warmup_epochs"]);
     refused(&["train", "--seed", "18446744073709551615"], &["--seed"]);
@@ -171,6 +172,8 @@ fn settings_without_effect_are_refused_on_the_command_line_and_noted_in_a_file()
         (&["--set", "precise_examples=64"], &["precise_examples", "nothing is estimated over images"]),
         (&["--set", "lr_gamma=0.5"], &["lr_gamma", "multi-step"]),
         (&["--lr-scaling", "none", "--set", "lr_batch=64"], &["lr_batch", "lr_scaling"]),
+        (&["--optimizer", "adamw", "--momentum", "0.8"], &["--momentum", "the optimizer is adamw"]),
+        (&["--set", "beta1=0.8"], &["beta1", "the optimizer is sgd"]),
         (&["--weight-decay", "0", "--set", "decay_norm=true"], &["decay_norm", "weight_decay"]),
     ] {
         refused(&[&["train", "--print-config"], args].concat(), &[parts, &["has no effect"]].concat());

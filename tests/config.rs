@@ -107,6 +107,10 @@ fn contradictions_are_refused_with_their_keys() {
         ("momentum = -0.5", "momentum"),
         ("nesterov = true\nmomentum = 0", "nesterov"),
         ("weight_decay = -1", "weight_decay"),
+        ("optimizer = \"adamw\"\nbeta1 = 1", "beta1"),
+        ("beta2 = -0.1", "beta2"),
+        ("optimizer = \"adamw\"\nadam_eps = 0", "adam_eps"),
+        ("optimizer = \"adam\"", "did you mean `adamw`?"),
         ("milestones = [1]", "milestones"),
         ("schedule = \"multi-step\"", "milestones"),
         ("schedule = \"multi-step\"\nmilestones = [2, 1]", "ascend"),
@@ -212,6 +216,24 @@ fn the_canonical_form_is_the_documented_one() {
         assert!(lines.contains(&line), "{line} is not in\n{text}");
     }
     assert!(text.ends_with('\n'));
+}
+
+#[test]
+fn settings_that_came_later_leave_older_names_as_they_were() {
+    // A run of version 0.1.0, before there was a second optimizer.
+    let config = resolve("dataset = \"mnist\"\ndata_digest = \"00112233aabbccdd\"").unwrap();
+    assert_eq!(config.run_name().unwrap(), "mnist-lenet-mbn-b32-s0-2522b469");
+    let adamw = |more: &str| resolve(&format!("optimizer = \"adamw\"\n{more}")).unwrap();
+    assert!(adamw("").canonical().unwrap().contains("optimizer = \"adamw\"\n"));
+    assert_ne!(adamw("").run_name().unwrap(), adamw("beta1 = 0.5").run_name().unwrap());
+    assert_eq!(resolve(&adamw("").to_toml().unwrap()).unwrap(), adamw(""));
+}
+
+#[test]
+fn every_optimizer_has_a_rate_of_its_own_where_none_is_given() {
+    assert_eq!(resolve("").unwrap().lr, 0.1);
+    assert_eq!(resolve("optimizer = \"AdamW\"").unwrap().lr, 0.001);
+    assert_eq!(resolve("optimizer = \"adamw\"\nlr = 0.1").unwrap().lr, 0.1);
 }
 
 /// Lines that look like settings, with keys and values good and bad.

@@ -104,11 +104,20 @@ fn wait(child: &mut Child, limit: Duration) -> Option<i32> {
 
 #[test]
 fn a_run_killed_at_arbitrary_points_ends_with_the_bits_of_an_undisturbed_one() {
+    kill_and_compare(SMALL, 12);
+}
+
+#[test]
+fn so_does_one_with_another_optimizer() {
+    kill_and_compare(&[SMALL, &["--optimizer", "adamw", "--weight-decay", "0.1"]].concat(), 4);
+}
+
+fn kill_and_compare(args: &[&str], attempts: usize) {
     let (calm, rough) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
-    succeed(calm.path(), SMALL);
+    succeed(calm.path(), args);
     let mut stream = mbn::rng::stream(5, "kills");
-    for attempt in 0..12 {
-        let mut child = mbn(rough.path(), SMALL).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+    for attempt in 0..attempts {
+        let mut child = mbn(rough.path(), args).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
         // Every other process reaches a new checkpoint first, so that the run gets somewhere; the rest die at any point
         // from the start of the program on.
         let last = || run_file(rough.path(), "last.safetensors").and_then(|p| p.metadata().ok()?.modified().ok());
@@ -121,7 +130,7 @@ fn a_run_killed_at_arbitrary_points_ends_with_the_bits_of_an_undisturbed_one() {
         child.kill().unwrap();
         child.wait().unwrap();
     }
-    succeed(rough.path(), SMALL);
+    succeed(rough.path(), args);
     let [metrics, diagnostics] = records(calm.path());
     assert_eq!(metrics.len(), 3 * 5, "train, val, test under memory, batch and precise statistics");
     assert!(diagnostics.len() > 3 * 2);

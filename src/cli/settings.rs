@@ -8,6 +8,7 @@ use mbn::config::{Config, Layers};
 use mbn::data::DATASETS;
 use mbn::model::MODELS;
 use mbn::norm::NORMS;
+use mbn::train::OPTIMIZERS;
 use mbn::Error;
 use serde::Serialize;
 use toml::Table;
@@ -146,8 +147,9 @@ struct OptimisationFlags {
     /// Last epochs that normalize by constants, re-estimated over training images when they begin [default: 0]
     #[arg(long, value_name = "N")]
     freeze_epochs: Option<usize>,
-    /// Learning rate for batches of lr_batch = 128 images, scaled to the batch size [default: 0.1]
-    #[arg(long, value_name = "X")]
+    #[arg(long, value_name = "NAME", help = optimizer_help())]
+    optimizer: Option<String>,
+    #[arg(long, value_name = "X", help = lr_help())]
     lr: Option<f64>,
     /// How the learning rate follows the batch size [default: linear]: linear, sqrt, none
     #[arg(long, value_name = "RULE")]
@@ -158,13 +160,13 @@ struct OptimisationFlags {
     /// Epochs of linear warm-up [default: 0]
     #[arg(long, value_name = "X")]
     warmup_epochs: Option<f64>,
-    /// SGD momentum [default: 0.9]
+    /// Momentum of sgd [default: 0.9]
     #[arg(long, value_name = "X")]
     momentum: Option<f64>,
-    /// Nesterov's form of momentum
+    /// Nesterov's form of sgd's momentum
     #[arg(long, num_args = 0..=1, require_equals = true, default_missing_value = "true", value_name = "BOOL", hide_possible_values = true)]
     nesterov: Option<bool>,
-    /// L2 penalty [default: 0.0001]
+    /// Weight decay, as an L2 penalty (sgd) or decoupled (adamw) [default: 0.0001]
     #[arg(long, value_name = "X")]
     weight_decay: Option<f64>,
     /// Label-smoothing factor [default: 0]
@@ -213,6 +215,21 @@ struct LayerFlags {
 fn augment_help() -> String {
     let names: Vec<&str> = DATASETS.iter().filter(|kind| kind.augment).map(|kind| kind.name).collect();
     format!("Pad, crop and flip training images at random [default: for {}]", names.join(", "))
+}
+
+/// The optimizers by name, from their table.
+fn optimizer_help() -> String {
+    let names = OPTIMIZERS.iter().map(|kind| format!("{} ({})", kind.name, kind.about));
+    format!("Optimizer [default: {}]: {}", Config::default().optimizer, names.collect::<Vec<_>>().join(", "))
+}
+
+/// The learning rate, of every optimizer.
+fn lr_help() -> String {
+    let config = Config::default();
+    let others = OPTIMIZERS.iter().filter(|kind| kind.name != config.optimizer);
+    let others: String = others.map(|kind| format!("; {} for {} where none is given", kind.lr, kind.name)).collect();
+    let (lr, batch) = (config.lr, config.lr_batch);
+    format!("Learning rate for batches of lr_batch = {batch} images, scaled to the batch size{others} [default: {lr}]")
 }
 
 /// The networks by name, from their table.

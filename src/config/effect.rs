@@ -2,6 +2,7 @@
 
 use super::{Config, Layers, LrScaling, ScheduleKind};
 use crate::norm::NormSpec;
+use crate::train::optimizer::{self, OPTIMIZERS};
 use crate::Result;
 
 /// A setting that was given and changes nothing.
@@ -74,6 +75,10 @@ fn reasons(config: &Config) -> Result<Vec<(&'static str, String)>> {
     unless(config.estimates(), &["precise_examples"], nothing);
     unless(config.diagnostics, &["diagnostics_every"], "diagnostics is not on");
     unless(config.schedule == ScheduleKind::MultiStep, &["lr_gamma"], "schedule is not multi-step");
+    let own = optimizer::find(&config.optimizer)?;
+    for key in OPTIMIZERS.iter().flat_map(|kind| kind.settings) {
+        unless(own.settings.contains(key), &[*key], &format!("the optimizer is {}", own.name));
+    }
     unless(config.lr_scaling != LrScaling::None, &["lr_batch"], "lr_scaling is none");
     unless(config.weight_decay > 0.0, &["decay_norm"], "weight_decay is 0");
     unless(config.device == "cpu", &["kernels"], "they are the CPU's");

@@ -9,6 +9,7 @@ use super::messages::in_plain_words;
 use super::text::{parse_value, place_of_error, Places};
 use super::Config;
 use crate::norm::{self, NORMS};
+use crate::train::optimizer;
 use crate::{Error, Result};
 
 /// Settings on top of the defaults, in the order in which they were added: a later one wins.
@@ -167,6 +168,10 @@ impl Layers {
         for entry in self.0.iter().filter(|entry| entry.section.is_none()) {
             check(&entry.key, &entry.value).map_err(|why| entry.error(why))?;
             merged.insert(entry.key.clone(), entry.value.clone());
+        }
+        if let (false, Some(Value::String(name))) = (merged.contains_key("lr"), merged.get("optimizer")) {
+            let own = optimizer::find(name).map(|kind| kind.lr.into());
+            own.into_iter().for_each(|lr: Value| drop(merged.insert("lr".into(), lr)));
         }
         let mut config: Config = merged.try_into().map_err(|e: toml::de::Error| Error::config(e.message()))?;
         for kind in NORMS {

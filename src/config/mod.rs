@@ -15,5 +15,6 @@ pub use effect::Idle;
 pub(crate) use keys::is_known;
 pub use layers::Layers;
 pub(crate) use messages::in_plain_words;
+pub(crate) use resolve::up_to_date;
 pub use schema::{Config, LrScaling, ScheduleKind};
 pub(crate) use text::{place_of_error, Places};

@@ -8,10 +8,15 @@ use toml::{Table, Value};
 use super::{Config, DeviceName, Layers};
 use crate::model::Kernels;
 use crate::norm::NormSpec;
+use crate::train::optimizer;
 use crate::{data, Error, Result};
 
 /// Version of [`Config::canonical`]; raise it when the same settings come to mean another computation.
 const FORMAT: u32 = 3;
+
+/// Settings that came after runs had been named: where they say what held before, [`Config::canonical`] leaves them out, so
+/// that those runs keep their names.
+const LATER: [&str; 4] = ["adam_eps", "beta1", "beta2", "optimizer"];
 
 impl Config {
     /// Checked ([`Config::validate`]) and completed: names as the tables spell them, `norm_batch_size` and `augment`
@@ -31,6 +36,7 @@ impl Config {
         self.dataset = dataset.name.into();
         self.model = self.model.trim().to_lowercase();
         self.norm = norm.name().into();
+        self.optimizer = optimizer::find(&self.optimizer)?.name.into();
         self.norm_params = norm.params().clone();
         self.augment = self.augment.or(Some(dataset.augment));
         if self.norm_batch_size == 0 {
@@ -113,12 +119,15 @@ impl Config {
 
     /// What the run's hash is taken over: the line `mbn-config VERSION`, then one line `key = value` per setting of the
     /// resolved configuration, defaults included, keys sorted, a normalizer's parameter as `mbn.size = 16`, values as
-    /// TOML writes them, each line ended by `\n`.
+    /// TOML writes them, each line ended by `\n`. Of the settings that a later version added (`optimizer`, `beta1`,
+    /// `beta2`, `adam_eps`) only those are there that differ from their defaults.
     ///
     /// # Errors
     /// As [`Config::to_table`].
     pub fn canonical(&self) -> Result<String> {
-        let mut lines: Vec<String> = self.flat()?.iter().map(|(key, value)| format!("{key} = {value}\n")).collect();
+        let (mut flat, later) = (self.flat()?, later()?);
+        flat.retain(|key, value| later.get(key) != Some(value));
+        let mut lines: Vec<String> = flat.iter().map(|(key, value)| format!("{key} = {value}\n")).collect();
         lines.sort();
         Ok(format!("mbn-config {FORMAT}\n{}", lines.concat()))
     }
@@ -141,6 +150,23 @@ impl Config {
         let Self { dataset, model, norm, batch_size, seed, .. } = self;
         Ok(format!("{dataset}-{model}-{norm}{passes}-b{batch_size}{micro}-s{seed}-{:.8}", hash.as_str()))
     }
+}
+
+/// The settings of [`LATER`] as they held before.
+fn later() -> Result<Table> {
+    let mut table = Config::default().to_table()?;
+    table.retain(|key, _| LATER.contains(&key));
+    Ok(table)
+}
+
+/// A recorded configuration with the settings that were not there yet when it was made.
+///
+/// # Errors
+/// As [`Config::to_table`].
+pub(crate) fn up_to_date(recorded: Table) -> Result<Table> {
+    let mut table = later()?;
+    table.extend(recorded);
+    Ok(table)
 }
 
 fn unwritable(error: toml::ser::Error) -> Error {

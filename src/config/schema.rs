@@ -60,7 +60,9 @@ pub struct Config {
     #[serde(skip_serializing_if = "is_zero")]
     pub freeze_epochs: usize,
 
-    /// Base learning rate, for batches of `lr_batch` images.
+    /// Optimizer: see [`crate::train::OPTIMIZERS`].
+    pub optimizer: String,
+    /// Base learning rate, for batches of `lr_batch` images; where it is not given, the optimizer's own.
     pub lr: f64,
     /// How the rate follows the batch size.
     pub lr_scaling: LrScaling,
@@ -74,13 +76,19 @@ pub struct Config {
     pub milestones: Vec<f64>,
     /// multi-step: the factor.
     pub lr_gamma: f64,
-    /// SGD momentum.
+    /// sgd: momentum.
     pub momentum: f64,
-    /// Nesterov's form of momentum.
+    /// sgd: Nesterov's form of momentum.
     pub nesterov: bool,
-    /// L2 penalty, added to the gradient as in PyTorch's SGD.
+    /// adamw: how much of the average of gradients is kept in an update.
+    pub beta1: f64,
+    /// adamw: the same of the average of their squares.
+    pub beta2: f64,
+    /// adamw: added to the root of the latter.
+    pub adam_eps: f64,
+    /// Weight decay w as in PyTorch: sgd adds w p to the gradient (an L2 penalty), adamw takes lr w p from the parameter.
     pub weight_decay: f64,
-    /// Apply the penalty to the normalizers' scales and shifts and to biases, too.
+    /// Apply weight decay to the normalizers' scales and shifts and to biases, too.
     pub decay_norm: bool,
     /// Cross-entropy against (1-s)·one-hot + s/classes.
     pub label_smoothing: f64,
@@ -130,6 +138,7 @@ impl Default for Config {
             epochs: 3,
             seed: 0,
             freeze_epochs: 0,
+            optimizer: "sgd".into(),
             lr: 0.1,
             lr_scaling: LrScaling::Linear,
             lr_batch: 128,
@@ -139,6 +148,9 @@ impl Default for Config {
             lr_gamma: 0.1,
             momentum: 0.9,
             nesterov: false,
+            beta1: 0.9,
+            beta2: 0.999,
+            adam_eps: 1e-8,
             weight_decay: 1e-4,
             decay_norm: true,
             label_smoothing: 0.0,

@@ -2,6 +2,7 @@
 
 use super::{Config, DeviceName, ScheduleKind};
 use crate::norm::NormSpec;
+use crate::train::optimizer::{self, OPTIMIZERS};
 use crate::{data, model, Error, Result};
 
 /// Larger batches, and more epochs, than this are taken for a slip of the finger.
@@ -19,10 +20,11 @@ impl Config {
         self.check_schedule()
     }
 
-    /// Data set, network, normalizer and device exist, and the normalizer can do what is asked of it.
+    /// Data set, network, normalizer, optimizer and device exist, and the normalizer can do what is asked of it.
     fn check_parts(&self) -> Result<()> {
         data::find(&self.dataset)?;
         model::check(&self.model)?;
+        optimizer::find(&self.optimizer)?;
         self.device.parse::<DeviceName>()?;
         let spec = NormSpec::new(&self.norm, &self.norm_params)?;
         ensure(self.freeze_epochs == 0 || spec.remembers(), || {
@@ -81,10 +83,7 @@ impl Config {
         let zero_or_more = |x: f64| x.is_finite() && x >= 0.0;
         ensure(zero_or_more(self.lr), || format!("lr = {}: must be a finite number, 0 or more", self.lr))?;
         ensure(self.lr_batch >= 1, || "lr_batch = 0: lr is meant for batches of at least 1 image".into())?;
-        ensure((0.0..1.0).contains(&self.momentum), || format!("momentum = {}: must be in [0, 1)", self.momentum))?;
-        ensure(!self.nesterov || self.momentum > 0.0, || {
-            "nesterov = true needs momentum; set momentum to 0.9, say, or leave nesterov out".into()
-        })?;
+        OPTIMIZERS.iter().try_for_each(|kind| kind.check(self)).map_err(Error::config)?;
         ensure(zero_or_more(self.weight_decay), || {
             format!("weight_decay = {}: must be a finite number, 0 or more", self.weight_decay)
         })?;

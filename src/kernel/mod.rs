@@ -73,6 +73,8 @@ pub trait Float:
     const ZERO: Self;
     /// Whether this is no number.
     fn is_nan(self) -> bool;
+    /// The square root.
+    fn sqrt(self) -> Self;
     /// The values of a tensor of this type.
     fn storage_mut(storage: &mut CpuStorage) -> Result<&mut [Self]>;
     /// Runs a kernel with the best vectors there are.
@@ -150,6 +152,11 @@ impl Float for f32 {
         self.is_nan()
     }
 
+    #[inline(always)]
+    fn sqrt(self) -> Self {
+        self.sqrt()
+    }
+
     fn storage_mut(storage: &mut CpuStorage) -> Result<&mut [f32]> {
         match storage {
             CpuStorage::F32(values) => Ok(values),
@@ -187,6 +194,11 @@ impl Float for f64 {
     #[inline(always)]
     fn is_nan(self) -> bool {
         self.is_nan()
+    }
+
+    #[inline(always)]
+    fn sqrt(self) -> Self {
+        self.sqrt()
     }
 
     fn storage_mut(storage: &mut CpuStorage) -> Result<&mut [f64]> {

@@ -1,4 +1,4 @@
-//! The kernel of gradient descent with momentum, in place.
+//! The kernels of updates, in place: gradient descent with momentum, and Adam with decoupled weight decay.
 
 use super::{Float, Kernel, Simd};
 
@@ -44,6 +44,47 @@ impl<T: Float> Kernel<T> for Descend<'_, T> {
                 *b = momentum * *b + (g + decay * *p);
                 *p = *p - rate * *b;
             }
+        }
+    }
+}
+
+/// m = beta1 m + (1 - beta1) g; v = beta2 v + (1 - beta2) g²; then p = keep p - rate m / (root sqrt(v) + eps).
+pub struct Adapt<'a, T> {
+    /// Parameter.
+    pub p: &'a mut [T],
+    /// Average of gradients.
+    pub m: &'a mut [T],
+    /// Average of their squares.
+    pub v: &'a mut [T],
+    /// Gradient.
+    pub g: &'a [T],
+    /// What weight decay leaves of the parameter, 1 - lr w.
+    pub keep: T,
+    /// beta1 and beta2.
+    pub betas: [T; 2],
+    /// 1 - beta1 and 1 - beta2, not rounded twice.
+    pub new: [T; 2],
+    /// Learning rate / (1 - beta1^t).
+    pub rate: T,
+    /// 1 / sqrt(1 - beta2^t).
+    pub root: T,
+    /// Added to the root.
+    pub eps: T,
+}
+
+impl<T: Float> Kernel<T> for Adapt<'_, T> {
+    fn check(&self) {
+        let len = self.g.len();
+        assert_eq!([self.p.len(), self.m.len(), self.v.len()], [len; 3], "a gradient and two averages per parameter");
+    }
+
+    #[inline(always)]
+    unsafe fn run<S: Simd<T = T>>(self) {
+        let Adapt { p, m, v, g, keep, betas, new, rate, root, eps } = self;
+        for (((p, m), v), &g) in p.iter_mut().zip(m).zip(v).zip(g) {
+            *m = betas[0] * *m + new[0] * g;
+            *v = betas[1] * *v + new[1] * (g * g);
+            *p = keep * *p - rate * *m / (root * v.sqrt() + eps);
         }
     }
 }

@@ -22,12 +22,7 @@ pub struct Descent {
 
 /// Updates a parameter and its momentum buffer (zeros at first, none without momentum), tensors of one shape and type.
 pub fn descend(parameter: &Tensor, gradient: &Tensor, buffer: Option<&Tensor>, by: Descent) -> Result<()> {
-    for other in buffer.into_iter().chain([gradient]) {
-        if parameter.dims() != other.dims() || parameter.dtype() != other.dtype() {
-            let [p, o] = [parameter, other].map(|t| (t.dims().to_vec(), t.dtype()));
-            bail!("descend: the parameter is {p:?}, its gradient or buffer {o:?}");
-        }
-    }
+    check_form("descend", parameter, buffer.into_iter().chain([gradient]))?;
     let gradient = gradient.contiguous()?;
     match parameter.dtype() {
         DType::F32 if own_kernel(parameter) => in_place::<f32>(parameter, &gradient, buffer, by),
@@ -59,4 +54,19 @@ fn plain(parameter: &Tensor, gradient: &Tensor, buffer: Option<&Tensor>, by: Des
         set(buffer, accumulated)?;
     }
     set(parameter, (parameter - direction.affine(by.rate, 0.0)?)?)
+}
+
+/// Refuses a gradient, or what is kept beside a parameter, of another shape or type than the parameter's.
+pub(super) fn check_form<'a>(
+    operation: &str,
+    parameter: &Tensor,
+    others: impl IntoIterator<Item = &'a Tensor>,
+) -> Result<()> {
+    for other in others {
+        if parameter.dims() != other.dims() || parameter.dtype() != other.dtype() {
+            let [p, o] = [parameter, other].map(|t| (t.dims().to_vec(), t.dtype()));
+            bail!("{operation}: the parameter is {p:?}, its gradient or buffer {o:?}");
+        }
+    }
+    Ok(())
 }

@@ -7,6 +7,7 @@
 //! All of them accept non-contiguous tensors, refuse empty ones (a dimension of 0) and wrong shapes with an error that
 //! names the operation and the shapes, and give the same bits for any number of threads.
 
+mod adaptation;
 mod channelwise;
 mod check;
 mod cpu;
@@ -19,6 +20,7 @@ mod moments;
 pub mod plain;
 mod rows;
 
+pub use adaptation::{adapt, Adaptation};
 pub use channelwise::{gradient_sums, linear_map, linear_map_gradient, moments, Linear, LinearGradient, Sums};
 pub use custom::differentiable_linear_map;
 pub use descent::{descend, Descent};

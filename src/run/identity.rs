@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use toml::{Table, Value};
 
 use super::Session;
-use crate::config::Config;
+use crate::config::{up_to_date, Config};
 use crate::{Error, Result};
 
 const KEY: &str = "data_digest";
@@ -43,7 +43,8 @@ pub(super) fn on_other_data(out: &Path, config: &Config) -> Result<Option<(PathB
     });
     folders.sort();
     let other = |folder: PathBuf| {
-        let mut settings: Table = fs::read_to_string(folder.join("config.toml")).ok()?.parse().ok()?;
+        let recorded: Table = fs::read_to_string(folder.join("config.toml")).ok()?.parse().ok()?;
+        let mut settings = up_to_date(recorded).ok()?;
         let digest = settings.insert(KEY.into(), own.get(KEY)?.clone())?.as_str()?.to_string();
         (settings == own && own.get(KEY)?.as_str() != Some(&digest)).then_some((folder, digest))
     };

@@ -7,17 +7,18 @@ use candle_core::{DType, Device, Tensor};
 use crate::config::Config;
 use crate::model::{Network, Task};
 use crate::norm::Pass;
+use crate::train::optimizer;
 use crate::{Error, Result};
 
 /// Bytes of a number.
 const F32: u64 = 4;
 
-/// What a step of the run needs for certain, in bytes: parameters, gradients and momentum, the batch, and the inputs of
+/// What a step of the run needs for certain, in bytes: parameters, gradients, what the optimizer keeps, the batch, and the inputs of
 /// the layers that take batch statistics, which the backward pass needs again.
 pub(super) fn step_bytes(network: &Network, task: Task, config: &Config, device: &Device) -> u64 {
     let [channels, height, width] = task.shape;
-    let copies = if config.momentum > 0.0 { 3 } else { 2 };
-    let parameters = network.parameter_count() as u64 * copies;
+    let kept = optimizer::find(&config.optimizer).map_or(0, |kind| kind.slots(config).len());
+    let parameters = (network.parameter_count() * (2 + kept)) as u64;
     let images = (config.batch_size * channels * height * width) as u64;
     // A layer that refuses two images says so, better, in the first step.
     let inputs = normalized(network, task, device).unwrap_or(0) * config.norm_batch_size as u64;

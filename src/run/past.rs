@@ -79,7 +79,7 @@ impl Start {
         }
         let store = Store::from_tensors(checkpoint.tensors);
         let mut trainer = Trainer::new(config, session.task(), store, &session.device, steps).map_err(broken)?;
-        trainer.sgd.restore(checkpoint.momentum).map_err(|error| broken(error.into()))?;
+        trainer.optimizer.restore(checkpoint.optimizer, position.step).map_err(|error| broken(error.into()))?;
         trainer.step = position.step;
         Ok(Self { trainer, position, rows, shifts })
     }

@@ -1,7 +1,7 @@
 //! Checkpoints: everything that continues a run exactly, in one safetensors file, so that no two files can disagree.
 //!
 //! Parameters and inference statistics carry PyTorch's names; remembered statistics theirs (`bn1.memory_mean`);
-//! momentum buffers `train.momentum.<parameter>`. The header's metadata hold the configuration, the position in the run
+//! what the optimizer keeps `train.<slot>.<parameter>`, such as `train.momentum.conv1.weight`. The header's metadata hold the configuration, the position in the run
 //! and a checksum of it all.
 
 use std::collections::{BTreeMap, HashMap};
@@ -16,7 +16,7 @@ use crate::model::Task;
 use crate::record::atomic;
 use crate::{Error, Result};
 
-const MOMENTUM: &str = "train.momentum.";
+const TRAIN: &str = "train.";
 const CHECKSUM: &str = "checksum";
 const FORMAT: &str = "mbn-checkpoint-1";
 
@@ -49,8 +49,8 @@ pub struct Position {
 pub struct Checkpoint {
     /// Parameters and statistics by name.
     pub tensors: HashMap<String, Tensor>,
-    /// Momentum buffers by parameter; empty in a checkpoint that is only for inference.
-    pub momentum: HashMap<String, Tensor>,
+    /// What the optimizer keeps, as `<slot>.<parameter>`; empty in a checkpoint that is only for inference.
+    pub optimizer: HashMap<String, Tensor>,
     /// The header's own fields: `config` (TOML), `position` (JSON), `model`, `channels`, `height`, `width`, `classes`, ...
     /// Empty in a checkpoint made elsewhere: what other programs write there has other meanings.
     pub metadata: HashMap<String, String>,
@@ -70,20 +70,20 @@ impl Checkpoint {
         for (key, value) in [("channels", channels), ("height", height), ("width", width), ("classes", task.classes)] {
             metadata.insert(key.to_string(), value.to_string());
         }
-        let mut momentum = HashMap::new();
+        let mut optimizer = HashMap::new();
         if let Some(position) = position {
             let json = serde_json::to_string(position).map_err(|e| Error::config(e.to_string()))?;
             metadata.insert("position".to_string(), json);
-            momentum = trainer.sgd.state();
+            optimizer = trainer.optimizer.state();
         }
-        Ok(Self { tensors: trainer.network()?.tensors(), momentum, metadata, notes: vec![] })
+        Ok(Self { tensors: trainer.network()?.tensors(), optimizer, metadata, notes: vec![] })
     }
 
     /// Writes it: temporary name, sync, rename.
     pub fn save(&self, path: &Path) -> Result<()> {
-        let momentum = self.momentum.iter().map(|(name, tensor)| (format!("{MOMENTUM}{name}"), tensor));
+        let kept = self.optimizer.iter().map(|(name, tensor)| (format!("{TRAIN}{name}"), tensor));
         let mut all: BTreeMap<String, Tensor> = BTreeMap::new();
-        for (name, tensor) in self.tensors.iter().map(|(n, t)| (n.clone(), t)).chain(momentum) {
+        for (name, tensor) in self.tensors.iter().map(|(n, t)| (n.clone(), t)).chain(kept) {
             all.insert(name, tensor.to_device(&Device::Cpu)?.contiguous()?);
         }
         let mut metadata = self.metadata.clone();
@@ -126,10 +126,10 @@ impl Checkpoint {
         if !own {
             return foreign::checkpoint(all, false);
         }
-        let (momentum, tensors): (HashMap<_, _>, HashMap<_, _>) =
-            all.into_iter().partition(|(name, _)| name.starts_with(MOMENTUM));
-        let momentum = momentum.into_iter().map(|(name, t)| (name[MOMENTUM.len()..].to_string(), t)).collect();
-        Ok(Self { tensors, momentum, metadata, notes: vec![] })
+        let (kept, tensors): (HashMap<_, _>, HashMap<_, _>) =
+            all.into_iter().partition(|(name, _)| name.starts_with(TRAIN));
+        let optimizer = kept.into_iter().map(|(name, t)| (name[TRAIN.len()..].to_string(), t)).collect();
+        Ok(Self { tensors, optimizer, metadata, notes: vec![] })
     }
 
     /// Whether this program wrote it.

@@ -55,5 +55,5 @@ pub(super) fn checkpoint(mut tensors: HashMap<String, Tensor>, pickled: bool) ->
         tensors = tensors.into_iter().map(|(name, tensor)| (name[prefix.len()..].to_string(), tensor)).collect();
         notes.push(format!("the prefix `{prefix}` is taken off every tensor's name"));
     }
-    Ok(Checkpoint { tensors, momentum: HashMap::new(), metadata: HashMap::new(), notes })
+    Ok(Checkpoint { tensors, optimizer: HashMap::new(), metadata: HashMap::new(), notes })
 }

@@ -5,7 +5,7 @@ use std::sync::Mutex;
 use candle_core::{DType, Device, Tensor};
 
 use super::guard;
-use super::{Schedule, Sgd};
+use super::{Optimizer, Schedule};
 use crate::config::Config;
 use crate::data::Batch;
 use crate::model::fused::Passing;
@@ -18,8 +18,8 @@ use crate::{Error, Result};
 /// A network under training: what a step changes.
 pub struct Trainer {
     network: Network,
-    /// Its optimizer.
-    pub sgd: Sgd,
+    /// What changes its parameters.
+    pub optimizer: Optimizer,
     /// Updates made so far.
     pub step: usize,
     /// Whether Double-Forward's second passes are made at the end of each step instead of beside the next one's first:
@@ -60,7 +60,7 @@ impl Trainer {
         let mut network = Network::new(&config.model, task, &spec, store, DType::F32, device)?;
         network.use_kernels(config.kernels);
         Ok(Self {
-            sgd: Sgd::new(network.parameters(), config),
+            optimizer: Optimizer::new(network.parameters(), config)?,
             network,
             step: 0,
             refresh_at_once: false,
@@ -106,7 +106,7 @@ impl Trainer {
             report.correct += correct(&part.logits, y)?;
         }
         after_backward(&self.network);
-        timed("update", || self.sgd.step(&self.gradients, report.lr))?;
+        timed("update", || self.optimizer.step(&self.gradients, report.lr))?;
         self.step += 1;
         self.guard()?;
         if self.double_forward && !self.frozen {

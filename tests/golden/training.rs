@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use candle_core::Var;
 use mbn::config::{Config, LrScaling, ScheduleKind};
 use mbn::model::Gradients;
-use mbn::train::{Schedule, Sgd};
+use mbn::train::{Optimizer, Schedule};
 use serde::Deserialize;
 
 use crate::support::{cases, close, parameter, tensor, Summary};
@@ -28,24 +28,57 @@ fn given_gradients(parameters: &[(String, Var)], t: usize) -> Gradients {
     gradients
 }
 
+/// Demands that after each update with those rates parameters are as expected, whether or not another optimizer takes the
+/// state over in the middle.
+fn check(what: &str, config: &Config, rates: &[f64], steps: &[BTreeMap<String, Summary>]) {
+    for taken_over in [false, true] {
+        let shapes: [(&str, &[usize]); 2] = [("a.weight", &[2, 3]), ("b.bias", &[5])];
+        let variable =
+            |(name, shape): (&str, &[usize])| (name.to_string(), Var::from_tensor(&parameter(name, shape)).unwrap());
+        let parameters: Vec<(String, Var)> = shapes.into_iter().map(variable).collect();
+        let mut optimizer = Optimizer::new(parameters.clone(), config).unwrap();
+        assert_eq!(rates.len(), steps.len());
+        for (t, (&rate, expected)) in rates.iter().zip(steps).enumerate() {
+            if taken_over && t == 2 {
+                let state = optimizer.state();
+                optimizer = Optimizer::new(parameters.clone(), config).unwrap();
+                optimizer.restore(state, t).unwrap();
+            }
+            optimizer.step(&given_gradients(&parameters, t), rate).unwrap();
+            for (name, var) in &parameters {
+                expected[name].check(&format!("{what}, step {t}, taken over {taken_over}: {name}"), var);
+            }
+        }
+    }
+}
+
 #[test]
 fn sgd_is_pytorchs() {
     for case in cases::<SgdCase>(include_str!("sgd.json")) {
         let SgdCase { momentum, nesterov, weight_decay, .. } = case;
         let config = Config { momentum, nesterov, weight_decay, decay_norm: true, ..Config::default() };
-        let shapes: [(&str, &[usize]); 2] = [("a.weight", &[2, 3]), ("b.bias", &[5])];
-        let variable =
-            |(name, shape): (&str, &[usize])| (name.to_string(), Var::from_tensor(&parameter(name, shape)).unwrap());
-        let parameters: Vec<(String, Var)> = shapes.into_iter().map(variable).collect();
-        let mut sgd = Sgd::new(parameters.clone(), &config);
-        for (t, (&rate, expected)) in case.rates.iter().zip(&case.steps).enumerate() {
-            let gradients = given_gradients(&parameters, t);
-            sgd.step(&gradients, rate).unwrap();
-            for (name, var) in &parameters {
-                let what = format!("momentum {momentum}, nesterov {nesterov}, decay {weight_decay}, step {t}: {name}");
-                expected[name].check(&what, var);
-            }
-        }
+        let what = format!("momentum {momentum}, nesterov {nesterov}, decay {weight_decay}");
+        check(&what, &config, &case.rates, &case.steps);
+    }
+}
+
+#[derive(Deserialize)]
+struct AdamWCase {
+    betas: [f64; 2],
+    eps: f64,
+    weight_decay: f64,
+    rates: Vec<f64>,
+    steps: Vec<BTreeMap<String, Summary>>,
+}
+
+#[test]
+fn adamw_is_pytorchs() {
+    for case in cases::<AdamWCase>(include_str!("adamw.json")) {
+        let AdamWCase { betas: [beta1, beta2], eps: adam_eps, weight_decay, .. } = case;
+        let optimizer = "adamw".to_string();
+        let config = Config { optimizer, beta1, beta2, adam_eps, weight_decay, decay_norm: true, ..Config::default() };
+        let what = format!("betas {beta1} and {beta2}, eps {adam_eps}, decay {weight_decay}");
+        check(&what, &config, &case.rates, &case.steps);
     }
 }
 

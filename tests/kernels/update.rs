@@ -1,6 +1,6 @@
-//! Gradient descent: with and without momentum, in Nesterov's form, with weight decay.
+//! Gradient descent, with and without momentum, in Nesterov's form, with weight decay; Adam with decoupled weight decay.
 
-use mbn::kernel::update::Descend;
+use mbn::kernel::update::{Adapt, Descend};
 use mbn::kernel::Kernel;
 
 use crate::fence::Fenced;
@@ -36,8 +36,30 @@ fn check<T: Real>(len: usize, momentum: bool, nesterov: bool) {
     }
 }
 
+fn check_adapt<T: Real>(len: usize) {
+    let [mut p, mut m, g] = ["p", "m", "g"].map(|name| Fenced::new(&random::<T>(name, len)));
+    let squares: Vec<T> = wide(&random::<T>("v", len)).iter().map(|v| T::from_f64(v * v)).collect();
+    let mut v = Fenced::new(&squares);
+    let (mut new_p, mut new_m, mut new_v) = (vec![], vec![], vec![]);
+    for i in 0..len {
+        let [p, m, v, g] = [&p, &m, &v, &g].map(|values| values[i].to_f64());
+        let (first, second) = ([MOMENTUM * m, (1.0 - MOMENTUM) * g], [0.96875 * v, 0.03125 * g * g]);
+        let divisor = 1.5 * second.iter().sum::<f64>().sqrt() + 0.0625;
+        new_p.push(Sum::of(&[(1.0 - DECAY) * p, -RATE * first[0] / divisor, -RATE * first[1] / divisor], 12));
+        new_m.push(Sum::of(&first, 4));
+        new_v.push(Sum::of(&second, 4));
+    }
+    let [keep, rate, root, eps] = [1.0 - DECAY, RATE, 1.5, 0.0625].map(T::from_f64);
+    let (betas, new) = ([MOMENTUM, 0.96875].map(T::from_f64), [1.0 - MOMENTUM, 0.03125].map(T::from_f64));
+    Adapt { p: &mut p, m: &mut m, v: &mut v, g: &g, keep, betas, new, rate, root, eps }.compute();
+    for (what, got, want) in [("parameter", &p, &new_p), ("mean", &m, &new_m), ("square", &v, &new_v)] {
+        assert_sums::<T>(&format!("{len} values, {what}"), &wide(got), want);
+    }
+}
+
 fn every_form<T: Real>() {
     for len in [1, 3, 5, 16, 17, 33, 50, 64, 1000] {
+        check_adapt::<T>(len);
         [(false, false), (true, false), (true, true)].into_iter().for_each(|(m, n)| check::<T>(len, m, n));
     }
 }

@@ -4,6 +4,8 @@ use std::collections::BTreeMap;
 
 use toml::{Table, Value};
 
+use crate::config::up_to_date;
+
 /// Settings that say who a run is; they have fields and columns of their own.
 const IDENTITY: [&str; 8] =
     ["dataset", "model", "norm", "double_forward", "batch_size", "norm_batch_size", "seed", "epochs"];
@@ -39,6 +41,9 @@ pub(super) fn rounded(number: f64) -> String {
 /// The settings in a configuration that can tell two methods apart, a normalizer's as `mbn.size`.
 pub(super) fn of_config(config: &Table) -> BTreeMap<String, String> {
     let mut settings = BTreeMap::new();
+    // What an older version could not be told otherwise is as it was then.
+    let whole = up_to_date(config.clone());
+    let config = whole.as_ref().unwrap_or(config);
     for (key, value) in config {
         match value {
             Value::Table(params) => {
