@@ -17,16 +17,17 @@ use crate::ops::Granularity;
 
 /// What moments and sums of gradients are taken over in that pass.
 pub(crate) fn granularity<N: Norm + ?Sized>(norm: &N, pass: Pass) -> Granularity {
-    match looks_at_images(pass) && known(norm).is_some() {
-        true => Granularity::Image,
-        false => norm.granularity(),
+    match pass {
+        Pass::Frozen if known(norm).is_some() => Granularity::Channel,
+        pass if looks_at_images(pass) && known(norm).is_some() => Granularity::Image,
+        _ => norm.granularity(),
     }
 }
 
 /// Whether that pass looks at its input's moments.
 pub(crate) fn observes<N: Norm + ?Sized>(norm: &N, pass: Pass) -> bool {
     match pass {
-        Pass::Frozen => norm.observes(Pass::Eval),
+        Pass::Frozen => known(norm).is_none() && norm.observes(Pass::Eval),
         pass if looks_at_images(pass) => known(norm).is_some() || norm.observes(Pass::Eval),
         pass => norm.observes(pass),
     }
@@ -36,10 +37,9 @@ pub(crate) fn observes<N: Norm + ?Sized>(norm: &N, pass: Pass) -> bool {
 pub(crate) fn coefficients<N: Norm + ?Sized>(norm: &N, input: Input) -> Result<Coefficients> {
     let (pass, affine) = (input.call.pass, norm.affine());
     let infer = |input: Input| norm.coefficients(&Input { call: Call { pass: Pass::Eval, ..input.call }, ..input });
-    match (pass, known(norm)) {
-        (Pass::Frozen, Some(known)) => return affine.constant(&known),
-        (Pass::Frozen, None) => return infer(input),
-        _ if !looks_at_images(pass) => return norm.coefficients(&input),
+    match pass {
+        Pass::Frozen => return infer(input),
+        pass if !looks_at_images(pass) => return norm.coefficients(&input),
         _ => {}
     }
     let (Some(known), Some(own)) = (known(norm), &input.moments) else { return infer(input) };
