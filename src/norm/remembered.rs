@@ -6,7 +6,9 @@
 //! Weighed (Summers & Dinneen, "Four Things Everyone Should Know to Improve Batch Normalization", ICLR 2020): E[x] and E[x²] are
 //! (1-w) times the remembered and w times the image's own, m_x and v_x + m_x²; hence
 //!
-//!     mean = M + w (m_x - M)        var = (1-w) v + w v_x + w (1-w) (m_x - M)²
+//! ```text
+//! mean = M + w (m_x - M)        var = (1-w) v + w v_x + w (1-w) (m_x - M)²
+//! ```
 //!
 //! which never is negative, nor loses digits as E[x²] - E[x]² does.
 
