@@ -40,10 +40,10 @@ impl<const N: usize> Ring<N> {
     }
 
     /// Slots filled so far: on the CPU read off the tensor each time, since a checkpoint may be loaded into it any time; on
-    /// a device, which would have to be waited for, until all are.
+    /// a device, which would have to be waited for, at first.
     pub fn filled(&self) -> Result<usize> {
         let marker = &self.rows[N - 1];
-        if marker.device().is_cpu() || self.filled.load(Ordering::Relaxed) < self.capacity() {
+        if marker.device().is_cpu() || self.filled.load(Ordering::Relaxed) == 0 {
             self.filled.store(ops::filled_rows(&marker.as_detached_tensor(), self.empty[N - 1])?, Ordering::Relaxed);
         }
         Ok(self.filled.load(Ordering::Relaxed))
@@ -51,8 +51,8 @@ impl<const N: usize> Ring<N> {
 
     /// The batch becomes age 0, and the newest `kept` are kept, beyond the capacity as long as this process lives.
     pub fn push(&self, batch: &[Tensor; N], kept: usize) -> Result<()> {
-        let capacity = self.capacity();
-        if kept > capacity && self.filled()? == capacity {
+        let (capacity, filled) = (self.capacity(), self.filled()?);
+        if kept > capacity && filled == capacity {
             let oldest = each(|i| self.rows[i].as_detached_tensor().narrow(0, capacity - 1, 1)?.copy())?;
             let mut forgotten = self.forgotten();
             forgotten.push_front(oldest);
@@ -61,6 +61,7 @@ impl<const N: usize> Ring<N> {
         for ((memory, row), empty) in self.rows.iter().zip(batch).zip(self.empty) {
             ops::push_row(memory, row, kept, empty)?;
         }
+        self.filled.store((filled + 1).min(kept).min(capacity), Ordering::Relaxed);
         Ok(())
     }
 

@@ -28,7 +28,7 @@ pub use groups::{group_moments, group_projection, Groups};
 pub use host::{from_host, sum_images, to_host};
 pub use maps::{conv2d, global_avg_pool, linear, max_pool2d, rectify, relu, shortcut};
 pub use moments::{Granularity, Moments};
-pub use rows::{blend_moments, count_up, filled_rows, mark_rows, pooled_moments, push_row, weighted_rows};
+pub use rows::{blend_moments, count_up, filled_rows, pooled_moments, push_row, weighted_rows};
 
 use candle_core::{DType, Result, Tensor};
 

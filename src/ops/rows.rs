@@ -58,26 +58,6 @@ fn filled<T: Float>(memory: &Tensor, empty: f64) -> Result<usize> {
     with_values(memory, |rows: &[T]| rows.iter().step_by(step).take_while(|v| v.to_f64() != empty).count())
 }
 
-/// Writes 1 to the first `count` entries of (capacity), which are 1 or 0, and 0 to the one behind them.
-pub fn mark_rows(marks: &Var, count: usize) -> Result<()> {
-    let all = marks.as_detached_tensor();
-    on_cpu!(marks, marked(&all, count), {
-        let row = |empty: f64, len| Tensor::full(empty, len, all.device())?.to_dtype(all.dtype());
-        all.slice_set(&row(1.0, count)?, 0, 0)?;
-        match count < all.elem_count() {
-            true => all.slice_set(&row(0.0, 1)?, 0, count),
-            false => Ok(()),
-        }
-    })
-}
-
-fn marked<T: Float>(marks: &Tensor, count: usize) -> Result<()> {
-    with_values_mut(marks, |marks: &mut [T]| {
-        marks[..count].fill(T::from_f64(1.0));
-        marks[count..].iter_mut().take(1).for_each(|mark| *mark = T::ZERO);
-    })
-}
-
 /// Adds 1 to a tensor of one number; what it was before. Waits for the device.
 pub fn count_up(counter: &Var) -> Result<f64> {
     on_cpu!(counter, counted(counter), {
