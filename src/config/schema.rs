@@ -57,7 +57,6 @@ pub struct Config {
     pub seed: u64,
 
     /// Last epochs that normalize by frozen statistics: re-estimated over training images when they begin, then constants.
-    #[serde(skip_serializing_if = "is_zero")]
     pub freeze_epochs: usize,
 
     /// Optimizer: see [`crate::train::OPTIMIZERS`].
@@ -168,9 +167,4 @@ impl Default for Config {
             norm_params: Table::new(),
         }
     }
-}
-
-/// Settings that came later are not written while they are off: runs without them keep their names.
-fn is_zero(epochs: &usize) -> bool {
-    *epochs == 0
 }

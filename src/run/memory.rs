@@ -13,8 +13,8 @@ use crate::{Error, Result};
 /// Bytes of a number.
 const F32: u64 = 4;
 
-/// What a step of the run needs for certain, in bytes: parameters, gradients, what the optimizer keeps, the batch, and the inputs of
-/// the layers that take batch statistics, which the backward pass needs again.
+/// What a step of the run needs for certain, in bytes: parameters, gradients, what the optimizer keeps, the batch, and the
+/// inputs of the layers that take batch statistics, which the backward pass needs again.
 pub(super) fn step_bytes(network: &Network, task: Task, config: &Config, device: &Device) -> u64 {
     let [channels, height, width] = task.shape;
     let kept = optimizer::find(&config.optimizer).map_or(0, |kind| kind.slots(config).len());

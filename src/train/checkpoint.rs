@@ -1,8 +1,8 @@
 //! Checkpoints: everything that continues a run exactly, in one safetensors file, so that no two files can disagree.
 //!
 //! Parameters and inference statistics carry PyTorch's names; remembered statistics theirs (`bn1.memory_mean`);
-//! what the optimizer keeps `train.<slot>.<parameter>`, such as `train.momentum.conv1.weight`. The header's metadata hold the configuration, the position in the run
-//! and a checksum of it all.
+//! what the optimizer keeps `train.<slot>.<parameter>`, such as `train.momentum.conv1.weight`. The header's metadata hold
+//! the configuration, the position in the run and a checksum of it all.
 
 use std::collections::{BTreeMap, HashMap};
 use std::path::Path;
