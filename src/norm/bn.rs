@@ -17,7 +17,7 @@ use super::observed::Observation;
 use super::registry::{Family, Site};
 use super::running::{Blend, RunningAverage};
 use super::state::{StateTensor, RUNNING};
-use super::{module_t, Affine, Coefficients, Input, Kept, Norm, Pass};
+use super::{module_t, Affine, Coefficients, Input, Kept, Norm};
 
 /// Parameters of [`BatchNorm`].
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
@@ -57,10 +57,6 @@ pub fn batch_norm(num_features: usize, config: BatchNormConfig, vb: VarBuilder) 
 impl Norm for BatchNorm {
     fn affine(&self) -> &Affine {
         &self.affine
-    }
-
-    fn observes(&self, pass: Pass) -> bool {
-        pass != Pass::Eval
     }
 
     fn coefficients(&self, input: &Input) -> Result<Coefficients> {

@@ -21,7 +21,7 @@ use super::observed::Observation;
 use super::registry::{Family, Site};
 use super::running::{Blend, RunningAverage};
 use super::state::{StateTensor, RUNNING};
-use super::{module_t, Affine, Coefficients, Gradient, Input, Kept, Moments, Norm, Pass};
+use super::{module_t, Affine, Coefficients, Gradient, Input, Kept, Moments, Norm};
 use crate::ops::Linear;
 
 /// How the limits of r and d grow after the warm-up.
@@ -131,10 +131,6 @@ impl BatchRenorm {
 impl Norm for BatchRenorm {
     fn affine(&self) -> &Affine {
         &self.affine
-    }
-
-    fn observes(&self, pass: Pass) -> bool {
-        pass != Pass::Eval
     }
 
     fn coefficients(&self, input: &Input) -> Result<Coefficients> {

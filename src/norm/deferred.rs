@@ -111,10 +111,6 @@ impl Norm for DeferredBatchNorm {
         &self.affine
     }
 
-    fn observes(&self, pass: Pass) -> bool {
-        pass != Pass::Eval
-    }
-
     fn coefficients(&self, input: &Input) -> Result<Coefficients> {
         let Some(batch) = &input.moments else { return self.affine.constant(&self.running.now.get()) };
         let count = input.count();

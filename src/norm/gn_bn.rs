@@ -21,7 +21,7 @@ use super::observed::Observation;
 use super::registry::{Family, Site};
 use super::running::{Blend, RunningAverage};
 use super::state::{StateTensor, RUNNING};
-use super::{module_t, remembered, Affine, Coefficients, Granularity, Input, Moments, Norm, Observed, Pass};
+use super::{module_t, remembered, Affine, Coefficients, Granularity, Input, Kept, Moments, Norm, Pass};
 use crate::ops::{self, Groups};
 
 /// Parameters of [`BatchGroupNorm`].
@@ -85,11 +85,6 @@ impl BatchGroupNorm {
         let pooled = self.of_images(&Moments { mean: all.mean.unsqueeze(0)?, var: all.var.unsqueeze(0)? })?;
         Ok(Moments { mean: pooled.mean.squeeze(0)?, var: pooled.var.squeeze(0)? })
     }
-
-    /// The running averages mixed with each image's own moments, by their E\[x\] and E\[x²\], in central form.
-    fn weighed(&self, own: &Moments) -> Result<Moments> {
-        remembered::weighed(&self.running.now.get(), &self.of_images(own)?, self.config.weighing)
-    }
 }
 
 impl Norm for BatchGroupNorm {
@@ -108,7 +103,8 @@ impl Norm for BatchGroupNorm {
     fn coefficients(&self, input: &Input) -> Result<Coefficients> {
         let Some(own) = &input.moments else { return self.affine.constant(&self.running.now.get()) };
         if input.call.pass == Pass::Eval {
-            return self.affine.constant(&self.weighed(own)?);
+            let own = self.of_images(own)?;
+            return self.affine.constant(&remembered::weighed(&self.running.now.get(), &own, self.config.weighing)?);
         }
         let groups = Groups::new(input.images(), self.config.images, self.channels);
         let coefficients = normalized(&self.affine, own, groups, input.shape)?;
@@ -126,8 +122,8 @@ impl Norm for BatchGroupNorm {
         "batch"
     }
 
-    fn inference(&self) -> Option<Moments> {
-        Some(self.running.now.get())
+    fn kept(&self) -> Option<Kept<'_>> {
+        Some(Kept::average(&self.running, &self.observed))
     }
 
     fn inference_form(&self, moments: &Moments) -> Result<Moments> {
@@ -135,22 +131,6 @@ impl Norm for BatchGroupNorm {
             1 => self.of_channels(moments),
             _ => self.of_images(moments),
         }
-    }
-
-    fn set_inference(&self, moments: &Moments) -> Result<()> {
-        self.running.now.set(&self.of_channels(moments)?)
-    }
-
-    fn ema(&self) -> Option<Moments> {
-        Some(self.running.now.get())
-    }
-
-    fn refreshes(&self) -> bool {
-        true
-    }
-
-    fn observed(&self) -> Option<Observed> {
-        self.observed.get()
     }
 }
 

@@ -12,6 +12,7 @@
 use std::sync::Arc;
 
 use candle_core::{Result, Tensor};
+use candle_nn::ops::sigmoid;
 use candle_nn::{Init, VarBuilder};
 use serde::{Deserialize, Serialize};
 
@@ -19,7 +20,7 @@ use super::observed::Observation;
 use super::registry::{Family, Site};
 use super::running::{Blend, RunningAverage};
 use super::state::{StateTensor, RUNNING};
-use super::{module_t, Affine, Coefficients, Input, Kept, Moments, Norm, Pass};
+use super::{module_t, Affine, Coefficients, Input, Kept, Moments, Norm};
 
 /// Parameters of [`HybridBatchNorm`].
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
@@ -72,7 +73,7 @@ pub fn hybrid_batch_norm(
 impl HybridBatchNorm {
     /// The mix of both, and its gradient.
     fn mixed(&self, batch: &Moments, running: &Moments, count: usize) -> Result<Coefficients> {
-        let a = (self.theta.detach().neg()?.exp()? + 1.0)?.recip()?;
+        let a = sigmoid(&self.theta.detach())?;
         let apart = Moments { mean: (&batch.mean - &running.mean)?, var: (&batch.var - &running.var)? };
         let mean = (&running.mean + (&apart.mean * &a)?)?;
         let used = Moments { mean, var: (&running.var + (&apart.var * &a)?)? };
@@ -93,10 +94,6 @@ impl HybridBatchNorm {
 impl Norm for HybridBatchNorm {
     fn affine(&self) -> &Affine {
         &self.affine
-    }
-
-    fn observes(&self, pass: Pass) -> bool {
-        pass != Pass::Eval
     }
 
     fn coefficients(&self, input: &Input) -> Result<Coefficients> {

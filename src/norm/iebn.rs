@@ -16,9 +16,9 @@ use serde::{Deserialize, Serialize};
 use super::registry::{Family, Site};
 use super::state::{StateTensor, RUNNING};
 use super::{
-    batch_norm, module_t, Affine, BatchNorm, BatchNormConfig, Coefficients, Granularity, Input, Moments, Norm,
+    batch_norm, module_t, Affine, BatchNorm, BatchNormConfig, Coefficients, Gradient, Granularity, Input, Kept, Norm,
+    Pass,
 };
-use super::{Gradient, Observed, Pass};
 use crate::ops::{sum_images, Linear, Sums};
 
 /// Parameters of [`InstanceEnhancementBatchNorm`].
@@ -107,28 +107,12 @@ impl Norm for InstanceEnhancementBatchNorm {
         self.bn.training_rule()
     }
 
-    fn inference(&self) -> Option<Moments> {
-        self.bn.inference()
+    fn kept(&self) -> Option<Kept<'_>> {
+        self.bn.kept()
     }
 
     fn infers_by_map(&self) -> bool {
         false
-    }
-
-    fn set_inference(&self, moments: &Moments) -> Result<()> {
-        self.bn.set_inference(moments)
-    }
-
-    fn ema(&self) -> Option<Moments> {
-        self.bn.ema()
-    }
-
-    fn refreshes(&self) -> bool {
-        self.bn.refreshes()
-    }
-
-    fn observed(&self) -> Option<Observed> {
-        self.bn.observed()
     }
 }
 

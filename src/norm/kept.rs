@@ -10,11 +10,18 @@ pub struct Kept<'a> {
     /// The running average of the batches' statistics, beside or as those.
     pub(super) average: &'a Stored,
     pub(super) observed: &'a Observation,
+    /// Whether Double-Forward can refresh it.
+    pub(super) refreshes: bool,
 }
 
 impl<'a> Kept<'a> {
     /// Of a normalizer whose inference is its running average.
     pub(super) fn average(running: &'a RunningAverage, observed: &'a Observation) -> Self {
-        Self { inference: &running.now, average: &running.now, observed }
+        Self { refreshes: true, ..Self::unrefreshed(&running.now, observed) }
+    }
+
+    /// Of one whose inference is statistics that training alone changes.
+    pub(super) fn unrefreshed(stored: &'a Stored, observed: &'a Observation) -> Self {
+        Self { inference: stored, average: stored, observed, refreshes: false }
     }
 }

@@ -169,10 +169,6 @@ impl Norm for MovingAverageBatchNorm {
         &self.affine
     }
 
-    fn observes(&self, pass: Pass) -> bool {
-        pass != Pass::Eval
-    }
-
     fn weight_form(&self) -> WeightForm {
         WeightForm::Centred
     }
@@ -217,10 +213,6 @@ impl Norm for MovingAverageBatchNorm {
     fn inference_form(&self, moments: &Moments) -> Result<Moments> {
         let (_, square) = moments.raw()?;
         Ok(Moments { mean: square.zeros_like()?, var: square })
-    }
-
-    fn set_inference(&self, moments: &Moments) -> Result<()> {
-        self.running.now.set(&self.inference_form(moments)?)
     }
 }
 

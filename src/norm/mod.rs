@@ -84,8 +84,10 @@ pub trait Norm: Send + Sync + std::fmt::Debug {
         Granularity::Channel
     }
 
-    /// Whether that pass looks at its input's moments.
-    fn observes(&self, pass: Pass) -> bool;
+    /// Whether that pass looks at its input's moments: all but inference, if nothing else is said.
+    fn observes(&self, pass: Pass) -> bool {
+        pass != Pass::Eval
+    }
 
     /// The map to normalize an input with; remembers what the pass says.
     ///
@@ -150,7 +152,7 @@ pub trait Norm: Send + Sync + std::fmt::Debug {
 
     /// Replaces the statistics used by [`Pass::Eval`] (until the next training pass).
     fn set_inference(&self, moments: &Moments) -> Result<()> {
-        self.kept().map_or(Ok(()), |kept| kept.inference.set(moments))
+        self.kept().map_or(Ok(()), |kept| kept.inference.set(&self.inference_form(moments)?))
     }
 
     /// The running average of the batch statistics, for layers that keep one beside or as their inference rule.
@@ -160,7 +162,7 @@ pub trait Norm: Send + Sync + std::fmt::Debug {
 
     /// Whether a [`Pass::Refresh`] has anything to refresh.
     fn refreshes(&self) -> bool {
-        self.kept().is_some()
+        self.kept().is_some_and(|kept| kept.refreshes)
     }
 
     /// What the layer saw in the last pass that took batch statistics.

@@ -20,7 +20,7 @@ use super::observed::Observation;
 use super::registry::{Family, Site};
 use super::running::{Blend, RunningAverage};
 use super::state::{StateTensor, RUNNING};
-use super::{module_t, Affine, Coefficients, Input, Kept, Norm, Pass};
+use super::{module_t, Affine, Coefficients, Input, Kept, Norm};
 
 /// Parameters of [`MomentumBatchNorm`].
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
@@ -94,10 +94,6 @@ pub fn momentum_batch_norm(
 impl Norm for MomentumBatchNorm {
     fn affine(&self) -> &Affine {
         &self.affine
-    }
-
-    fn observes(&self, pass: Pass) -> bool {
-        pass != Pass::Eval
     }
 
     fn coefficients(&self, input: &Input) -> Result<Coefficients> {

@@ -11,11 +11,19 @@ use crate::support::{alone, assert_close, data, host, layer};
 const EPS: f64 = 1e-5;
 const SHAPES: [&[usize]; 3] = [&[3, 4, 3, 2], &[3, 4, 1, 1], &[5, 4]];
 
+/// Parameters under which statistics are those of a channel by itself.
+fn single(name: &str) -> &'static str {
+    if name == "gn-bn" {
+        "group_size = 1"
+    } else {
+        ""
+    }
+}
+
 /// Every normalizer whose inference is a map by remembered statistics, after a few batches.
 fn trained() -> Vec<(&'static Kind, Arc<dyn Norm>)> {
     let made = alone().map(|kind| {
-        let groups_of_one = if kind.name == "gn-bn" { "group_size = 1" } else { "" };
-        let norm = layer(kind.name, groups_of_one, 4);
+        let norm = layer(kind.name, single(kind.name), 4);
         (0..3).for_each(|step| drop(norm.forward(&data(&[3, 4, 2, 2], step), Pass::Train).unwrap()));
         (kind, norm)
     });

@@ -181,10 +181,6 @@ impl Norm for MemorizedBatchNorm {
         &self.affine
     }
 
-    fn observes(&self, pass: Pass) -> bool {
-        pass != Pass::Eval
-    }
-
     fn coefficients(&self, input: &Input) -> Result<Coefficients> {
         let Some(batch) = &input.moments else { return self.affine.constant(&self.inference.get()) };
         let (extent, count) = (input.extent(), input.count());
@@ -217,7 +213,8 @@ impl Norm for MemorizedBatchNorm {
     }
 
     fn kept(&self) -> Option<Kept<'_>> {
-        Some(Kept { inference: &self.inference, average: &self.average.now, observed: &self.observed })
+        let (inference, average) = (&self.inference, &self.average.now);
+        Some(Kept { inference, average, observed: &self.observed, refreshes: true })
     }
 }
 

@@ -20,7 +20,7 @@ use super::observed::Observation;
 use super::registry::{Family, Site};
 use super::running::Stored;
 use super::state::{StateTensor, RUNNING};
-use super::{module_t, Affine, Coefficients, Gradient, Granularity, Input, Moments, Norm, Observed, Pass};
+use super::{module_t, Affine, Coefficients, Gradient, Granularity, Input, Kept, Moments, Norm, Pass};
 use crate::ops::{from_host, to_host, Linear, Sums};
 use passage::{Control, Passage};
 
@@ -172,24 +172,12 @@ impl Norm for OnlineNorm {
         "ema"
     }
 
-    fn inference(&self) -> Option<Moments> {
-        Some(self.running.get())
+    fn kept(&self) -> Option<Kept<'_>> {
+        Some(Kept::unrefreshed(&self.running, &self.observed))
     }
 
     fn infers_by_map(&self) -> bool {
         self.config.compensation == Compensation::None
-    }
-
-    fn set_inference(&self, moments: &Moments) -> Result<()> {
-        self.running.set(moments)
-    }
-
-    fn ema(&self) -> Option<Moments> {
-        Some(self.running.get())
-    }
-
-    fn observed(&self) -> Option<Observed> {
-        self.observed.get()
     }
 }
 
