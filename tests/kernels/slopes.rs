@@ -3,7 +3,7 @@
 use mbn::model::fused::Workspace;
 use mbn::norm::{NormSpec, Pass};
 
-use crate::chain::{host, set, spec, Chain, Pictures, Recipe, POOLED, RESIDUAL, TILED};
+use crate::chain::{host, set, spec, Chain, Pictures, Recipe, ALL};
 
 /// A fused chain that remembers a batch, so that history matters.
 fn chain(recipe: Recipe, spec: &NormSpec) -> Chain<f64> {
@@ -28,7 +28,7 @@ fn gradients_are_those_of_finite_differences() {
     let exact = "size = 2\nstat_grad = \"weighted\"";
     let mean = "size = 2\nstat_grad = \"weighted\"\npool = \"mean\"";
     let normalizers = [("bn", ""), ("mbn", exact), ("mbn", mean), ("gn", ""), ("frn", ""), ("none", "")];
-    for (recipe, (norm, params)) in [RESIDUAL, POOLED, TILED].into_iter().flat_map(|r| normalizers.map(|n| (r, n))) {
+    for ((_, recipe), (norm, params)) in ALL.into_iter().flat_map(|r| normalizers.map(|n| (r, n))) {
         let (spec, pictures) = (spec(norm, params), Pictures::new::<f64>("pictures", 3, recipe.shape));
         let numbers = chain(recipe, &spec).train(&pictures).unwrap();
         for (name, _) in chain(recipe, &spec).parameters() {

@@ -127,7 +127,7 @@ fn without_effect(key: &str, request: &EvalRequest, config: &Config, foreign: bo
         });
     }
     Ok(match key {
-        "dataset" | "model" | "norm" | "device" | "kernels" => None,
+        "dataset" | "model" | "shortcut" | "norm" | "device" | "kernels" => None,
         "test_limit" => needs(split == Split::Test, "--split test"),
         "precise_examples" => needs(stats == Some(Stats::Precise), "--stats precise"),
         "batch_size" | "norm_batch_size" => needs(stats == Some(Stats::Batch), "--stats batch"),
