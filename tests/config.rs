@@ -77,6 +77,18 @@ fn settings_that_change_nothing_are_found() {
 }
 
 #[test]
+fn settings_that_came_later_leave_the_names_of_runs_without_them_alone() {
+    let plain = resolve("").unwrap();
+    assert!(!plain.canonical().unwrap().contains("freeze_epochs"));
+    let off = resolve("freeze_epochs = 0").unwrap();
+    assert_eq!(plain.run_name().unwrap(), off.run_name().unwrap());
+    let on = resolve("freeze_epochs = 1").unwrap();
+    assert_ne!(plain.run_name().unwrap(), on.run_name().unwrap());
+    assert_eq!(resolve(&on.to_toml().unwrap()).unwrap(), on);
+    refused("freeze_epoch = 1", &["did you mean `freeze_epochs`?"]);
+}
+
+#[test]
 fn contradictions_are_refused_with_their_keys() {
     for (text, key) in [
         ("batch_size = 4\nnorm_batch_size = 8", "norm_batch_size"),
@@ -84,6 +96,9 @@ fn contradictions_are_refused_with_their_keys() {
         ("batch_size = 0", "batch_size"),
         ("batch_size = 9223372036854775807", "batch_size"),
         ("epochs = 0", "epochs"),
+        ("freeze_epochs = 3", "freeze_epochs"),
+        ("norm = \"gn\"\nfreeze_epochs = 1", "`gn` remembers no batch statistics"),
+        ("freeze_epochs = 1\nprecise_examples = 1", "precise_examples"),
         ("lr = -0.1", "lr"),
         ("lr = nan", "lr"),
         ("lr = inf", "lr"),

@@ -2,6 +2,8 @@
 //!
 //! `scripts/golden.py` computed the answers in `tests/golden/*.json`; the tests need no PyTorch.
 
+#[path = "golden/images.rs"]
+mod images;
 #[path = "golden/layers.rs"]
 mod layers;
 #[path = "golden/memory.rs"]

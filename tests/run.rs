@@ -27,6 +27,8 @@ const SMALL: &[&str] = &[
     "--train-limit",
     "1200",
     "--augment",
+    "--freeze-epochs",
+    "1",
     "--diagnostics",
     "--precise",
     "--set",

@@ -48,7 +48,7 @@ cargo build --release --locked $features --bin mbn
 tests=$(cargo test --release --locked $features --test device --no-run --message-format json |
     python3 -c 'import json, sys
 lines = (json.loads(line) for line in sys.stdin if line.startswith("{"))
-print([line["executable"] for line in lines if line.get("executable")][-1])')
+print(next(line["executable"] for line in lines if line.get("executable") and line["target"]["name"] == "device"))')
 cp "$CARGO_TARGET_DIR/release/mbn" "$out/mbn"
 cp "$tests" "$out/device-tests"
 strip "$out/mbn" "$out/device-tests"

@@ -5,10 +5,11 @@ use std::path::PathBuf;
 use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser};
 use clap::Args;
 use mbn::record::{Split, Stats};
-use mbn::run::{evaluate_checkpoint, EvalReport, EvalRequest};
+use mbn::run::{evaluate_checkpoint, EvalRequest, Noise};
 use serde::Serialize;
 use toml::Table;
 
+use super::eval_report::describe;
 use super::exit::End;
 use super::settings::given;
 use super::{output, DataDir, Threads};
@@ -17,6 +18,8 @@ const EXAMPLES: &str = "\
 Examples:
   mbn eval results/runs/RUN                        as in training: the method's own statistics
   mbn eval results/runs/RUN --stats precise        statistics re-estimated over training images
+  mbn eval results/runs/RUN --stats weighing       mixed with each image's, by a weight chosen on validation images
+  mbn eval results/runs/RUN --weight-noise 0.1     with noisy weights, as trained and recalibrated
   mbn eval results/runs/RUN/best.safetensors --split val --json
   mbn eval resnet20.safetensors --dataset cifar10 --model resnet20 --norm bn";
 
@@ -33,9 +36,22 @@ pub struct EvalArgs {
     /// Which statistics normalize [default: the method's own]
     #[arg(long, value_parser = statistics(), help_heading = "Normalizer")]
     stats: Option<Stats>,
-    /// Images whose statistics --stats batch takes together [default: as in training]
+    /// Weight of the image's own statistics, 0 to 1, for --stats weighing [default: the best of a few on validation images]
+    #[arg(long, value_name = "W", allow_negative_numbers = true, help_heading = "Normalizer")]
+    weight: Option<f64>,
+    /// Images normalized together, for --stats batch and evalnorm [default: as in training]
     #[arg(long, value_name = "N", help_heading = "Normalizer")]
     batch_size: Option<u32>,
+    /// Re-estimate each layer's statistics under those of the layers before it: slower, for --stats precise
+    #[arg(long, help_heading = "Normalizer")]
+    layer_by_layer: bool,
+    /// Also score with Gaussian noise on the weights, of SD times each tensor's standard deviation, before and after
+    /// statistics are re-estimated under it
+    #[arg(long, value_name = "SD", allow_negative_numbers = true, help_heading = "Noise")]
+    weight_noise: Option<f64>,
+    /// Draws of that noise, the same ones every time [default: 5]
+    #[arg(long, value_name = "K", requires = "weight_noise", help_heading = "Noise")]
+    noise_draws: Option<usize>,
     /// One setting where the checkpoint does not say, such as a normalizer's parameter: gn.groups=4
     #[arg(long, value_name = "KEY=VALUE", allow_hyphen_values = true, help_heading = "Normalizer")]
     set: Vec<String>,
@@ -62,6 +78,9 @@ struct Overrides {
     /// Evaluate on N test images only, drawn with every class in proportion
     #[arg(long, value_name = "N", value_parser = super::count, help_heading = "Data")]
     test_limit: Option<usize>,
+    /// Images that statistics are re-estimated over; 0: all training images [default: as in training]
+    #[arg(long, value_name = "N", help_heading = "Normalizer")]
+    precise_examples: Option<usize>,
     /// Network, where the checkpoint does not say (then give --dataset and --norm, too)
     #[arg(long, value_name = "NAME", help_heading = "Model")]
     model: Option<String>,
@@ -85,6 +104,8 @@ fn statistics() -> impl TypedValueParser<Value = Stats> {
         (Stats::Memory, "MBN's memory"),
         (Stats::Ema, "The running average"),
         (Stats::Precise, "Re-estimated over training images"),
+        (Stats::Weighing, "The method's own, mixed with each image's"),
+        (Stats::Evalnorm, "Re-estimated, mixed with each image's as a training batch would"),
         (Stats::Batch, "Those of each batch"),
     ];
     let values = values.map(|(stats, help)| PossibleValue::new(stats.name()).help(help));
@@ -100,6 +121,9 @@ pub fn run(args: &EvalArgs) -> anyhow::Result<End> {
         overrides: overrides(args)?,
         split: args.split,
         stats: args.stats,
+        weight: args.weight,
+        layer_by_layer: args.layer_by_layer,
+        noise: args.weight_noise.map(|sd| Noise { sd, draws: args.noise_draws.unwrap_or(5) }),
         dump: args.dump.clone(),
     };
     let report = evaluate_checkpoint(&request)?;
@@ -116,25 +140,13 @@ pub fn run(args: &EvalArgs) -> anyhow::Result<End> {
 fn overrides(args: &EvalArgs) -> Result<Table, mbn::Error> {
     let mut table = given(&args.overrides)?;
     if let Some(size) = args.batch_size.map(i64::from) {
-        if args.stats != Some(Stats::Batch) {
+        if !matches!(args.stats, Some(Stats::Batch | Stats::Evalnorm)) {
             return Err(mbn::Error::config(
-                "--batch-size changes the result of --stats batch only; give both, or neither",
+                "--batch-size changes the result of --stats batch and --stats evalnorm only; give one of them, too, or neither",
             ));
         }
         table.insert("batch_size".into(), size.into());
         table.insert("norm_batch_size".into(), size.into());
     }
     Ok(table)
-}
-
-fn describe(report: &EvalReport) -> String {
-    let row = vec![
-        report.dataset.clone(),
-        report.split.clone(),
-        report.stats.clone(),
-        report.images.to_string(),
-        output::loss(Some(report.loss)),
-        output::percent(Some(report.accuracy)),
-    ];
-    output::table(&["dataset", "split", "stats", "images", "loss", "accuracy"], &[row])
 }

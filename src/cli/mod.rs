@@ -4,6 +4,7 @@ mod bench;
 mod compare;
 mod data;
 mod eval;
+mod eval_report;
 mod exit;
 mod interrupt;
 mod manual;

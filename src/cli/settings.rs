@@ -153,6 +153,9 @@ struct OptimisationFlags {
     /// Passes over the training data [default: 3]
     #[arg(long, value_name = "N", value_parser = super::count)]
     epochs: Option<usize>,
+    /// Last epochs that normalize by constants, re-estimated over training images when they begin [default: 0]
+    #[arg(long, value_name = "N")]
+    freeze_epochs: Option<usize>,
     #[arg(long, value_name = "NAME", help = optimizer_help())]
     optimizer: Option<String>,
     #[arg(long, value_name = "X", help = lr_help())]

@@ -68,10 +68,11 @@ fn reasons(config: &Config) -> Result<Vec<(&'static str, String)>> {
             reasons.extend(keys.iter().map(|key| (*key, why.to_string())));
         }
     };
-    let statistics = NormSpec::new(&config.norm, &config.norm_params)?.refreshes();
+    let statistics = NormSpec::new(&config.norm, &config.norm_params)?.remembers();
     let alone = format!("`{}` takes no batch statistics", config.norm);
     unless(statistics, &MEASURES, &alone);
-    unless(config.precise || config.diagnostics, &["precise_examples"], "neither precise nor diagnostics is on");
+    let nothing = "nothing is estimated over images: precise, freeze_epochs and diagnostics are off";
+    unless(config.estimates(), &["precise_examples"], nothing);
     unless(config.diagnostics, &["diagnostics_every"], "diagnostics is not on");
     unless(config.schedule == ScheduleKind::MultiStep, &["lr_gamma"], "schedule is not multi-step");
     let residual = model::is_residual(&config.model)?;

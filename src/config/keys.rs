@@ -43,7 +43,8 @@ pub(crate) fn is_known(key: &str) -> bool {
 
 /// The keys of [`Config`], as its own serialisation spells them.
 fn known_keys() -> Vec<String> {
-    // An option that is absent is not written: such keys are given a value to be listed.
-    let full = Config { augment: Some(true), data_digest: Some(String::new()), ..Config::default() };
+    // What is absent, or off and came later, is not written: such keys are given a value to be listed.
+    let (augment, data_digest) = (Some(true), Some(String::new()));
+    let full = Config { augment, data_digest, freeze_epochs: 1, ..Config::default() };
     Table::try_from(full).map(|table| table.into_iter().map(|(key, _)| key).collect()).unwrap_or_default()
 }

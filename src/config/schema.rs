@@ -64,6 +64,10 @@ pub struct Config {
     /// Seed of initialisation, order, augmentation and validation split.
     pub seed: u64,
 
+    /// Last epochs that normalize by frozen statistics: re-estimated over training images when they begin, then constants.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub freeze_epochs: usize,
+
     /// Optimizer: see [`crate::train::OPTIMIZERS`].
     pub optimizer: String,
     /// Base learning rate, for batches of `lr_batch` images; where it is not given, the optimizer's own.
@@ -111,7 +115,7 @@ pub struct Config {
     pub gap: bool,
     /// Evaluate under re-estimated statistics, too, at every epoch (rows `stats = precise`).
     pub precise: bool,
-    /// Images whose pooled statistics `precise` and the diagnostics use; 0: the whole training set.
+    /// Images whose pooled statistics `precise`, `freeze_epochs` and the diagnostics use; 0: the whole training set.
     pub precise_examples: usize,
     /// Measure the distribution shift per layer into `diagnostics.csv`.
     pub diagnostics: bool,
@@ -144,6 +148,7 @@ impl Default for Config {
             norm_batch_size: 0,
             epochs: 3,
             seed: 0,
+            freeze_epochs: 0,
             optimizer: "sgd".into(),
             lr: 0.1,
             lr_scaling: LrScaling::Linear,
@@ -174,4 +179,9 @@ impl Default for Config {
             norm_params: Table::new(),
         }
     }
+}
+
+/// Settings that came later are not written while they are off: runs without them keep their names.
+fn is_zero(epochs: &usize) -> bool {
+    *epochs == 0
 }

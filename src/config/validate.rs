@@ -27,6 +27,13 @@ impl Config {
         optimizer::find(&self.optimizer)?;
         self.device.parse::<DeviceName>()?;
         let spec = NormSpec::new(&self.norm, &self.norm_params)?;
+        ensure(self.freeze_epochs == 0 || spec.remembers(), || {
+            format!(
+                "freeze_epochs: normalizer `{}` remembers no batch statistics, so there are none to freeze; leave \
+                 freeze_epochs out",
+                spec.name()
+            )
+        })?;
         ensure(!self.double_forward || spec.refreshes(), || {
             format!(
                 "double_forward: normalizer `{}` remembers no batch statistics, so a second forward pass changes \
@@ -49,7 +56,14 @@ impl Config {
             format!("norm_batch_size = {micro} does not divide batch_size = {batch}; use one of {}", divisors(batch))
         })?;
         ensure((1..=LARGEST).contains(&self.epochs), || format!("epochs = {}: must be 1 to {LARGEST}", self.epochs))?;
-        ensure(self.precise_examples != 1 || !(self.precise || self.diagnostics), || {
+        ensure(self.freeze_epochs < self.epochs, || {
+            format!(
+                "freeze_epochs = {} are all of the training (epochs = {}): at least one epoch has to train with the \
+                 method's own statistics; freeze fewer, or train longer",
+                self.freeze_epochs, self.epochs
+            )
+        })?;
+        ensure(self.precise_examples != 1 || !self.estimates(), || {
             "precise_examples = 1: the statistics of a single image say nothing; must be 0 (all of them) or at least 2"
                 .into()
         })?;
@@ -58,6 +72,11 @@ impl Config {
         ensure((0.0..1.0).contains(&self.val_fraction), || {
             format!("val_fraction = {}: must be a part of the training data, in [0, 1)", self.val_fraction)
         })
+    }
+
+    /// Whether statistics are estimated over training images.
+    pub fn estimates(&self) -> bool {
+        self.precise || self.diagnostics || self.freeze_epochs > 0
     }
 
     fn check_optimizer(&self) -> Result<()> {

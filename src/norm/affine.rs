@@ -1,5 +1,7 @@
 //! What every normalizer ends with: y = gamma x̂ + beta, and the checks every one begins with.
 
+use std::sync::{Arc, Mutex};
+
 use candle_core::{Result, Shape, Tensor};
 use candle_nn::{Init, VarBuilder};
 
@@ -13,6 +15,7 @@ pub struct Affine {
     bias: Tensor,
     eps: f64,
     layer: String,
+    seen: Arc<Mutex<Option<Moments>>>,
 }
 
 /// What is subtracted from g in dx = gamma/s [g - mean_g - mean_gx (x - center)/s].
@@ -33,6 +36,7 @@ impl Affine {
             bias: vb.get_with_hints(features, "bias", Init::Const(0.0))?,
             eps,
             layer: vb.prefix(),
+            seen: Arc::default(),
         })
     }
 
@@ -56,12 +60,22 @@ impl Affine {
         &self.layer
     }
 
+    /// The moments of each image, (N,C), in the last [`super::Pass::Observe`], in the form in which inference takes them.
+    pub fn seen(&self) -> Option<Moments> {
+        self.seen.lock().unwrap_or_else(|poisoned| poisoned.into_inner()).clone()
+    }
+
+    pub(super) fn see(&self, moments: Moments) {
+        *self.seen.lock().unwrap_or_else(|poisoned| poisoned.into_inner()) = Some(moments);
+    }
+
     /// 1/s = 1/sqrt(var + eps).
     pub fn scale(&self, var: &Tensor) -> Result<Tensor> {
         (var + self.eps)?.sqrt()?.recip()
     }
 
-    /// gamma x̂ + beta with x̂ = (x - mean)/s and statistics per channel.
+    /// gamma x̂ + beta with x̂ = (x - mean)/s and statistics per channel (for constants also per image and channel, as long as
+    /// nothing is differentiated).
     ///
     /// `project` is given the batch's means of g and of g x̂, and returns the terms that the gradient subtracts; none for
     /// statistics that are constants.
@@ -72,7 +86,7 @@ impl Affine {
         project: impl Fn(Tensor, Tensor) -> Result<Option<Projection>> + Send + Sync + 'static,
     ) -> Result<Coefficients> {
         let scale = self.scale(&moments.var)?;
-        let slope = (&self.gamma() * &scale)?;
+        let slope = scale.broadcast_mul(&self.gamma())?;
         let mean = moments.mean.clone();
         let map = Linear { mean: mean.clone(), slope: slope.clone(), shift: self.beta() };
         Ok(Coefficients::new(map, move |sums| {
@@ -88,7 +102,24 @@ impl Affine {
         }))
     }
 
-    /// [`Self::normalized`] by constants.
+    /// [`Self::normalized`] by the batch's own statistics, as BN.
+    pub fn projected(&self, batch: &Moments, count: usize) -> Result<Coefficients> {
+        let center = batch.mean.clone();
+        self.normalized(batch, count, move |mean_g, mean_gx| {
+            Ok(Some(Projection { mean_g, mean_gx, center: center.clone() }))
+        })
+    }
+
+    /// [`Self::normalized`] by statistics of which the batch's own are a `share`, per channel, and constants the rest; their
+    /// variance moves around `center`.
+    pub fn shared(&self, moments: &Moments, count: usize, center: Tensor, share: Tensor) -> Result<Coefficients> {
+        self.normalized(moments, count, move |mean_g, mean_gx| {
+            let (mean_g, mean_gx) = ((mean_g * &share)?, (mean_gx * &share)?);
+            Ok(Some(Projection { mean_g, mean_gx, center: center.clone() }))
+        })
+    }
+
+    /// [`Self::normalized`] by constants, (C), or (N,C) where nothing is differentiated.
     pub fn constant(&self, moments: &Moments) -> Result<Coefficients> {
         self.normalized(moments, 1, |_, _| Ok(None))
     }

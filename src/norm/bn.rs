@@ -17,7 +17,7 @@ use super::observed::Observation;
 use super::registry::{Family, Site};
 use super::running::{Blend, RunningAverage};
 use super::state::{StateTensor, RUNNING};
-use super::{module_t, Affine, Coefficients, Input, Moments, Norm, Observed, Pass, Projection};
+use super::{module_t, Affine, Coefficients, Input, Kept, Norm, Pass};
 
 /// Parameters of [`BatchNorm`].
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
@@ -67,16 +67,9 @@ impl Norm for BatchNorm {
         let Some(batch) = &input.moments else { return self.affine.constant(&self.running.now.get()) };
         let count = input.count();
         self.affine.refuse_one_value(input.shape, count)?;
-        match input.call.pass {
-            Pass::Train => self.running.update(batch, count, self.momentum, input.call.progress.parts)?,
-            Pass::Refresh { age } => self.running.refresh(batch, count, age, self.affine.layer())?,
-            Pass::Probe | Pass::Batch | Pass::Eval => {}
-        }
+        self.running.take(batch, count, self.momentum, input.call, self.affine.layer())?;
         self.observed.set(batch, batch, count);
-        let center = batch.mean.clone();
-        self.affine.normalized(batch, count, move |mean_g, mean_gx| {
-            Ok(Some(Projection { mean_g, mean_gx, center: center.clone() }))
-        })
+        self.affine.projected(batch, count)
     }
 
     fn rule(&self) -> &'static str {
@@ -87,24 +80,8 @@ impl Norm for BatchNorm {
         "batch"
     }
 
-    fn inference(&self) -> Option<Moments> {
-        Some(self.running.now.get())
-    }
-
-    fn set_inference(&self, moments: &Moments) -> Result<()> {
-        self.running.now.set(moments)
-    }
-
-    fn ema(&self) -> Option<Moments> {
-        Some(self.running.now.get())
-    }
-
-    fn refreshes(&self) -> bool {
-        true
-    }
-
-    fn observed(&self) -> Option<Observed> {
-        self.observed.get()
+    fn kept(&self) -> Option<Kept<'_>> {
+        Some(Kept::average(&self.running, &self.observed))
     }
 }
 

@@ -7,20 +7,22 @@
 //! Remembers: mu_i, q_i, their derivatives and W_i; running averages of the batch's mean and unbiased variance.
 //! Gradient: older entries are constants, so BN's projection terms are scaled by 1/(entries that count).
 //! Begins as BN, for `warmup` of the training. (The original adds eps to sqrt(v).)
+//! Double-Forward: the batch's entry, all of it, and its part in the averages are replaced by those under the updated weights;
+//! it is pooled with the batches that were older than it in training, moved to those weights.
 //! Inference: the running averages. One value per channel (n = 1): refused, as in BN.
 
 use std::sync::Arc;
 
-use candle_core::{bail, Result, Shape, Tensor, Var};
+use candle_core::{bail, Result, Shape, Tensor};
 use candle_nn::VarBuilder;
 use serde::{Deserialize, Serialize};
 
 use super::observed::Observation;
 use super::registry::{Family, Site};
+use super::ring::Ring;
 use super::running::{Blend, RunningAverage};
 use super::state::{StateTensor, RUNNING};
-use super::{module_t, Affine, Coefficients, Input, Moments, Norm, Observed, Pass, Producer, Projection};
-use crate::ops;
+use super::{module_t, Affine, Call, Coefficients, Input, Kept, Moments, Norm, Pass, Producer};
 
 /// Parameters of [`CrossIterationBatchNorm`].
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
@@ -47,7 +49,7 @@ impl Default for CrossIterationBatchNormConfig {
 pub struct CrossIterationBatchNorm {
     affine: Affine,
     config: CrossIterationBatchNormConfig,
-    history: History,
+    history: Ring<6>,
     running: RunningAverage,
     observed: Observation,
 }
@@ -61,49 +63,26 @@ const HISTORY: [StateTensor; 6] = [
     StateTensor::training("cbn_filled", 0.0),
 ];
 
-/// The older batches, newest first: for each its entry, and 1 where the slot is filled.
-#[derive(Debug, Clone)]
-struct History {
-    /// (size,C) twice, (size,P), (size,C,P) twice; P the length of a row of the weight.
-    slots: [Var; 5],
-    filled: Var,
+/// One batch: mean and mean square (C), their derivatives (P) and (C,P), the weight they belong to (C,P), and 1; P is the
+/// length of a row of the weight.
+type Entry = [Tensor; 6];
+
+/// A place for so many batches, each an [`Entry`].
+fn history(weight: &Shape, size: usize, vb: &VarBuilder) -> Result<Ring<6>> {
+    let c = weight.dims()[0];
+    let p = weight.elem_count() / c;
+    let [means, rows, slopes, filled] = [vec![size, c], vec![size, p], vec![size, c, p], vec![size]].map(Shape::from);
+    Ring::new(HISTORY, [means.clone(), means, rows, slopes.clone(), slopes, filled], vb)
 }
 
-/// One batch: mean and mean square (C), their derivatives (P) and (C,P), the weight they belong to (C,P).
-type Entry = [Tensor; 5];
-
-impl History {
-    fn new(weight: &Shape, size: usize, vb: &VarBuilder) -> Result<Self> {
-        let c = weight.dims()[0];
-        let p = weight.elem_count() / c;
-        let shapes = [vec![size, c], vec![size, c], vec![size, p], vec![size, c, p], vec![size, c, p]];
-        let create = |i: usize| HISTORY[i].create(&shapes[i][..], vb);
-        Ok(Self {
-            slots: [create(0)?, create(1)?, create(2)?, create(3)?, create(4)?],
-            filled: HISTORY[5].create(size, vb)?,
-        })
+/// Means and mean squares (k,C) of some batches, moved to that weight.
+fn moved([means, squares, mean_slope, square_slope, weights, _]: Entry, weight: &Tensor) -> Result<(Tensor, Tensor)> {
+    if means.dim(0)? == 0 {
+        return Ok((means, squares));
     }
-
-    fn push(&self, entry: &Entry) -> Result<()> {
-        for (memory, row) in self.slots.iter().zip(entry) {
-            ops::push_row(memory, row, usize::MAX, 0.0)?;
-        }
-        let one = self.filled.as_detached_tensor().narrow(0, 0, 1)?.ones_like()?;
-        ops::push_row(&self.filled, &one, usize::MAX, 0.0)
-    }
-
-    /// Means and mean squares (k,C) of the older batches, moved to that weight.
-    fn moved(&self, weight: &Tensor) -> Result<(Tensor, Tensor)> {
-        let k = ops::filled_rows(&self.filled.as_detached_tensor(), 0.0)?;
-        let rows = |i: usize| self.slots[i].as_detached_tensor().narrow(0, 0, k);
-        let (means, squares) = (rows(0)?, rows(1)?);
-        if k == 0 {
-            return Ok((means, squares));
-        }
-        let apart = rows(4)?.broadcast_sub(weight)?.neg()?;
-        let along_means = apart.broadcast_mul(&rows(2)?.unsqueeze(1)?)?.sum(2)?;
-        Ok(((means + along_means)?, (squares + (apart * rows(3)?)?.sum(2)?)?))
-    }
+    let apart = weights.broadcast_sub(weight)?.neg()?;
+    let along_means = apart.broadcast_mul(&mean_slope.unsqueeze(1)?)?.sum(2)?;
+    Ok(((means + along_means)?, (squares + (apart * square_slope)?.sum(2)?)?))
 }
 
 /// A [`CrossIterationBatchNorm`] behind a weight (out, in, kh, kw) or (out, in): `weight`, `bias`, `running_mean`,
@@ -120,7 +99,7 @@ pub fn cross_iteration_batch_norm(
     let features = weight.dims()[0];
     Ok(CrossIterationBatchNorm {
         affine: Affine::new(features, config.eps, &vb)?,
-        history: History::new(weight, config.size, &vb)?,
+        history: history(weight, config.size, &vb)?,
         running: RunningAverage::new(RUNNING, features, Blend::Unbiased, &vb)?,
         config,
         observed: Observation::default(),
@@ -128,13 +107,33 @@ pub fn cross_iteration_batch_norm(
 }
 
 impl CrossIterationBatchNorm {
-    /// The pooled statistics and, per channel, the weight of the current batch among them; remembers the batch.
-    fn pool(&self, batch: &Moments, producer: &dyn Producer) -> Result<(Moments, Tensor)> {
+    /// The batches pooled with this one, moved to its weight; the batch takes its place among them as the pass says.
+    fn older(&self, entry: &Entry, weight: &Tensor, call: Call) -> Result<(Tensor, Tensor)> {
+        let (size, layer) = (self.config.size, self.affine.layer());
+        let age = match call.pass {
+            Pass::Train => {
+                let older = moved(self.history.slots(0, self.history.filled()?)?, weight)?;
+                self.history.push(entry, size + call.progress.parts)?;
+                return Ok(older);
+            }
+            Pass::Refresh { age } => {
+                self.history.replace(age, entry, layer)?;
+                age
+            }
+            _ => 0,
+        };
+        let remembered = self.history.require(age, layer)?;
+        moved(self.history.slots(age + 1, size.min(remembered - age - 1))?, weight)
+    }
+
+    /// The pooled statistics and, per channel, the weight of the current batch among them.
+    fn pool(&self, batch: &Moments, call: Call, producer: &dyn Producer) -> Result<(Moments, Tensor)> {
         let weight = producer.weight()?.flatten_from(1)?;
         let (own, square) = batch.raw()?;
-        let (means, squares) = self.history.moved(&weight)?;
         let slope = producer.patch_correlation()?.affine(2.0, 0.0)?;
-        self.history.push(&[own.clone(), square.clone(), producer.patch_mean()?, slope, weight])?;
+        let one = Tensor::ones(1, own.dtype(), own.device())?;
+        let entry = [own.clone(), square.clone(), producer.patch_mean()?, slope, weight.clone(), one];
+        let (means, squares) = self.older(&entry, &weight, call)?;
         if means.dim(0)? == 0 {
             return Ok((batch.clone(), own.ones_like()?));
         }
@@ -160,25 +159,18 @@ impl Norm for CrossIterationBatchNorm {
         let Some(batch) = &input.moments else { return self.affine.constant(&self.running.now.get()) };
         let count = input.count();
         self.affine.refuse_one_value(input.shape, count)?;
+        let call = input.call;
+        let taken = self.running.take(batch, count, self.config.momentum, call, self.affine.layer())?;
         let (mut used, mut share) = (batch.clone(), batch.var.ones_like()?);
-        if input.call.pass == Pass::Train {
-            self.running.update(batch, count, self.config.momentum, 1)?;
-            if input.call.progress.part() >= self.config.warmup {
-                let Some(producer) = input.producer else {
-                    bail!(
-                        "{}: cross-iteration normalization needs the map before it (`forward_at`)",
-                        self.affine.layer()
-                    );
-                };
-                (used, share) = self.pool(batch, producer)?;
-            }
+        if taken.is_some() && call.progress.part() >= self.config.warmup {
+            let Some(producer) = input.producer else {
+                bail!("{}: cross-iteration normalization needs the map before it (`forward_at`)", self.affine.layer());
+            };
+            (used, share) = self.pool(batch, call, producer)?;
         }
         self.observed.set(batch, &used, count);
         let center = used.mean.clone();
-        self.affine.normalized(&used, count, move |mean_g, mean_gx| {
-            let (mean_g, mean_gx) = ((mean_g * &share)?, (mean_gx * &share)?);
-            Ok(Some(Projection { mean_g, mean_gx, center: center.clone() }))
-        })
+        self.affine.shared(&used, count, center, share)
     }
 
     fn rule(&self) -> &'static str {
@@ -189,20 +181,8 @@ impl Norm for CrossIterationBatchNorm {
         "memory"
     }
 
-    fn inference(&self) -> Option<Moments> {
-        Some(self.running.now.get())
-    }
-
-    fn set_inference(&self, moments: &Moments) -> Result<()> {
-        self.running.now.set(moments)
-    }
-
-    fn ema(&self) -> Option<Moments> {
-        Some(self.running.now.get())
-    }
-
-    fn observed(&self) -> Option<Observed> {
-        self.observed.get()
+    fn kept(&self) -> Option<Kept<'_>> {
+        Some(Kept::average(&self.running, &self.observed))
     }
 }
 
@@ -214,7 +194,7 @@ const STATE: [StateTensor; 8] =
 impl Family for CrossIterationBatchNorm {
     const NAME: &'static str = "cbn";
     const ABOUT: &'static str = "Cross-Iteration Batch Normalization: older statistics moved to the present weights";
-    const REFRESHES: bool = false;
+    const REFRESHES: bool = true;
     const NEEDS_PRODUCER: bool = true;
     const STATE: &'static [StateTensor] = &STATE;
     type Config = CrossIterationBatchNormConfig;

@@ -32,6 +32,12 @@ impl Input<'_> {
         Extent { images: self.images(), positions: self.count() / self.images() }
     }
 
+    /// The moments, in a pass that observes them.
+    pub(super) fn own(&self, who: &str) -> Result<&Moments> {
+        let missing = || candle_core::Error::Msg(format!("{who} needs its input's moments"));
+        self.moments.as_ref().ok_or_else(missing)
+    }
+
     /// Values per channel, N·H·W.
     pub fn count(&self) -> usize {
         self.shape.elem_count() / self.shape.dims()[1]

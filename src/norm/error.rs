@@ -28,6 +28,17 @@ pub enum NormError {
         /// Why, and what to use instead.
         instead: &'static str,
     },
+    /// The variance of a group of a single value says nothing.
+    #[error(
+        "{layer}: {ONE_VALUE_PER_GROUP} (input {shape:?}), so its variance is 0 and the output says nothing about the \
+         input; use larger groups (`gn`, `ln`), or keep the normalizer away from single values"
+    )]
+    OneValuePerGroup {
+        /// The layer, by its path.
+        layer: String,
+        /// The input.
+        shape: Shape,
+    },
     /// A refresh of a batch that is no longer, or not yet, remembered.
     #[error("{layer}: cannot refresh the batch of {age} training passes ago, {remembered} are remembered")]
     NothingToRefresh {
@@ -51,6 +62,7 @@ pub enum NormError {
 }
 
 const ONE_VALUE: &str = "the batch holds one value per channel";
+const ONE_VALUE_PER_GROUP: &str = "a group of channels holds one value";
 
 impl From<NormError> for Error {
     fn from(error: NormError) -> Self {
@@ -58,8 +70,9 @@ impl From<NormError> for Error {
     }
 }
 
-/// Whether `error` says that batch statistics are undefined for the batch (one value per channel), however it was
+/// Whether `error` says that statistics are undefined for the batch (one value per channel, or per group), however it was
 /// wrapped on its way.
 pub fn is_undefined(error: &Error) -> bool {
-    error.to_string().contains(ONE_VALUE)
+    let text = error.to_string();
+    text.contains(ONE_VALUE) || text.contains(ONE_VALUE_PER_GROUP)
 }

@@ -2,7 +2,7 @@
 
 use candle_core::{Result, Tensor};
 
-use super::{Call, Input, Norm, Producer};
+use super::{remembered, Call, Input, Norm, Producer};
 use crate::ops::{self, LinearGradient};
 
 pub(super) fn forward<N: Norm + ?Sized>(
@@ -12,9 +12,9 @@ pub(super) fn forward<N: Norm + ?Sized>(
     producer: Option<&dyn Producer>,
 ) -> Result<Tensor> {
     norm.affine().count(x.shape())?;
-    let per = norm.granularity();
-    let moments = norm.observes(call.pass).then(|| ops::moments(x, per)).transpose()?;
-    let coefficients = norm.coefficients(&Input { call, shape: x.shape(), moments, producer })?;
+    let per = remembered::granularity(norm, call.pass);
+    let moments = remembered::observes(norm, call.pass).then(|| ops::moments(x, per)).transpose()?;
+    let coefficients = remembered::coefficients(norm, Input { call, shape: x.shape(), moments, producer })?;
     let parameters: Vec<Tensor> = match call.pass.is_differentiated() {
         true => norm.parameters(),
         false => norm.parameters().iter().map(Tensor::detach).collect(),

@@ -87,8 +87,7 @@ impl Norm for FilterResponseNorm {
     }
 
     fn coefficients(&self, input: &Input) -> Result<Coefficients> {
-        let Some(own) = &input.moments else { candle_core::bail!("FRN needs its input's moments") };
-        let (_, square) = own.raw()?;
+        let (_, square) = input.own("FRN")?.raw()?;
         let learned = self.learned.as_ref().map(|e| e.detach());
         let scale = match &learned {
             Some(e) => (square.broadcast_add(&e.abs()?)? + self.eps)?.sqrt()?.recip()?,

@@ -8,20 +8,23 @@
 //! Gradient: dx = (gamma r g - z Psi)/s, Psi the plain mean of Psi_B over the same batches; chi, r and Psi are constants.
 //! Begins with the batch's own chi and Psi (for `warmup` of the training, and until the memory is full) and r = 1 (for
 //! `uncorrected` of it); the original counts 100 and 1000 steps of very long trainings.
+//! Double-Forward: the batch's E[x²] is replaced, in the memory and through chi in m; chi pools the batches it pooled in
+//! training. Psi is not refreshed, which would take a second backward pass.
 //! Inference: gamma x/sqrt(m + eps) + beta. One value per channel (n = 1): defined, E[x²] needs no second value.
 
 use std::sync::Arc;
 
-use candle_core::{Result, Tensor, Var};
+use candle_core::{Error, Result, Tensor, Var};
 use candle_nn::VarBuilder;
 use serde::{Deserialize, Serialize};
 
 use super::length::{Extent, Length};
 use super::observed::Observation;
 use super::registry::{Family, Site};
-use super::running::Stored;
+use super::ring::Ring;
+use super::running::{Blend, RunningAverage};
 use super::state::{StateTensor, RUNNING};
-use super::{module_t, Affine, Coefficients, Gradient, Input, Moments, Norm, Observed, Pass, WeightForm};
+use super::{module_t, Affine, Call, Coefficients, Gradient, Input, Kept, Moments, Norm, Pass, WeightForm};
 use crate::ops::{self, Linear};
 
 /// Parameters of [`MovingAverageBatchNorm`].
@@ -52,14 +55,14 @@ pub struct MovingAverageBatchNorm {
     affine: Affine,
     config: MovingAverageBatchNormConfig,
     squares: Squares,
-    running: Stored,
+    running: RunningAverage,
     observed: Observation,
 }
 
 /// E[x²] and Psi_B of the newest batches, (capacity, C) each; -1 marks an empty slot of the first.
 #[derive(Debug, Clone)]
 struct Squares {
-    square: Var,
+    square: Ring<1>,
     psi: Var,
     length: Length,
 }
@@ -80,13 +83,13 @@ pub fn moving_average_batch_norm(
     MovingAverageBatchNorm::check(&config).map_err(candle_core::Error::Msg)?;
     let shape = (config.samples, num_features);
     let squares = Squares {
-        square: SQUARES[0].create(shape, &vb)?,
+        square: Ring::new([SQUARES[0]], [shape.into()], &vb)?,
         psi: SQUARES[1].create(shape, &vb)?,
         length: Length::images(config.samples, 0, 1.0),
     };
     Ok(MovingAverageBatchNorm {
         affine: Affine::new(num_features, config.eps, &vb)?,
-        running: Stored::new(RUNNING, num_features, &vb)?,
+        running: RunningAverage::new(RUNNING, num_features, Blend::Biased, &vb)?,
         squares,
         config,
         observed: Observation::default(),
@@ -94,14 +97,42 @@ pub fn moving_average_batch_norm(
 }
 
 impl Squares {
-    /// Remembers one row; the mean of the newest, or that row itself while there are too few or `alone`.
-    fn push(&self, memory: &Var, row: &Tensor, extent: Extent, alone: bool) -> Result<Tensor> {
-        let batches = self.length.of(extent);
-        ops::push_row(memory, row, batches, -1.0)?;
-        if alone || ops::filled_rows(&self.square.as_detached_tensor(), -1.0)? < batches {
-            return Ok(row.clone());
+    /// chi: the mean of E\[x²\] over the newest batches, that one's as the pass says among them; its own alone while there
+    /// are too few.
+    fn chi(&self, own: &Tensor, extent: Extent, call: Call, layer: &str) -> Result<Tensor> {
+        let (batches, row) = (self.length.of(extent), [own.clone()]);
+        let age = match call.pass {
+            Pass::Refresh { age } => {
+                self.square.replace(age, &row, layer)?;
+                age
+            }
+            Pass::Train => {
+                self.square.push(&row, batches + call.progress.parts - 1)?;
+                0
+            }
+            _ => 0,
+        };
+        if self.square.require(age, layer)? < age + batches || batches == 1 {
+            return Ok(own.clone());
         }
-        ops::weighted_rows(&memory.as_detached_tensor(), &self.length.weights(batches, extent))
+        let [squares] = match call.pass {
+            Pass::Probe => {
+                let [older] = self.square.slots(1, batches - 1)?;
+                [Tensor::cat(&[own.unsqueeze(0)?, older], 0)?]
+            }
+            _ => self.square.slots(age, batches)?,
+        };
+        ops::weighted_rows(&squares, &self.length.weights(batches, extent))
+    }
+
+    /// Psi, that batch's remembered, likewise.
+    fn psi(&self, own: &Tensor, extent: Extent, alone: bool) -> Result<Tensor> {
+        let batches = self.length.of(extent);
+        ops::push_row(&self.psi, own, batches, -1.0)?;
+        if alone || self.square.filled()? < batches {
+            return Ok(own.clone());
+        }
+        ops::weighted_rows(&self.psi.as_detached_tensor(), &self.length.weights(batches, extent))
     }
 }
 
@@ -147,28 +178,28 @@ impl Norm for MovingAverageBatchNorm {
     }
 
     fn coefficients(&self, input: &Input) -> Result<Coefficients> {
-        let running = self.running.get();
+        let running = self.running.now.get();
         let one = running.var.ones_like()?;
         let Some(batch) = &input.moments else {
             return self.coefficients_for(&running.var, one, 1, |psi| psi.zeros_like());
         };
         let (_, own) = batch.raw()?;
-        let (extent, count, part) = (input.extent(), input.count(), input.call.progress.part());
-        self.observed.set(batch, &Moments { mean: own.zeros_like()?, var: own.clone() }, count);
-        if input.call.pass != Pass::Train {
+        let (extent, count, call, layer) = (input.extent(), input.count(), input.call, self.affine.layer());
+        let square = |of: &Tensor| Ok::<_, Error>(Moments { mean: of.zeros_like()?, var: of.clone() });
+        self.observed.set(batch, &square(&own)?, count);
+        if call.pass == Pass::Batch {
             return self.coefficients_for(&own, one, count, Ok);
         }
+        let (part, pooled) = (call.progress.part(), self.squares.chi(&own, extent, call, layer)?);
         let alone = part < self.config.warmup;
-        let chi = self.squares.push(&self.squares.square, &own, extent, alone)?;
-        let r = match part < self.config.uncorrected {
-            true => one,
-            false => (self.affine.scale(&running.var)? / self.affine.scale(&chi)?)?.clamp(0.2, 5.0)?,
+        let chi = if alone { own } else { pooled };
+        let taken = self.running.take(&square(&chi)?, count, self.config.momentum, call, layer)?;
+        let r = match taken.filter(|_| part >= self.config.uncorrected) {
+            None => one,
+            Some(running) => (self.affine.scale(&running.before.var)? / self.affine.scale(&chi)?)?.clamp(0.2, 5.0)?,
         };
-        let a = self.config.momentum;
-        let var = (running.var.affine(1.0 - a, 0.0)? + chi.affine(a, 0.0)?)?;
-        self.running.set(&Moments { mean: var.zeros_like()?, var })?;
         let squares = self.squares.clone();
-        self.coefficients_for(&chi, r, count, move |psi| squares.push(&squares.psi, &psi, extent, alone))
+        self.coefficients_for(&chi, r, count, move |psi| squares.psi(&psi, extent, alone))
     }
 
     fn rule(&self) -> &'static str {
@@ -179,21 +210,17 @@ impl Norm for MovingAverageBatchNorm {
         "memory"
     }
 
-    fn inference(&self) -> Option<Moments> {
-        Some(self.running.get())
+    fn kept(&self) -> Option<Kept<'_>> {
+        Some(Kept::average(&self.running, &self.observed))
+    }
+
+    fn inference_form(&self, moments: &Moments) -> Result<Moments> {
+        let (_, square) = moments.raw()?;
+        Ok(Moments { mean: square.zeros_like()?, var: square })
     }
 
     fn set_inference(&self, moments: &Moments) -> Result<()> {
-        let (_, square) = moments.raw()?;
-        self.running.set(&Moments { mean: square.zeros_like()?, var: square })
-    }
-
-    fn ema(&self) -> Option<Moments> {
-        Some(self.running.get())
-    }
-
-    fn observed(&self) -> Option<Observed> {
-        self.observed.get()
+        self.running.now.set(&self.inference_form(moments)?)
     }
 }
 
@@ -203,7 +230,7 @@ impl Family for MovingAverageBatchNorm {
     const NAME: &'static str = "mabn";
     const ABOUT: &'static str =
         "Moving Average Batch Normalization: E[x²] and one backward mean pooled, weights centred";
-    const REFRESHES: bool = false;
+    const REFRESHES: bool = true;
     const STATE: &'static [StateTensor] = &[RUNNING[0], RUNNING[1], SQUARES[0], SQUARES[1]];
     type Config = MovingAverageBatchNormConfig;
 

@@ -5,39 +5,66 @@
 
 mod affine;
 mod bn;
+mod brn;
 mod cbn;
 mod coefficients;
+mod deferred;
 mod error;
+mod estbn;
 mod forward;
 mod frn;
 mod gn;
+mod gn_bn;
+mod groups;
+mod hybrid;
+mod iebn;
+mod instance;
+mod kept;
 mod length;
+mod ln;
 mod mabn;
 mod mbn;
+mod momentum_bn;
 mod none;
 mod observed;
+mod online;
 mod pass;
 mod registry;
+pub(crate) mod remembered;
+mod ring;
 mod running;
 mod state;
+mod stochnorm;
 mod weight_form;
 
 pub use affine::{Affine, Projection};
 pub use bn::{batch_norm, BatchNorm, BatchNormConfig};
+pub use brn::{batch_renorm, BatchRenorm, BatchRenormConfig, Relaxation};
 pub use cbn::{cross_iteration_batch_norm, CrossIterationBatchNorm, CrossIterationBatchNormConfig};
 pub use coefficients::{Coefficients, Gradient, Input, Producer};
+pub use deferred::{deferred_batch_norm, DeferredBatchNorm, DeferredBatchNormConfig};
 pub use error::{is_undefined, NormError};
+pub use estbn::{estimated_batch_norm, EstimatedBatchNorm, EstimatedBatchNormConfig};
 pub use frn::{filter_response_norm, FilterResponseNorm, FilterResponseNormConfig};
 pub use gn::{group_norm, GroupNorm, GroupNormConfig};
+pub use gn_bn::{batch_group_norm, BatchGroupNorm, BatchGroupNormConfig};
+pub use hybrid::{hybrid_batch_norm, HybridBatchNorm, HybridBatchNormConfig};
+pub use iebn::{instance_enhancement_batch_norm, InstanceEnhancementBatchNorm, InstanceEnhancementBatchNormConfig};
+pub use instance::{instance_norm, InstanceNorm, InstanceNormConfig};
+pub use kept::Kept;
+pub use ln::{layer_norm, LayerNorm, LayerNormConfig};
 pub use mabn::{moving_average_batch_norm, MovingAverageBatchNorm, MovingAverageBatchNormConfig};
 pub use mbn::{
     memorized_batch_norm, InferWith, MemorizedBatchNorm, MemorizedBatchNormConfig, Pool, RefreshWith, StatGrad,
 };
+pub use momentum_bn::{momentum_batch_norm, MomentumBatchNorm, MomentumBatchNormConfig};
 pub use none::{no_norm, NoNorm, NoNormConfig};
 pub use observed::Observed;
+pub use online::{online_norm, Compensation, OnlineNorm, OnlineNormConfig};
 pub use pass::{Call, Pass, Progress};
 pub use registry::{find, Family, Kind, NormSpec, Site, NORMS};
 pub use state::{is_statistic, role, Role, StateTensor};
+pub use stochnorm::{stochastic_norm, StochasticNorm, StochasticNormConfig};
 pub use weight_form::WeightForm;
 
 pub use crate::ops::{Granularity, Moments};
@@ -99,29 +126,46 @@ pub trait Norm: Send + Sync + std::fmt::Debug {
         self.rule()
     }
 
-    /// Statistics used by [`Pass::Eval`]; none where no batch statistics are remembered.
-    fn inference(&self) -> Option<Moments> {
+    /// What it keeps of the batches it has seen, where it keeps any: [`Self::inference`] and the functions behind it follow.
+    fn kept(&self) -> Option<Kept<'_>> {
         None
     }
 
+    /// Statistics used by [`Pass::Eval`], which is gamma (x - mean)/sqrt(var + eps) + beta with them (see
+    /// [`Self::infers_by_map`]); none where no batch statistics are remembered.
+    fn inference(&self) -> Option<Moments> {
+        Some(self.kept()?.inference.get())
+    }
+
+    /// Whether [`Pass::Eval`] is that map and nothing more. Where it is more, weighing leaves it as it is, and freezing
+    /// differentiates it.
+    fn infers_by_map(&self) -> bool {
+        true
+    }
+
+    /// An input's moments in the form in which inference takes them: as they are, if nothing else is said.
+    fn inference_form(&self, moments: &Moments) -> Result<Moments> {
+        Ok(moments.clone())
+    }
+
     /// Replaces the statistics used by [`Pass::Eval`] (until the next training pass).
-    fn set_inference(&self, _moments: &Moments) -> Result<()> {
-        Ok(())
+    fn set_inference(&self, moments: &Moments) -> Result<()> {
+        self.kept().map_or(Ok(()), |kept| kept.inference.set(moments))
     }
 
     /// The running average of the batch statistics, for layers that keep one beside or as their inference rule.
     fn ema(&self) -> Option<Moments> {
-        None
+        Some(self.kept()?.average.get())
     }
 
     /// Whether a [`Pass::Refresh`] has anything to refresh.
     fn refreshes(&self) -> bool {
-        false
+        self.kept().is_some()
     }
 
     /// What the layer saw in the last pass that took batch statistics.
     fn observed(&self) -> Option<Observed> {
-        None
+        self.kept()?.observed.get()
     }
 }
 

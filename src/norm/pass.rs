@@ -2,11 +2,15 @@
 
 /// The passes of training and inference.
 ///
-/// Only [`Pass::Train`] is differentiated; networks run every other pass on detached weights, so that no graph is kept.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+/// Only [`Pass::Train`] and [`Pass::Frozen`] are differentiated; networks run every other pass on detached weights, so that no
+/// graph is kept.
+#[derive(Debug, Clone, Copy, PartialEq)]
 pub enum Pass {
     /// The differentiated forward pass: the batch's statistics are taken and remembered.
     Train,
+    /// The differentiated forward pass by remembered statistics, constants that it leaves alone: of an affine map. Where
+    /// none are remembered, inference, differentiated.
+    Frozen,
     /// Double-Forward's second pass over a batch already trained on, now under the updated weights: the statistics
     /// remembered for it are replaced by fresh ones, which also normalize.
     Refresh {
@@ -20,6 +24,14 @@ pub enum Pass {
     /// The batch's own statistics, remembering nothing: the other side of the train/inference gap, and the pass that
     /// re-estimation (PreciseBN) takes its statistics from.
     Batch,
+    /// Inference by remembered statistics mixed with those of each image itself (inference example weighing). As
+    /// [`Pass::Eval`] where none are remembered.
+    Weighed {
+        /// The weight of the image's own statistics, 0 to 1.
+        weight: f64,
+    },
+    /// Inference that keeps the moments of each image at each layer ([`super::Affine::seen`]), to estimate statistics from.
+    Observe,
 }
 
 impl Pass {
@@ -28,7 +40,7 @@ impl Pass {
 
     /// Whether gradients are wanted.
     pub fn is_differentiated(self) -> bool {
-        self == Self::Train
+        matches!(self, Self::Train | Self::Frozen)
     }
 }
 
@@ -58,10 +70,18 @@ impl Progress {
             steps => self.step as f64 / steps as f64,
         }
     }
+
+    /// Normalization batches per update; one where nobody knows.
+    pub fn batches_per_update(&self) -> usize {
+        match self.steps {
+            0 => 1,
+            _ => self.parts,
+        }
+    }
 }
 
 /// A pass, and when it is made.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Call {
     /// The pass.
     pub pass: Pass,

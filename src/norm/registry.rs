@@ -8,7 +8,7 @@ use candle_nn::VarBuilder;
 use serde::{de::DeserializeOwned, Serialize};
 use toml::Table;
 
-use super::state::StateTensor;
+use super::state::{Role, StateTensor};
 use super::Norm;
 use crate::{Error, Result};
 
@@ -77,7 +77,18 @@ pub static NORMS: &[Kind] = &[
     kind::<super::MemorizedBatchNorm>(),
     kind::<super::MovingAverageBatchNorm>(),
     kind::<super::CrossIterationBatchNorm>(),
+    kind::<super::BatchRenorm>(),
+    kind::<super::MomentumBatchNorm>(),
+    kind::<super::HybridBatchNorm>(),
+    kind::<super::StochasticNorm>(),
+    kind::<super::DeferredBatchNorm>(),
+    kind::<super::OnlineNorm>(),
+    kind::<super::InstanceEnhancementBatchNorm>(),
+    kind::<super::BatchGroupNorm>(),
+    kind::<super::EstimatedBatchNorm>(),
     kind::<super::GroupNorm>(),
+    kind::<super::LayerNorm>(),
+    kind::<super::InstanceNorm>(),
     kind::<super::FilterResponseNorm>(),
     kind::<super::NoNorm>(),
 ];
@@ -177,6 +188,11 @@ impl NormSpec {
     /// Whether it has to be told about the convolution or linear map before it.
     pub fn needs_producer(&self) -> bool {
         self.kind.needs_producer
+    }
+
+    /// Whether inference normalizes by statistics remembered from batches.
+    pub fn remembers(&self) -> bool {
+        self.kind.state.iter().any(|tensor| tensor.role == Role::Inference)
     }
 
     /// All its parameters.

@@ -7,16 +7,20 @@ use candle_core::{Result, Var};
 use candle_nn::VarBuilder;
 
 use super::state::StateTensor;
-use super::{Moments, NormError};
+use super::{Call, Moments, NormError, Pass};
 use crate::ops;
 
-/// How a batch's statistics enter the average, with weight a.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+/// How a batch's mean mu_B and biased variance v_B enter the average (m, v), with weight a.
+#[derive(Debug, Clone, Copy, PartialEq)]
 pub(super) enum Blend {
     /// PyTorch's: m += a (mu_B - m), v += a (n/(n-1) v_B - v).
     Unbiased,
+    /// The same with the biased v_B.
+    Biased,
     /// The exact running average of (E\[x\], E\[x²\]), in central form (law of total variance); defined for n = 1.
     Total,
+    /// Of deviations instead of variances: sigma += a (sigma_B - sigma) with sigma = sqrt(v + eps).
+    Deviation { eps: f64 },
 }
 
 /// A mean and a variance per channel, shape (C) each, kept in the variable builder's tensors.
@@ -51,48 +55,69 @@ pub(super) struct RunningAverage {
     pub now: Stored,
     blend: Blend,
     /// The average as it stood before each of the newest update's training passes, and the weight a of each, newest first.
-    before: Arc<Mutex<VecDeque<(Moments, f64)>>>,
+    history: Arc<Mutex<VecDeque<(Moments, f64)>>>,
+}
+
+/// An average without and with a batch, in storage that does not change.
+pub(super) struct Taken {
+    pub before: Moments,
+    pub after: Moments,
 }
 
 impl RunningAverage {
     /// The average kept in those two tensors of state.
     pub fn new(state: [StateTensor; 2], features: usize, blend: Blend, vb: &VarBuilder) -> Result<Self> {
-        Ok(Self { now: Stored::new(state, features, vb)?, blend, before: Arc::default() })
+        Ok(Self { now: Stored::new(state, features, vb)?, blend, history: Arc::default() })
     }
 
-    /// Takes in, with weight `a`, the statistics (biased) of a batch of `count` values per channel, one of the `parts` of an
-    /// update.
-    pub fn update(&self, batch: &Moments, count: usize, a: f64, parts: usize) -> Result<()> {
-        let old = self.now.get().copy()?;
-        self.blend(&self.now.get(), batch, count, a)?;
-        let mut before = self.before.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
-        before.push_front((old, a));
-        before.truncate(parts);
-        Ok(())
-    }
-
-    /// Replaces what the training pass of `age` passes ago put in. Refreshing several goes from the oldest to age 0,
-    /// which is when the average itself changes.
-    pub fn refresh(&self, batch: &Moments, count: usize, age: usize, layer: &str) -> Result<()> {
-        let mut before = self.before.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
-        let Some((old, a)) = before.get(age) else {
-            return Err(NormError::NothingToRefresh { layer: layer.into(), age, remembered: before.len() }.into());
+    /// Takes the statistics (biased) of a batch of `count` values per channel in, as the pass says: with weight `a` in training;
+    /// in a refresh with the weight it had there, in place of what it put in. Refreshing several goes from the oldest to age
+    /// 0, which is when the average itself changes. A probe remembers nothing.
+    ///
+    /// None for passes that look at the batch alone.
+    pub fn take(&self, batch: &Moments, count: usize, a: f64, call: Call, layer: &str) -> Result<Option<Taken>> {
+        let mut history = self.history.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+        let (before, a) = match call.pass {
+            Pass::Train => {
+                let before = self.now.get().copy()?;
+                history.push_front((before.clone(), a));
+                history.truncate(call.progress.parts);
+                (before, a)
+            }
+            Pass::Refresh { .. } | Pass::Probe => {
+                let age = if let Pass::Refresh { age } = call.pass { age } else { 0 };
+                let remembered = history.len();
+                let nothing = || NormError::NothingToRefresh { layer: layer.into(), age, remembered };
+                history.get(age).cloned().ok_or_else(nothing)?
+            }
+            _ => return Ok(None),
         };
-        let new = old.copy()?;
-        self.blend(&new, batch, count, *a)?;
-        match age {
-            0 => self.now.set(&new)?,
-            _ => before[age - 1].0 = new,
+        let after = self.blend.of(&before, batch, count, a)?;
+        match call.pass {
+            Pass::Train | Pass::REFRESH => self.now.set(&after)?,
+            Pass::Refresh { age } => history[age - 1].0 = after.clone(),
+            _ => {}
         }
-        Ok(())
+        Ok(Some(Taken { before, after }))
     }
+}
 
-    /// Takes one more batch into an average.
-    fn blend(&self, average: &Moments, batch: &Moments, count: usize, a: f64) -> Result<()> {
-        let (scale, between) = match self.blend {
-            Blend::Unbiased => (count as f64 / (count as f64 - 1.0), 0.0),
-            Blend::Total => (1.0, a * (1.0 - a)),
+impl Blend {
+    /// An average with one more batch taken in.
+    fn of(self, average: &Moments, batch: &Moments, count: usize, a: f64) -> Result<Moments> {
+        let (scale, between) = match self {
+            Self::Unbiased => (count as f64 / (count as f64 - 1.0), 0.0),
+            Self::Biased => (1.0, 0.0),
+            Self::Total => (1.0, a * (1.0 - a)),
+            Self::Deviation { eps } => {
+                let sigma = |of: &Moments| (&of.var + eps)?.sqrt();
+                let blended = (sigma(average)?.affine(1.0 - a, 0.0)? + sigma(batch)?.affine(a, 0.0)?)?;
+                let mean = (average.mean.affine(1.0 - a, 0.0)? + batch.mean.affine(a, 0.0)?)?;
+                return Ok(Moments { mean, var: (blended.sqr()? - eps)? });
+            }
         };
-        ops::blend_moments(average, batch, a, scale, between)
+        let new = average.copy()?;
+        ops::blend_moments(&new, batch, a, scale, between)?;
+        Ok(new)
     }
 }

@@ -37,8 +37,13 @@ impl StateTensor {
     /// The tensor: shared with the variable builder's variable where it keeps variables, a fresh one where it only reads
     /// (a checkpoint opened for inference).
     pub fn create<S: Into<Shape>>(&self, shape: S, vb: &VarBuilder) -> Result<Var> {
+        self.drawn(shape, Init::Const(self.empty), vb)
+    }
+
+    /// [`Self::create`] for a tensor that a new network draws from a distribution.
+    pub fn drawn<S: Into<Shape>>(&self, shape: S, init: Init, vb: &VarBuilder) -> Result<Var> {
         let shape = shape.into();
-        match vb.get_with_hints(shape.clone(), self.name, Init::Const(self.empty)) {
+        match vb.get_with_hints(shape.clone(), self.name, init) {
             Err(_) if self.role == Role::Training && !vb.contains_tensor(self.name) => {
                 Var::from_tensor(&Tensor::full(self.empty, shape, vb.device())?.to_dtype(vb.dtype())?)
             }

@@ -3,7 +3,7 @@
 
 use candle_core::{Result, Tensor};
 
-use super::{check, cpu, own_kernel, plain, Granularity, Moments};
+use super::{check, cpu, own_kernel, plain, sum_images, Granularity, Moments};
 
 /// y = slope (x - mean) + shift. Each is of shape (C), or (N,C) where every image has its own.
 #[derive(Debug, Clone)]
@@ -43,7 +43,7 @@ impl Sums {
     pub fn over_images(&self) -> Result<Self> {
         match self.g.rank() {
             1 => Ok(self.clone()),
-            _ => Ok(Self { g: self.g.sum(0)?, gx: self.gx.sum(0)? }),
+            _ => Ok(Self { g: sum_images(&self.g)?, gx: sum_images(&self.gx)? }),
         }
     }
 }

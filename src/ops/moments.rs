@@ -2,6 +2,8 @@
 
 use candle_core::{Result, Tensor};
 
+use super::{from_host, own_kernel, to_host, Groups};
+
 /// What a statistic is taken over.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Granularity {
@@ -31,8 +33,23 @@ impl Moments {
         Ok((self.mean.clone(), (&self.var + self.mean.sqr()?)?))
     }
 
+    /// Means and variances as numbers. Waits for the device.
+    pub fn to_host(&self) -> Result<[Vec<f64>; 2]> {
+        Ok([to_host(&self.mean)?, to_host(&self.var)?])
+    }
+
     /// Those of all images together, (C), from each image's, (N,C) (law of total variance).
     pub fn over_images(&self) -> Result<Self> {
+        let (n, c) = self.mean.dims2()?;
+        if own_kernel(&self.mean) {
+            let [mut mean, mut var] = self.to_host()?;
+            Groups::new(n, n, 1).moments(c, &mut mean, &mut var);
+            let first = |mut values: Vec<f64>| {
+                values.truncate(c);
+                from_host(values, c, &self.mean)
+            };
+            return Ok(Self { mean: first(mean)?, var: first(var)? });
+        }
         let mean = self.mean.mean(0)?;
         let between = self.mean.broadcast_sub(&mean)?.sqr()?;
         Ok(Self { mean, var: (&self.var + between)?.mean(0)? })

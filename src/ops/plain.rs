@@ -1,7 +1,7 @@
 //! The operations in terms of candle's own, on every device: what runs where there is no kernel of ours, and what the
 //! kernels are tested against. Signatures and meaning are those of the parent module.
 
-use super::{check, Granularity, Linear, LinearGradient, Moments, Sums};
+use super::{check, Granularity, Groups, Linear, LinearGradient, Moments, Sums};
 use candle_core::{Result, Tensor};
 
 /// See [`super::moments`].
@@ -31,6 +31,44 @@ pub fn linear_map_gradient(x: &Tensor, g: &Tensor, by: &LinearGradient) -> Resul
     let [a, b, center, d] = [&by.a, &by.b, &by.center, &by.d].map(|t| spread(x, t));
     let along = x.broadcast_sub(&center?)?.broadcast_mul(&b?)?;
     (g.broadcast_mul(&a?)? + along)?.broadcast_add(&d?)
+}
+
+/// See [`super::group_moments`].
+pub fn group_moments(own: &Moments, groups: &Groups) -> Result<Moments> {
+    let mean = group_means(&own.mean, groups)?;
+    let spread = (&own.var + (&own.mean - &mean)?.sqr()?)?;
+    Ok(Moments { mean, var: group_means(&spread, groups)? })
+}
+
+/// See [`super::group_projection`].
+pub fn group_projection(
+    groups: &Groups,
+    sums: &Sums,
+    slope: &Tensor,
+    scale: &Tensor,
+    pixels: usize,
+) -> Result<(Tensor, Tensor)> {
+    let share = -1.0 / pixels as f64;
+    let along = group_means(&(&sums.gx * slope)?, groups)?.affine(share, 0.0)?;
+    let total = group_means(&(&sums.g * (slope / scale)?)?, groups)?.affine(share, 0.0)?;
+    Ok(((scale.sqr()? * along)?, (scale * total)?))
+}
+
+/// The averages of values (N,C) over groups, at each of their images and channels.
+fn group_means(values: &Tensor, groups: &Groups) -> Result<Tensor> {
+    let (n, c) = values.dims2()?;
+    let shape = (n, c / groups.channels, groups.channels);
+    let mut means = values.reshape(shape)?.mean_keepdim(2)?;
+    if groups.images.len() < n {
+        let mut runs = vec![];
+        for &images in &groups.images {
+            let first = runs.iter().map(|run: &Tensor| run.dims()[0]).sum();
+            let run = means.narrow(0, first, images)?;
+            runs.push(run.mean_keepdim(0)?.broadcast_as(run.shape())?);
+        }
+        means = Tensor::cat(&runs, 0)?;
+    }
+    means.broadcast_as(shape)?.reshape((n, c))
 }
 
 /// See [`super::cross_entropy`].

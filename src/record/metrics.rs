@@ -32,7 +32,7 @@ pub struct MetricRow {
     pub step: usize,
     /// Which images: `train`, `val`, `test`.
     pub split: String,
-    /// Which statistics normalized: `ema`, `memory`, `sample`, `batch`, `precise`.
+    /// Which statistics normalized: `ema`, `memory`, `sample`, `batch`, `precise`, `weighing`, `evalnorm`.
     pub stats: String,
     /// Mean cross-entropy in nats.
     pub loss: Option<f64>,

@@ -32,6 +32,10 @@ pub enum Stats {
     Sample,
     /// Those re-estimated over training images.
     Precise,
+    /// The method's own, mixed with those of each image (inference example weighing).
+    Weighing,
+    /// Re-estimated ones, mixed with those of each image as a training batch would (EvalNorm-style).
+    Evalnorm,
     /// Those of each batch, of the normalization batch size.
     Batch,
 }
@@ -52,7 +56,8 @@ impl Split {
 
 impl Stats {
     /// Every kind of statistics.
-    pub const ALL: &'static [Self] = &[Self::Memory, Self::Ema, Self::Sample, Self::Precise, Self::Batch];
+    pub const ALL: &'static [Self] =
+        &[Self::Memory, Self::Ema, Self::Sample, Self::Precise, Self::Weighing, Self::Evalnorm, Self::Batch];
 
     /// Their name in files and commands.
     pub fn name(self) -> &'static str {
@@ -61,13 +66,20 @@ impl Stats {
             Self::Ema => "ema",
             Self::Sample => "sample",
             Self::Precise => "precise",
+            Self::Weighing => "weighing",
+            Self::Evalnorm => "evalnorm",
             Self::Batch => "batch",
         }
     }
 
     /// Whether they are never a method's own rule of inference, but measured beside it.
     pub fn is_beside(self) -> bool {
-        matches!(self, Self::Precise | Self::Batch)
+        matches!(self, Self::Precise | Self::Weighing | Self::Evalnorm | Self::Batch)
+    }
+
+    /// Whether they are taken anew, so that those a checkpoint holds do not matter.
+    pub fn is_anew(self) -> bool {
+        matches!(self, Self::Precise | Self::Evalnorm | Self::Batch)
     }
 }
 

@@ -99,6 +99,7 @@ impl<'a> Run<'a> {
     fn train_epoch(&mut self, watcher: &mut dyn Watcher) -> Result<bool> {
         let steps = self.session.steps_per_epoch(self.config);
         let order = self.session.order(self.config, self.position.epoch);
+        self.freeze()?;
         while self.position.batch < steps {
             if self.options.stop.is_some_and(|stop| stop.load(std::sync::atomic::Ordering::Relaxed)) {
                 self.save()?;
@@ -121,13 +122,36 @@ impl<'a> Run<'a> {
         Ok(true)
     }
 
+    /// Whether the current epoch normalizes by frozen statistics.
+    fn is_frozen(&self) -> bool {
+        self.position.epoch + self.config.freeze_epochs >= self.config.epochs
+    }
+
+    /// Freezes the statistics where the epoch says so: those of the training images under the weights that the first frozen
+    /// epoch begins with. A run resumed later has them in its checkpoint.
+    fn freeze(&mut self) -> Result<()> {
+        let begins = self.position.epoch + self.config.freeze_epochs == self.config.epochs && self.position.batch == 0;
+        if begins && self.is_frozen() {
+            let network = self.trainer.network()?;
+            let statistics = train::precise::population(network, self.session.sampled(&self.population))?;
+            if let Some(layer) = train::precise::first_not_finite(network, &statistics)? {
+                let tensor = format!("statistics of {layer} over training images");
+                return Err(Error::Diverged { step: self.trainer.step, tensor });
+            }
+            train::precise::set(network, &statistics)?;
+        }
+        self.trainer.frozen = self.is_frozen();
+        Ok(())
+    }
+
     /// One update, with its diagnostics where they are due: every so many steps, and at the end of an epoch, where the
     /// training set's own statistics are taken, too.
     fn step(&mut self, order: &[u32], steps: usize) -> Result<StepReport> {
         let batch = self.session.batch(self.config, order, self.position.epoch, self.position.batch)?;
         let last = self.position.batch + 1 == steps;
         let scheduled = (self.trainer.step + 1).is_multiple_of(self.config.diagnostics_every);
-        let due = self.config.diagnostics && (last || scheduled);
+        // Where statistics are frozen, no batch shifts them.
+        let due = self.config.diagnostics && !self.trainer.frozen && (last || scheduled);
         let mut before = Before::default();
         let report = self.trainer.step(&batch, &mut |network| {
             if due {
@@ -138,7 +162,8 @@ impl<'a> Run<'a> {
             let population = last.then(|| self.session.sampled(&self.population));
             let place = (self.position.epoch + 1, self.trainer.step);
             let size = self.config.norm_batch_size;
-            self.shifts.extend(before.compare(self.trainer.network()?, &batch, size, place, population)?);
+            let (network, progress) = (self.trainer.network()?, self.trainer.progress());
+            self.shifts.extend(before.compare(network, progress, &batch, size, place, population)?);
         }
         Ok(report)
     }

@@ -55,8 +55,9 @@ impl Session {
                  leave it out"
             )));
         }
-        if (config.precise || config.diagnostics) && self.sample(config.precise_examples).len() < 2 {
-            return Err(Error::config("precise, diagnostics: the statistics of a single training image say nothing"));
+        if config.estimates() && self.sample(config.precise_examples).len() < 2 {
+            let why = "precise, freeze_epochs, diagnostics: the statistics of a single training image say nothing";
+            return Err(Error::config(why));
         }
         Ok(())
     }

@@ -7,7 +7,7 @@ use super::evaluate::Part;
 use super::precise;
 use crate::data::Batch;
 use crate::model::Network;
-use crate::norm::{Moments, Pass};
+use crate::norm::{Call, Moments, Pass, Progress};
 use crate::Result;
 
 /// One layer at one step. Divergences are symmetric, KL(p,q) + KL(q,p) of two Gaussians in nats, averaged over the
@@ -39,18 +39,19 @@ impl Before {
         Self(network.norms().iter().map(|layer| layer.norm.observed().map(|seen| seen.batch)).collect())
     }
 
-    /// The rows of this step. The last micro-batch of the step, of `size` images, is passed again under the updated
+    /// The rows of this step, an update at that point of training. The last micro-batch of the step, of `size` images, is passed again under the updated
     /// weights, remembering nothing; with `population`, the statistics of those images are taken, too.
     pub fn compare(
         &self,
         network: &Network,
+        progress: Progress,
         batch: &Batch,
         size: usize,
         (epoch, step): (usize, usize),
         population: Option<Part>,
     ) -> Result<Vec<ShiftRow>> {
         let last = batch.x.narrow(0, batch.len() - size, size)?;
-        network.forward(&last, Pass::Probe)?;
+        network.forward_at(&last, Call { pass: Pass::Probe, progress })?;
         let after: Vec<_> = network.norms().iter().map(|layer| layer.norm.observed()).collect();
         let population = population.map(|part| precise::population(network, part)).transpose()?;
         let mut rows = vec![];

@@ -54,10 +54,15 @@ impl Part<'_> {
 
 /// Scores the network under its inference rule.
 pub fn evaluate(network: &Network, part: Part) -> Result<Score> {
+    evaluate_under(network, part, Pass::Eval)
+}
+
+/// Scores the network in a pass that treats every image alone.
+pub fn evaluate_under(network: &Network, part: Part, pass: Pass) -> Result<Score> {
     let mut sum = Sum::default();
     for from in (0..part.indices.len()).step_by(EVAL_BATCH) {
         let to = (from + EVAL_BATCH).min(part.indices.len());
-        sum.infer(network, &part.batch(from, to)?)?;
+        sum.pass(network, &part.batch(from, to)?, pass)?;
     }
     Ok(sum.score())
 }
@@ -65,7 +70,7 @@ pub fn evaluate(network: &Network, part: Part) -> Result<Score> {
 /// Scores the network on one batch under its inference rule: what [`evaluate`] does over and over.
 pub fn evaluate_batch(network: &Network, batch: &Batch) -> Result<Score> {
     let mut sum = Sum::default();
-    sum.infer(network, batch)?;
+    sum.pass(network, batch, Pass::Eval)?;
     Ok(sum.score())
 }
 
@@ -98,8 +103,8 @@ struct Sum {
 }
 
 impl Sum {
-    fn infer(&mut self, network: &Network, batch: &Batch) -> Result<()> {
-        self.add(&network.forward(&batch.x, Pass::Eval)?, &batch.y)
+    fn pass(&mut self, network: &Network, batch: &Batch, pass: Pass) -> Result<()> {
+        self.add(&network.forward(&batch.x, pass)?, &batch.y)
     }
 
     fn add(&mut self, logits: &Tensor, labels: &Tensor) -> Result<()> {

@@ -35,14 +35,16 @@ pub fn with_statistics<T>(
     statistics: &[Option<Moments>],
     body: impl FnOnce() -> Result<T>,
 ) -> Result<T> {
-    let mut old = vec![];
-    for layer in network.norms() {
-        old.push(layer.norm.inference().map(|m| m.copy()).transpose()?);
-    }
+    let old = current(network)?;
     set(network, statistics)?;
     let result = body();
     set(network, &old)?;
     result
+}
+
+/// The inference statistics of every layer that has some, in storage of their own.
+pub(super) fn current(network: &Network) -> Result<Vec<Option<Moments>>> {
+    network.norms().iter().map(|layer| Ok(layer.norm.inference().map(|m| m.copy()).transpose()?)).collect()
 }
 
 /// Replaces the inference statistics of every layer for which there are new ones.
@@ -69,7 +71,7 @@ pub fn first_not_finite<'a>(network: &'a Network, statistics: &[Option<Moments>]
 
 /// Statistics of batches, to be pooled.
 #[derive(Default)]
-struct Pool(Vec<Seen>);
+pub(super) struct Pool(Vec<Seen>);
 
 /// One batch's; f64, since they are few.
 struct Seen {
@@ -79,14 +81,14 @@ struct Seen {
 }
 
 impl Pool {
-    fn add(&mut self, batch: &Moments, count: usize) -> Result<()> {
+    pub(super) fn add(&mut self, batch: &Moments, count: usize) -> Result<()> {
         let host = |t: &Tensor| t.to_dtype(DType::F64)?.to_vec1::<f64>();
         self.0.push(Seen { mean: host(&batch.mean)?, var: host(&batch.var)?, count: count as f64 });
         Ok(())
     }
 
     /// The pooled mean and biased variance, in the type and on the device of `like` (C).
-    fn moments(&self, like: &Tensor) -> Result<Moments> {
+    pub(super) fn moments(&self, like: &Tensor) -> Result<Moments> {
         let total: f64 = self.0.iter().map(|seen| seen.count).sum();
         let weighted = |f: &dyn Fn(&Seen) -> f64| self.0.iter().map(|p| f(p) * p.count).sum::<f64>() / total;
         let channels = like.elem_count();

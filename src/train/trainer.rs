@@ -25,6 +25,9 @@ pub struct Trainer {
     /// Whether Double-Forward's second passes are made at the end of each step instead of beside the next one's first:
     /// the same numbers, more slowly.
     pub refresh_at_once: bool,
+    /// Whether statistics are frozen: steps normalize by those of inference, which stay as they are, and no second passes are
+    /// made.
+    pub frozen: bool,
     pending: Mutex<Vec<Passing<Tensor>>>,
     gradients: Gradients,
     schedule: Schedule,
@@ -61,6 +64,7 @@ impl Trainer {
             network,
             step: 0,
             refresh_at_once: false,
+            frozen: false,
             pending: Mutex::default(),
             gradients: Gradients::default(),
             schedule: Schedule::new(config, steps_per_epoch),
@@ -90,7 +94,8 @@ impl Trainer {
             let share = y.dim(0)? as f64 / batch.len() as f64;
             let smoothing = self.label_smoothing;
             let weighted = |logits: &Tensor| ops::cross_entropy(logits, y, smoothing)?.affine(share, 0.0);
-            let x = Passing { x: x.clone(), call: Call { pass: Pass::Train, progress } };
+            let pass = if self.frozen { Pass::Frozen } else { Pass::Train };
+            let x = Passing { x: x.clone(), call: Call { pass, progress } };
             let part = self.network.differentiate(&before, x, weighted, &mut self.gradients)?;
             before.clear();
             let loss = scalar(&part.loss)?;
@@ -104,7 +109,7 @@ impl Trainer {
         timed("update", || self.optimizer.step(&self.gradients, report.lr))?;
         self.step += 1;
         self.guard()?;
-        if self.double_forward {
+        if self.double_forward && !self.frozen {
             self.pending = Mutex::new(self.refreshes(micro_batches, progress));
         }
         if self.refresh_at_once {
@@ -121,6 +126,11 @@ impl Trainer {
     pub fn network(&self) -> Result<&Network> {
         self.settle()?;
         Ok(&self.network)
+    }
+
+    /// How far training had come at the newest update.
+    pub fn progress(&self) -> Progress {
+        Progress { step: self.step.saturating_sub(1), steps: self.steps, parts: 1 }
     }
 
     /// The number of parameters.

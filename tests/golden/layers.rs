@@ -172,7 +172,9 @@ struct GroupNormCase {
 fn group_norm_is_pytorchs() {
     for case in cases::<GroupNormCase>(include_str!("group_norm.json")) {
         let (vars, vb) = variables();
-        let layer = group_norm(case.shape[1], GroupNormConfig { groups: case.groups, eps: case.eps }, vb).unwrap();
+        let layer =
+            group_norm(case.shape[1], GroupNormConfig { groups: case.groups, eps: case.eps, ..Default::default() }, vb)
+                .unwrap();
         set_affine(&vars, case.shape[1]);
         let x = tensor("x", &case.shape).affine(2.0, 0.0).unwrap();
         case.trained.check(&format!("{:?} in {} groups", case.shape, case.groups), &layer, &vars, &x, "g");

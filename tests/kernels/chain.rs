@@ -182,10 +182,15 @@ impl<T: Real> Chain<T> {
 
     /// A training pass: logits, loss and the gradient of every parameter.
     pub fn train(&self, pictures: &Pictures) -> Result<Numbers> {
+        self.differentiate(pictures, Pass::Train)
+    }
+
+    /// [`Self::train`] in any differentiated pass.
+    pub fn differentiate(&self, pictures: &Pictures, pass: Pass) -> Result<Numbers> {
         let mut gradients = Gradients::default();
         let (logits, loss) = match &self.workspace {
             Some(workspace) => {
-                let batch = Passing { x: pictures.x.clone(), call: Pass::Train.into() };
+                let batch = Passing { x: pictures.x.clone(), call: pass.into() };
                 let (logits, tape) = fused::record(&self.units, &[batch], workspace)?;
                 let leaf = Var::from_tensor(&logits)?;
                 let loss = pictures.loss(&leaf)?;
@@ -193,7 +198,7 @@ impl<T: Real> Chain<T> {
                 (logits, loss)
             }
             None => {
-                let logits = self.pass(&pictures.x, Pass::Train)?;
+                let logits = self.pass(&pictures.x, pass)?;
                 let loss = pictures.loss(&logits)?;
                 let mut all = loss.backward()?;
                 for (_, var) in self.parameters() {

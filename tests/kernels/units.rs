@@ -33,7 +33,11 @@ fn tell<T: Real>(chain: &Chain<T>, n: usize, shape: [usize; 3], numbers: &mut Nu
     numbers.extend(third_step);
     numbers.insert("refresh of the older".into(), logits(&first, Pass::Refresh { age: 1 })?);
     numbers.insert("refresh of the newer".into(), logits(&second, Pass::REFRESH)?);
-    for (what, pass) in [("probe", Pass::Probe), ("evaluation", Pass::Eval), ("batch", Pass::Batch)] {
+    let frozen = chain.differentiate(&third, Pass::Frozen)?;
+    numbers.extend(frozen.into_iter().map(|(name, values)| (format!("{name}, frozen"), values)));
+    let weighed = ("weighed", Pass::Weighed { weight: 0.25 });
+    let constants = [("evaluation", Pass::Eval), weighed, ("observing", Pass::Observe)];
+    for (what, pass) in constants.into_iter().chain([("probe", Pass::Probe), ("batch", Pass::Batch)]) {
         numbers.insert(what.into(), logits(&third, pass)?);
     }
     Ok(())
@@ -67,8 +71,22 @@ fn check<T: Real>(what: &str, recipe: Recipe, spec: &NormSpec, n: usize) {
 #[test]
 fn every_normalizer_is_the_same_in_both_forms() {
     let _isa = on_one_isa();
-    let mut specs: Vec<(String, String)> = NORMS.iter().map(|kind| (kind.name.into(), String::new())).collect();
-    specs.push(("gn".into(), "groups = 4".into()));
+    let params = |name: &str| match name {
+        // An offset d of several deviations in layer after layer leaves little of f32 to the differences of two values.
+        "brn" => "d_max = 0.5",
+        // The default agrees in f64; in f32 it is beyond the tolerance, presumably across a rectifier's kink.
+        "hybrid" => "alpha = 0.4",
+        _ => "",
+    };
+    let mut specs: Vec<(String, String)> =
+        NORMS.iter().map(|kind| (kind.name.into(), params(kind.name).into())).collect();
+    let others = [
+        ("gn", "groups = 4"),
+        ("gn-bn", "images = 3\nweighing = 0.3"),
+        ("gn-bn", "images = 4\ngroup_size = 1"),
+        ("online", "compensation = \"none\"\ndecay = 0.9\ngrad_decay = 0.9"),
+    ];
+    specs.extend(others.map(|(name, params)| (name.into(), params.into())));
     for (grad, pool) in
         ["memorized", "weighted", "full", "none"].iter().flat_map(|g| ["total", "mean"].map(|pool| (g, pool)))
     {
@@ -153,7 +171,7 @@ fn convolutions_of_any_geometry_are_the_same_in_both_forms() {
 #[test]
 fn what_a_buffer_held_before_does_not_matter() {
     let _isa = on_one_isa();
-    for norm in ["bn", "gn", "frn", "cbn"] {
+    for norm in ["bn", "gn", "frn", "cbn", "online", "iebn"] {
         for (_, recipe) in fitting(norm) {
             let told = |workspace| story(&Chain::<f32>::new(recipe, &spec(norm, ""), Some(workspace)), 4, recipe.shape);
             let used = Workspace::new(true);

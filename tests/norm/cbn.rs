@@ -114,3 +114,33 @@ fn a_resumed_cbn_goes_on_to_the_bit() {
         assert_eq!(pass(norm.as_ref(), step), pass(resumed.as_ref(), step), "step {step}");
     }
 }
+
+#[test]
+fn refreshing_cbn_is_training_it_on_the_fresh_entries() {
+    let build = || {
+        let spec = NormSpec::new("cbn", &"size = 2\nwarmup = 0.0".parse().unwrap()).unwrap();
+        let producer = Some((OUTPUTS, INPUTS).into());
+        spec.build(Site { producer, ..Site::new(OUTPUTS, Store::fresh(0).builder(DType::F64, &Device::Cpu)) }).unwrap()
+    };
+    let (refreshed, direct) = (build(), build());
+    let pass = |norm: &dyn Norm, step, pass: Pass| {
+        let now = Linear::new(step);
+        host(&norm.forward_at(&now.z(), pass.into(), Some(&now)).unwrap())
+    };
+    assert!(refreshed.forward_at(&Linear::new(0).z(), Pass::REFRESH.into(), Some(&Linear::new(0))).is_err());
+    for update in 0..4 {
+        // Two micro-batches, refreshed by what others would have been.
+        let [first, second] = [10 * update, 10 * update + 1];
+        for step in [first, second] {
+            pass(refreshed.as_ref(), step, Pass::Train);
+        }
+        let older = pass(refreshed.as_ref(), 200 + first, Pass::Refresh { age: 1 });
+        assert_close(&older, &pass(direct.as_ref(), 200 + first, Pass::Train), 1e-13);
+        let probe = pass(refreshed.as_ref(), 200 + second, Pass::Probe);
+        let newer = pass(refreshed.as_ref(), 200 + second, Pass::REFRESH);
+        assert_close(&newer, &pass(direct.as_ref(), 200 + second, Pass::Train), 1e-13);
+        assert_close(&probe, &newer, 1e-13);
+    }
+    let (got, want) = (refreshed.inference().unwrap(), direct.inference().unwrap());
+    assert_close(&host(&got.var), &host(&want.var), 1e-13);
+}

@@ -1,9 +1,15 @@
 //! Normalizers against slow f64 references, finite differences and identities.
 
 mod cbn;
+mod estbn;
+mod groups;
+mod iebn;
 mod mabn;
 mod mbn;
+mod online;
 mod reference;
 mod refusals;
+mod remembered;
+mod rivals;
 mod support;
 mod table;

@@ -1,11 +1,11 @@
 //! Inputs and parameters that are refused, and how.
 
 use candle_core::{DType, Device, Result, Tensor};
-use mbn::norm::{is_undefined, NormSpec, Pass, NORMS};
+use mbn::norm::{is_undefined, NormSpec, Pass, Site, NORMS};
 use toml::Table;
 
 use crate::reference::Reference;
-use crate::support::{assert_close, data, host, layer};
+use crate::support::{assert_close, data, host, layer, refreshed};
 
 #[test]
 fn one_value_per_channel_is_refused_or_has_a_rule() {
@@ -15,7 +15,9 @@ fn one_value_per_channel_is_refused_or_has_a_rule() {
         assert!(is_undefined(&error), "{error}");
         error.to_string()
     };
-    assert!(refusal("bn", "").contains("gn"));
+    for name in ["bn", "brn", "momentum-bn", "hybrid", "stochnorm", "deferred"] {
+        assert!(refusal(name, "").contains("gn"));
+    }
     assert!(refusal("mbn", "size = 1").contains("bn1"));
     assert!(refusal("mbn", "pool = \"mean\"").contains("total"));
     assert!(refusal("mbn", "stat_grad = \"full\"").contains("memorized"));
@@ -49,6 +51,41 @@ fn one_value_per_channel_is_refused_or_has_a_rule() {
 }
 
 #[test]
+fn groups_of_one_value_are_refused_and_larger_ones_are_not() {
+    let (flat, map) = (data(&[1, 4], 1), data(&[1, 4, 2, 2], 1));
+    for (name, params) in
+        [("in", ""), ("gn", "group_size = 1"), ("gn-bn", "group_size = 1"), ("estbn", "group_size = 1")]
+    {
+        let error = layer(name, params, 4).forward(&flat, Pass::Train).unwrap_err();
+        assert!(is_undefined(&error) && error.to_string().contains("bn1"), "{name}: {error}");
+        layer(name, params, 4).forward(&map, Pass::Train).unwrap();
+    }
+    let error = layer("in", "", 4).forward(&data(&[3, 4, 1, 1], 1), Pass::Eval).unwrap_err();
+    assert!(is_undefined(&error) && error.to_string().contains("`ln`"), "{error}");
+    // Two images make a group of two values.
+    layer("gn-bn", "group_size = 1", 4).forward(&data(&[2, 4], 1), Pass::Train).unwrap();
+    let whole = [("gn", "groups = 2"), ("ln", ""), ("gn-bn", "groups = 2"), ("estbn", "groups = 2"), ("online", "")];
+    for (name, params) in whole {
+        let y = layer(name, params, 4).forward(&flat, Pass::Train).unwrap();
+        assert!(host(&y).iter().all(|v| v.is_finite()), "{name}");
+    }
+    for name in ["iebn", "online", "estbn"] {
+        let pass = if name == "iebn" { Pass::Train } else { Pass::Batch };
+        assert!(is_undefined(&layer(name, "", 4).forward(&flat, pass).unwrap_err()), "{name}");
+    }
+}
+
+#[test]
+fn groups_that_do_not_divide_the_channels_are_refused() {
+    for name in ["gn", "gn-bn", "estbn"] {
+        let spec = NormSpec::new(name, &"group_size = 3".parse::<Table>().unwrap()).unwrap();
+        let vb = candle_nn::VarBuilder::zeros(DType::F64, &Device::Cpu).pp("bn1");
+        let error = spec.build(Site::new(4, vb)).unwrap_err().to_string();
+        assert!(error.contains("bn1") && error.contains("group_size = 3"), "{name}: {error}");
+    }
+}
+
+#[test]
 fn wrong_shapes_are_refused_by_name() {
     for kind in NORMS {
         for shape in [&[2usize, 5][..], &[2, 5, 3, 3], &[2, 4, 3], &[4], &[0, 4], &[2, 4, 0, 3]] {
@@ -61,7 +98,7 @@ fn wrong_shapes_are_refused_by_name() {
 
 #[test]
 fn refreshing_what_is_not_remembered_is_an_error() -> Result<()> {
-    for kind in NORMS.iter().filter(|kind| kind.refreshes) {
+    for kind in refreshed() {
         let norm = layer(kind.name, "", 3);
         let x = data(&[4, 3], 1);
         assert!(norm.forward(&x, Pass::REFRESH).is_err(), "{}", kind.name);
@@ -88,7 +125,26 @@ fn parameters_out_of_range_are_refused() {
     refused("mbn", "sise = 3", "sise");
     refused("bn", "momentum = 0.0", "momentum");
     refused("bn", "eps = -1.0", "eps");
+    refused("brn", "r_max = 0.5", "r_max");
+    refused("brn", "d_max = -1.0", "d_max");
+    refused("brn", "warmup = 0.3", "r_relaxed");
+    refused("brn", "schedule = \"jump\"", "switch");
+    refused("momentum-bn", "ideal_batch_size = 0", "ideal_batch_size");
+    refused("momentum-bn", "epochs = 1", "epochs");
+    refused("hybrid", "alpha = 1.0", "alpha");
+    refused("stochnorm", "p = 1.5", "probability");
+    refused("stochnorm", "warmup = -0.1", "warmup");
+    refused("deferred", "momentum = 2.0", "momentum");
     refused("gn", "groups = 0", "groups");
+    for name in ["gn", "gn-bn", "estbn"] {
+        refused(name, "groups = 4\ngroup_size = 2", "exclude");
+    }
+    refused("gn-bn", "images = 0", "images");
+    refused("gn-bn", "weighing = 1.5", "weighing");
+    refused("iebn", "gate_bias = inf", "gate_bias");
+    refused("online", "decay = 1.0", "decay");
+    refused("online", "grad_decay = -0.1", "grad_decay");
+    refused("online", "compensation = \"ac\"", "ls");
     refused("none", "eps = 1.0", "eps");
     refused("mnb", "", "did you mean `mbn`");
 }

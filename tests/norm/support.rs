@@ -7,11 +7,16 @@ use mbn::model::Store;
 use mbn::norm::{Kind, Norm, NormSpec, Pass, Site, NORMS};
 use toml::Table;
 
+/// A layer of `features` channels whose parameters and state are those of a store.
+pub fn stored(store: &Store, name: &str, params: &str, features: usize) -> Arc<dyn Norm> {
+    let spec = NormSpec::new(name, &params.parse::<Table>().unwrap()).unwrap();
+    spec.build(Site::new(features, store.builder(DType::F64, &Device::Cpu).pp("bn1"))).unwrap()
+}
+
 /// A layer of `features` channels with scale and shift away from 1 and 0.
 pub fn layer(name: &str, params: &str, features: usize) -> Arc<dyn Norm> {
-    let spec = NormSpec::new(name, &params.parse::<Table>().unwrap()).unwrap();
     let store = Store::fresh(0);
-    let norm = spec.build(Site::new(features, store.builder(DType::F64, &Device::Cpu).pp("bn1"))).unwrap();
+    let norm = stored(&store, name, params, features);
     for (name, var) in store.vars() {
         let shift = if name.ends_with(".weight") { 0.7 } else { -0.2 };
         if name.ends_with(".weight") || name.ends_with(".bias") {
@@ -61,13 +66,36 @@ pub fn alone() -> impl Iterator<Item = &'static Kind> {
     NORMS.iter().filter(|kind| kind.name != "cbn")
 }
 
-/// Parameters under which a normalizer has the gradient of its forward pass, what it remembers held constant.
-pub fn exact(name: &str) -> &'static str {
+/// Whether a normalizer has to refuse such an input: one value per group, whatever the batch.
+pub fn refuses(name: &str, shape: &[usize]) -> bool {
+    name == "in" && shape[2..].iter().product::<usize>() == 1
+}
+
+/// Of those, the ones that Double-Forward refreshes.
+pub fn refreshed() -> impl Iterator<Item = &'static Kind> {
+    alone().filter(|kind| kind.refreshes)
+}
+
+/// Parameters under which a normalizer has the gradient of its forward pass, what it remembers held constant; none where the
+/// gradient is another one by design.
+pub fn exact(name: &str) -> Option<&'static str> {
     match name {
-        "gn" => "groups = 2",
+        "mabn" | "online" | "estbn" => None,
+        // Its corrections are constants.
+        "brn" => Some("r_max = 1.0\nd_max = 0.0"),
+        "gn" | "gn-bn" => Some("groups = 2"),
         // Behind one value per image and channel, nearly a step with the usual eps.
-        "frn" => "eps = 0.01",
-        "mbn" => "stat_grad = \"weighted\"",
+        "frn" => Some("eps = 0.01"),
+        "mbn" => Some("stat_grad = \"weighted\""),
+        _ => Some(""),
+    }
+}
+
+/// Parameters under which a memory is so short that a few batches push some out.
+pub fn short(name: &str) -> &'static str {
+    match name {
+        "mbn" => "size = 2",
+        "mabn" => "samples = 4",
         _ => "",
     }
 }

@@ -3,6 +3,7 @@
 
 mod conv;
 mod errors;
+mod groups;
 mod linear;
 mod loss;
 mod norm;

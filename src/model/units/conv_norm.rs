@@ -11,7 +11,7 @@ use crate::kernel::Float;
 use crate::model::fused::norm::{apply, Applied};
 use crate::model::fused::{Map, Passing, Sizes, Workspace};
 use crate::model::Gradients;
-use crate::norm::{Call, Norm};
+use crate::norm::{remembered, Call, Norm};
 use crate::ops;
 use crate::profile::timed;
 
@@ -70,7 +70,7 @@ impl ConvNorm {
     ) -> Result<Vec<(Map<T>, Normalized<'_, T>)>> {
         let norm = self.norm.as_ref();
         let mut outputs = vec![];
-        let convolved = self.conv.convolve(batches, |pass| norm.observes(pass), workspace)?;
+        let convolved = self.conv.convolve(batches, |pass| remembered::observes(norm, pass), workspace)?;
         for (i, made) in convolved.into_iter().enumerate() {
             let rectify = self.after != After::Nothing;
             let applied = timed("statistics", || {

@@ -11,7 +11,7 @@ use super::{rectified, Fused, Output, Unit};
 use crate::kernel::{with_values, Float};
 use crate::model::fused::norm::{apply, observe_all};
 use crate::model::fused::{linear, Map, Passing, Sizes, Workspace};
-use crate::norm::{Call, Granularity, Norm};
+use crate::norm::{remembered, Call, Granularity, Norm, Pass};
 use crate::ops;
 use crate::profile::timed;
 
@@ -31,8 +31,8 @@ impl LinearNorm {
 
     /// How rows of features, images of one pixel, are best normalized: where statistics are per channel, as the pixels of
     /// one image, whose sums need no putting together.
-    fn as_images(&self, rows: Sizes) -> Sizes {
-        match self.norm.granularity() {
+    fn as_images(&self, rows: Sizes, pass: Pass) -> Sizes {
+        match remembered::granularity(self.norm.as_ref(), pass) {
             Granularity::Channel => Sizes::new([1, 1, rows.n, rows.c]),
             Granularity::Image => rows,
         }
@@ -67,14 +67,15 @@ impl<T: Float> Fused<T> for LinearNorm {
             let (weight, workspace) = (weight.clone(), workspace.clone());
             let z = with_values(&weight, |w| timed("linear", || linear::forward(&x, w, None, &workspace)))?;
             let rows = z.sizes;
-            let images = z.reshaped(self.as_images(rows));
-            let seen = timed("statistics", || observe_all(&images, norm.observes(call.pass)));
-            let z = images.reshaped(rows);
+            let images = self.as_images(rows, call.pass);
+            let z = z.reshaped(images);
+            let seen = timed("statistics", || observe_all(&z, remembered::observes(norm, call.pass)));
+            let z = z.reshaped(rows);
             let applied = timed("statistics", || {
                 let producer = MapProducer { geometry: None, weight: &weight, bias: None, x: &x, z: &z };
                 apply(norm, &seen, &Shape::from((rows.n, rows.c)), call, Some(&producer), true)
             })?;
-            let z = z.reshaped(self.as_images(rows));
+            let z = z.reshaped(images);
             let y = timed("normalization", || applied.forward(&z, None, [0, 0], &workspace)).reshaped(rows);
             outputs.push(Output::new(y, move |g: Map<T>, wanted, gradients| {
                 let mut g = g.reshaped(z.sizes);

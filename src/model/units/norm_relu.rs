@@ -9,7 +9,7 @@ use crate::kernel::Float;
 use crate::model::fused::norm::{apply, observe_all, Applied};
 use crate::model::fused::{Map, Passing, Sizes, Workspace};
 use crate::model::Gradients;
-use crate::norm::{Call, Norm};
+use crate::norm::{remembered, Call, Norm};
 use crate::profile::timed;
 
 /// A normalizer and the rectifier.
@@ -33,7 +33,7 @@ impl NormRelu {
         let x = x.with_border([0, 0]);
         let Sizes { n, h, w, c, .. } = x.sizes;
         let applied = timed("statistics", || {
-            let moments = observe_all(&x, norm.observes(call.pass));
+            let moments = observe_all(&x, remembered::observes(norm, call.pass));
             apply(norm, &moments, &Shape::from((n, c, h, w)), call, None, true)
         })?;
         let y = timed("normalization", || applied.forward(&x, None, border, workspace));

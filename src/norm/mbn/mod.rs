@@ -39,7 +39,7 @@ use super::observed::Observation;
 use super::registry::{Family, Site};
 use super::running::{Blend, RunningAverage, Stored};
 use super::state::{StateTensor, RUNNING};
-use super::{module_t, Affine, Coefficients, Input, Moments, Norm, Observed, Pass, Projection};
+use super::{module_t, Affine, Coefficients, Input, Kept, Moments, Norm, Pass, Projection};
 use crate::ops;
 
 /// Memorized Batch Normalization of (N,C,H,W) or (N,C).
@@ -99,14 +99,15 @@ impl MemorizedBatchNorm {
         let alone = || Normalization { moments: batch.clone(), newest: 1.0 };
         match input.call.pass {
             Pass::Train => {
-                let used = self.usable(self.memory.push(batch, extent, input.call.progress.parts)?, count)?;
-                self.average.update(batch, count, self.weight(extent.images)?, input.call.progress.parts)?;
+                self.memory.push(batch, extent, input.call.progress.parts)?;
+                self.average.take(batch, count, self.weight(extent.images)?, input.call, layer)?;
+                let used = self.usable(self.memory.pooled(0, extent, layer)?, count)?;
                 self.infer_with(&used.moments)?;
                 Ok(used)
             }
             Pass::Refresh { age } => {
                 self.memory.replace(age, batch, layer)?;
-                self.average.refresh(batch, count, age, layer)?;
+                self.average.take(batch, count, 0.0, input.call, layer)?;
                 let used = self.usable(self.memory.pooled(age, extent, layer)?, count)?;
                 if age == 0 {
                     self.infer_with(&used.moments)?;
@@ -117,7 +118,7 @@ impl MemorizedBatchNorm {
                 })
             }
             Pass::Probe => self.usable(self.memory.pooled_with(batch, extent, layer)?, count),
-            Pass::Batch | Pass::Eval => Ok(alone()),
+            _ => Ok(alone()),
         }
     }
 
@@ -215,24 +216,8 @@ impl Norm for MemorizedBatchNorm {
         "memory"
     }
 
-    fn inference(&self) -> Option<Moments> {
-        Some(self.inference.get())
-    }
-
-    fn set_inference(&self, moments: &Moments) -> Result<()> {
-        self.inference.set(moments)
-    }
-
-    fn ema(&self) -> Option<Moments> {
-        Some(self.average.now.get())
-    }
-
-    fn refreshes(&self) -> bool {
-        true
-    }
-
-    fn observed(&self) -> Option<Observed> {
-        self.observed.get()
+    fn kept(&self) -> Option<Kept<'_>> {
+        Some(Kept { inference: &self.inference, average: &self.average.now, observed: &self.observed })
     }
 }
 

@@ -178,9 +178,13 @@ impl RowReader<'_> {
     }
 }
 
-/// The series of a run's split and statistics, begun where it is not there yet.
+/// The series of a run's split and statistics, begun where it is not there yet. Training is one series: what normalizes in it
+/// may change, as when statistics are frozen.
 pub(super) fn series(run: &mut Run, split: Option<Split>, stats: Option<Stats>) -> &mut Series {
-    let place = run.series.iter().position(|series| series.split == split && series.stats == stats);
+    let place = run
+        .series
+        .iter()
+        .position(|series| series.split == split && (split == Some(Split::Train) || series.stats == stats));
     let place = place.unwrap_or_else(|| {
         run.series.push(Series { split, stats, points: vec![] });
         run.series.len() - 1

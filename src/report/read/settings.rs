@@ -67,7 +67,10 @@ fn distinguishes(key: &str) -> bool {
 fn is_measured(config: &Table, key: &str) -> bool {
     let is_on = |switch: &str| config.get(switch).and_then(Value::as_bool) == Some(true);
     match key {
-        "precise_examples" => is_on("precise") || is_on("diagnostics"),
+        "precise_examples" => {
+            let freezes = config.get("freeze_epochs").and_then(Value::as_integer).is_some_and(|epochs| epochs > 0);
+            is_on("precise") || is_on("diagnostics") || freezes
+        }
         "diagnostics_every" => is_on("diagnostics"),
         _ => true,
     }

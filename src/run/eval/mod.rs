@@ -2,6 +2,7 @@
 
 mod dump;
 mod network;
+mod noise;
 mod score;
 mod subject;
 
@@ -10,6 +11,8 @@ use std::path::PathBuf;
 use serde::Serialize;
 use toml::Table;
 
+pub use self::noise::{Drawn, Noise, NoiseReport, Spread, UnderNoise};
+use self::score::Scored;
 use self::subject::Subject;
 use super::session::check_task;
 use super::{identity, Session};
@@ -17,6 +20,7 @@ use crate::config::Config;
 use crate::data::Source;
 use crate::norm::Pass;
 use crate::record::{Split, Stats};
+use crate::train::weighing::Tried;
 use crate::train::Score;
 use crate::{Error, Result};
 
@@ -35,8 +39,26 @@ pub struct EvalRequest {
     pub split: Split,
     /// Which statistics; none: the method's own.
     pub stats: Option<Stats>,
+    /// With [`Stats::Weighing`], the weight of each image's own statistics; none: the best on validation images.
+    pub weight: Option<f64>,
+    /// Re-estimate statistics layer by layer, each layer's under those of the layers before it.
+    pub layer_by_layer: bool,
+    /// Also score the network with noise on its weights, under its own statistics and re-estimated ones.
+    pub noise: Option<Noise>,
     /// Also write the first 64 images and their logits to this safetensors file.
     pub dump: Option<PathBuf>,
+}
+
+impl EvalRequest {
+    /// Whether statistics are estimated over training images.
+    pub(super) fn re_estimates(&self) -> bool {
+        self.noise.is_some() || matches!(self.stats, Some(Stats::Precise | Stats::Evalnorm))
+    }
+
+    /// Whether it matters how many images training normalizes together.
+    pub(super) fn takes_batches(&self) -> bool {
+        matches!(self.stats, Some(Stats::Batch | Stats::Evalnorm))
+    }
 }
 
 /// The result.
@@ -54,12 +76,21 @@ pub struct EvalReport {
     pub split: String,
     /// Statistics that normalized.
     pub stats: String,
+    /// The weight of each image's own statistics, where they have one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub weight: Option<f64>,
+    /// The weights that were tried on validation images to choose it.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub weights: Vec<Tried>,
     /// Images.
     pub images: usize,
     /// Mean cross-entropy in nats.
     pub loss: f64,
     /// Share of correct answers.
     pub accuracy: f64,
+    /// Scores with noise on the weights, where they were asked for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub noise: Option<NoiseReport>,
     /// Digest of the data.
     pub data_digest: String,
     /// What was done to the checkpoint to read it, and what is odd about the data.
@@ -92,15 +123,35 @@ pub fn evaluate_checkpoint(request: &EvalRequest) -> Result<EvalReport> {
     if part.indices.is_empty() {
         return Err(Error::config(format!("--split {split}: there are no such images")));
     }
-    let (score, stats) = score::score(&network, &session, part, &config, request.stats)?;
+    let Scored { score, stats, pass, tried: weights } = score::score(&network, &session, part, &config, request)?;
     if let Some(dump) = &request.dump {
-        let pass = if request.stats == Some(Stats::Batch) { Pass::Batch } else { Pass::Eval };
         dump::write(&network, part, pass, dump)?;
     }
+    let under = |noise| noise::score(&network, &session, part, &config, request, noise);
+    let noise = request.noise.map(under).transpose()?;
     notes.extend(odd);
+    if split == Split::Val && !weights.is_empty() {
+        notes.push("the weight was chosen on the same validation images; --split test has others".to_string());
+    }
     let data_digest = session.dataset.digest.clone();
     let Config { dataset, model, norm, .. } = config;
     let (split, stats) = (split.to_string(), stats.to_string());
     let Score { loss, accuracy, images } = score;
-    Ok(EvalReport { checkpoint: path, dataset, model, norm, split, stats, images, loss, accuracy, data_digest, notes })
+    let weight = if let Pass::Weighed { weight } = pass { Some(weight) } else { None };
+    Ok(EvalReport {
+        checkpoint: path,
+        dataset,
+        model,
+        norm,
+        split,
+        stats,
+        weight,
+        weights,
+        images,
+        loss,
+        accuracy,
+        noise,
+        data_digest,
+        notes,
+    })
 }

@@ -1,14 +1,26 @@
 //! The score of a network under the statistics asked for.
 
-use super::Session;
+use super::{EvalRequest, Session};
 use crate::config::Config;
 use crate::model::Network;
-use crate::norm::Moments;
+use crate::norm::{Moments, Pass};
 use crate::record::Stats;
-use crate::train::{self, precise, Part, Score};
+use crate::train::weighing::{self, Tried};
+use crate::train::{self, observe, precise, Part, Score};
 use crate::{Error, Result};
 
-/// The score under the wanted statistics, and their name.
+/// A score, and what normalized.
+pub(super) struct Scored {
+    pub score: Score,
+    /// Name of the statistics.
+    pub stats: &'static str,
+    /// The pass that was scored.
+    pub pass: Pass,
+    /// The weights that were tried on validation images, where one was to be chosen.
+    pub tried: Vec<Tried>,
+}
+
+/// The score under the wanted statistics, which the network is left with.
 ///
 /// # Errors
 /// Statistics that the normalizer does not have, or that are not finite; a loss that is not finite.
@@ -17,63 +29,111 @@ pub(super) fn score(
     session: &Session,
     part: Part,
     config: &Config,
-    wanted: Option<Stats>,
-) -> Result<(Score, &'static str)> {
-    let rule = network.norms().first().map_or("sample", |layer| layer.norm.rule());
-    let Some(wanted) = wanted.filter(|stats| stats.name() != rule) else {
-        return Ok((finite(train::evaluate(network, part)?, rule)?, rule));
+    request: &EvalRequest,
+) -> Result<Scored> {
+    let rule = rule_of(network);
+    let Some(wanted) = request.stats.filter(|stats| stats.name() != rule) else {
+        return scored(network, part, rule, Pass::Eval);
     };
+    let refused = |why: String| Err(Error::config(format!("--stats {wanted}: {why}")));
+    let norm = &config.norm;
     if rule == "sample" {
-        let (norm, stats) = (&config.norm, wanted.name());
-        return Err(Error::config(format!(
-            "--stats {stats}: `{norm}` has no batch statistics, every image is normalized alone; leave out --stats"
-        )));
+        return refused(format!(
+            "`{norm}` has no batch statistics, every image is normalized alone; leave out --stats"
+        ));
     }
-    let statistics: Vec<Option<Moments>> = match wanted {
-        Stats::Sample => {
-            let norm = &config.norm;
-            return Err(Error::config(format!(
-                "--stats sample: `{norm}` takes its statistics over batches, not single images"
-            )));
+    match wanted {
+        Stats::Sample => return refused(format!("`{norm}` takes its statistics over batches, not single images")),
+        Stats::Memory => return refused(format!("`{norm}` has no memory; its own rule is {rule}")),
+        Stats::Batch => return under_batches(network, part, config.norm_batch_size),
+        Stats::Weighing => return weighed(network, session, part, request.weight),
+        Stats::Ema => set(network, &averages(network)?, wanted)?,
+        Stats::Precise => set(network, &re_estimated(network, session, config, request)?, wanted)?,
+        Stats::Evalnorm => return as_in_batches(network, session, part, config),
+    }
+    scored(network, part, wanted.name(), Pass::Eval)
+}
+
+/// The score in a pass that treats every image alone.
+fn scored(network: &Network, part: Part, stats: &'static str, pass: Pass) -> Result<Scored> {
+    let score = finite(train::evaluate_under(network, part, pass)?, stats)?;
+    Ok(Scored { score, stats, pass, tried: vec![] })
+}
+
+fn under_batches(network: &Network, part: Part, size: usize) -> Result<Scored> {
+    let stats = Stats::Batch.name();
+    let score = train::evaluate_batch_statistics(network, part, size)?;
+    let observed = network.norms().iter().map(|layer| layer.norm.observed().map(|seen| seen.batch));
+    check(network, &observed.collect::<Vec<_>>(), Stats::Batch)?;
+    let score = score.ok_or_else(|| Error::config("--stats batch: one value per channel has no batch statistics"))?;
+    Ok(Scored { score: finite(score, stats)?, stats, pass: Pass::Batch, tried: vec![] })
+}
+
+/// Under that weight, or the best on validation images.
+fn weighed(network: &Network, session: &Session, part: Part, weight: Option<f64>) -> Result<Scored> {
+    let stats = Stats::Weighing.name();
+    let (weight, tried) = match weight {
+        Some(weight) => (weight, vec![]),
+        None => {
+            let tried = weighing::try_weights(network, session.val())?;
+            let best = weighing::best(&tried).ok_or_else(|| not_finite("the loss", stats))?;
+            (best.weight, tried)
         }
-        Stats::Memory => {
-            return Err(Error::config(format!(
-                "--stats memory: `{}` has no memory; its own rule is {rule}",
-                config.norm
-            )))
-        }
-        Stats::Batch => {
-            let undefined = || Error::config("--stats batch: one value per channel has no batch statistics");
-            let score = train::evaluate_batch_statistics(network, part, config.norm_batch_size)?;
-            let observed = network.norms().iter().map(|layer| layer.norm.observed().map(|seen| seen.batch));
-            check(network, &observed.collect::<Vec<_>>(), wanted)?;
-            return Ok((finite(score.ok_or_else(undefined)?, wanted.name())?, wanted.name()));
-        }
-        Stats::Ema => {
-            if let Some(layer) =
-                network.norms().iter().find(|l| !network.store().was_given(&format!("{}.ema_mean", l.name)))
-            {
-                let name = format!("{}.ema_mean", layer.name);
-                return Err(Error::config(format!("--stats ema: the checkpoint has no tensor `{name}`")));
-            }
-            network.norms().iter().map(|layer| layer.norm.ema()).collect()
-        }
-        Stats::Precise => precise::population(network, session.sampled(&session.sample(config.precise_examples)))?,
     };
-    check(network, &statistics, wanted)?;
-    precise::set(network, &statistics)?;
-    Ok((finite(train::evaluate(network, part)?, wanted.name())?, wanted.name()))
+    Ok(Scored { tried, ..scored(network, part, stats, Pass::Weighed { weight })? })
+}
+
+/// As in batches of training's size, on average.
+fn as_in_batches(network: &Network, session: &Session, part: Part, config: &Config) -> Result<Scored> {
+    let (stats, images) = (Stats::Evalnorm, config.norm_batch_size);
+    let sample = session.sample(config.precise_examples);
+    set(network, &observe::evalnorm(network, session.sampled(&sample), images)?, stats)?;
+    scored(network, part, stats.name(), Pass::Weighed { weight: 1.0 / images as f64 })
+}
+
+/// The running averages that the checkpoint holds.
+fn averages(network: &Network) -> Result<Vec<Option<Moments>>> {
+    let mut names = network.norms().iter().map(|layer| format!("{}.ema_mean", layer.name));
+    if let Some(name) = names.find(|name| !network.store().was_given(name)) {
+        return Err(Error::config(format!("--stats ema: the checkpoint has no tensor `{name}`")));
+    }
+    Ok(network.norms().iter().map(|layer| layer.norm.ema()).collect())
+}
+
+/// Name of the method's own rule of inference.
+pub(super) fn rule_of(network: &Network) -> &'static str {
+    network.norms().first().map_or("sample", |layer| layer.norm.rule())
+}
+
+/// Statistics taken anew over training images, layer by layer if that was asked for.
+pub(super) fn re_estimated(
+    network: &Network,
+    session: &Session,
+    config: &Config,
+    request: &EvalRequest,
+) -> Result<Vec<Option<Moments>>> {
+    let sample = session.sample(config.precise_examples);
+    match request.layer_by_layer {
+        true => observe::layer_by_layer(network, session.sampled(&sample)),
+        false => precise::population(network, session.sampled(&sample)),
+    }
+}
+
+/// Gives the network those statistics, which have to be finite.
+fn set(network: &Network, statistics: &[Option<Moments>], stats: Stats) -> Result<()> {
+    check(network, statistics, stats)?;
+    precise::set(network, statistics)
 }
 
 /// Statistics that are not finite normalize nothing: what comes out of them would still have a score.
-fn check(network: &Network, statistics: &[Option<Moments>], stats: Stats) -> Result<()> {
+pub(super) fn check(network: &Network, statistics: &[Option<Moments>], stats: Stats) -> Result<()> {
     match precise::first_not_finite(network, statistics)? {
         Some(layer) => Err(not_finite(&format!("`{layer}`"), stats.name())),
         None => Ok(()),
     }
 }
 
-fn finite(score: Score, stats: &str) -> Result<Score> {
+pub(super) fn finite(score: Score, stats: &str) -> Result<Score> {
     match score.loss.is_finite() {
         true => Ok(score),
         false => Err(not_finite("the loss", stats)),

@@ -46,6 +46,13 @@ impl Subject {
                 return Err(Error::config(why));
             }
             ask(&path, &given)?;
+            let sized = given.given().any(|(key, _)| key == "batch_size" || key == "norm_batch_size");
+            if request.stats == Some(Stats::Evalnorm) && !sized {
+                let why =
+                    "--stats evalnorm: made elsewhere, the checkpoint does not say how many images were normalized \
+                           together in training; give --batch-size N";
+                return Err(Error::config(why));
+            }
         }
         let layers = own.clone().unwrap_or_default().and(&given);
         let all = layers.build()?;
@@ -55,8 +62,11 @@ impl Subject {
             }
         }
         let config = layers.resolve()?;
-        check_split(request, own.map(|layers| layers.build()).transpose()?.as_ref(), &config)?;
-        if request.stats == Some(Stats::Precise) && config.precise_examples == 1 {
+        let own = own.map(|layers| layers.build()).transpose()?;
+        check_split(request, own.as_ref(), &config)?;
+        check_weight(request, own.as_ref(), &config)?;
+        check_noise(request)?;
+        if request.re_estimates() && config.precise_examples == 1 {
             return Err(Error::config("precise_examples = 1: the statistics of a single image say nothing"));
         }
         Ok(Self { path, checkpoint, config })
@@ -111,9 +121,54 @@ fn check_split(request: &EvalRequest, own: Option<&Config>, config: &Config) -> 
     Err(Error::config(why))
 }
 
+/// The weight of images' own statistics is a share, and is chosen on images that were neither trained on nor are scored.
+fn check_weight(request: &EvalRequest, own: Option<&Config>, config: &Config) -> Result<()> {
+    if let Some(weight) = request.weight {
+        let why = match request.stats == Some(Stats::Weighing) {
+            false => "--weight changes the result of --stats weighing only; give both, or neither".into(),
+            true if !(0.0..=1.0).contains(&weight) => format!("--weight {weight}: expected a share, 0 to 1"),
+            true => return Ok(()),
+        };
+        return Err(Error::config(why));
+    }
+    if request.stats != Some(Stats::Weighing) {
+        return Ok(());
+    }
+    let without = match own {
+        None => "the checkpoint, made elsewhere, does not say which images it was not trained on",
+        Some(own) if own.dataset != config.dataset => "the run set none aside of this data set",
+        Some(own) if own.val_fraction == 0.0 => "the run set none aside (val_fraction = 0)",
+        Some(_) => return Ok(()),
+    };
+    Err(Error::config(format!(
+        "--stats weighing: the weight is chosen on validation images, and {without}; give it: --weight W, such as 1/N for \
+         normalization batches of N images (choosing it on test images would make their score worthless)"
+    )))
+}
+
+/// Noise has a size, and statistics of its own to be scored under; only re-estimation goes layer by layer.
+fn check_noise(request: &EvalRequest) -> Result<()> {
+    let why = match (request.noise, request.stats) {
+        (Some(noise), _) if !(noise.sd.is_finite() && noise.sd > 0.0) => {
+            format!("--weight-noise {}: expected a number above 0, in standard deviations of the weights", noise.sd)
+        }
+        (Some(noise), _) if noise.draws == 0 => "--noise-draws 0: at least 1 is needed".into(),
+        (Some(_), Some(stats)) => format!(
+            "--weight-noise scores the method's own statistics and re-estimated ones; leave out --stats {stats}, or \
+             --weight-noise"
+        ),
+        (None, stats) if request.layer_by_layer && stats != Some(Stats::Precise) => {
+            "--layer-by-layer changes the result of --stats precise and --weight-noise only; give one of them, or neither"
+                .into()
+        }
+        _ => return Ok(()),
+    };
+    Err(Error::config(why))
+}
+
 /// Why a setting changes nothing in this evaluation, or nothing that may be changed.
 fn without_effect(key: &str, request: &EvalRequest, config: &Config, foreign: bool) -> Result<Option<String>> {
-    let (split, stats) = (request.split, request.stats);
+    let split = request.split;
     let needs = |needed: bool, what: &str| (!needed).then(|| format!("`{key}` has no effect without {what}"));
     if let Some((norm, parameter)) = key.split_once('.') {
         let spec = NormSpec::new(&config.norm, &config.norm_params)?;
@@ -129,8 +184,8 @@ fn without_effect(key: &str, request: &EvalRequest, config: &Config, foreign: bo
     Ok(match key {
         "dataset" | "model" | "shortcut" | "norm" | "device" | "kernels" => None,
         "test_limit" => needs(split == Split::Test, "--split test"),
-        "precise_examples" => needs(stats == Some(Stats::Precise), "--stats precise"),
-        "batch_size" | "norm_batch_size" => needs(stats == Some(Stats::Batch), "--stats batch"),
+        "precise_examples" => needs(request.re_estimates(), "--stats precise, --stats evalnorm or --weight-noise"),
+        "batch_size" | "norm_batch_size" => needs(request.takes_batches(), "--stats batch or evalnorm"),
         "train_limit" if foreign => needs(split == Split::Train, "--split train"),
         "seed" | "val_fraction" | "train_limit" => Some(format!(
             "`{key}` would draw the split anew, and images that the run trained on could count as validation images; \

@@ -17,7 +17,8 @@ impl Run<'_> {
         let first = network.norms().first().map(|layer| layer.norm.as_ref());
         let training_rule = first.map_or("sample", |norm| norm.training_rule());
         let rule = first.map_or("sample", |norm| norm.rule());
-        let mut rows = vec![self.row("train", training_rule, Some(trained), p.train_seconds)];
+        let trained_by = if self.trainer.frozen { rule } else { training_rule };
+        let mut rows = vec![self.row("train", trained_by, Some(trained), p.train_seconds)];
         if !self.session.val().indices.is_empty() {
             rows.push(self.timed("val", rule, || train::evaluate(network, self.session.val()).map(Some))?);
         }

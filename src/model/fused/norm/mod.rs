@@ -11,7 +11,7 @@ use super::map::{Map, Sizes};
 use crate::kernel::norm::Coefficients as Slices;
 use crate::kernel::{with_values, Float};
 use crate::model::Gradients;
-use crate::norm::{Call, Coefficients, Granularity, Input, Norm, Producer};
+use crate::norm::{remembered, Call, Coefficients, Granularity, Input, Norm, Producer};
 use crate::ops::Sums;
 
 pub use moments::{observe, observe_all, PieceMoments};
@@ -62,9 +62,9 @@ pub fn apply<T: Float>(
     rectify: bool,
 ) -> Result<Applied<T>> {
     norm.affine().count(shape)?;
-    let per = norm.granularity();
-    let moments = norm.observes(call.pass).then(|| seen.tensors::<T>(per)).transpose()?;
-    let coefficients = norm.coefficients(&Input { call, shape, moments, producer })?;
+    let per = remembered::granularity(norm, call.pass);
+    let moments = remembered::observes(norm, call.pass).then(|| seen.tensors::<T>(per)).transpose()?;
+    let coefficients = remembered::coefficients(norm, Input { call, shape, moments, producer })?;
     let (map, channels) = (&coefficients.map, seen.sizes.c);
     let threshold = norm.threshold();
     let shift = match threshold {

@@ -1,0 +1,156 @@
+//! Instance Enhancement Batch Normalization (Liang, Huang, Liang & Yang, AAAI 2020, arXiv 1908.04008).
+//!
+//! Training: y = a gamma (x - mu_B)/sqrt(v_B + eps) + beta, BN with a gate a = sigmoid(w m + b) for each image and channel,
+//! m the mean of that image and channel; w is 0 and b -1 at first.
+//! Remembers: what BN does. Gradient: BN's, of a g in the place of g, and through m; to w and b, two parameters per channel.
+//! Inference: the running averages, and each image's own gates: no affine map, so plain BatchNorm cannot take it over.
+//! Double-Forward: as BN. One value per channel (n = 1): refused, as BN.
+
+use std::sync::Arc;
+
+use candle_core::{Result, Tensor};
+use candle_nn::ops::sigmoid;
+use candle_nn::{Init, VarBuilder};
+use serde::{Deserialize, Serialize};
+
+use super::registry::{Family, Site};
+use super::state::{StateTensor, RUNNING};
+use super::{
+    batch_norm, module_t, Affine, BatchNorm, BatchNormConfig, Coefficients, Granularity, Input, Moments, Norm,
+};
+use super::{Gradient, Observed, Pass};
+use crate::ops::{sum_images, Linear, Sums};
+
+/// Parameters of [`InstanceEnhancementBatchNorm`].
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct InstanceEnhancementBatchNormConfig {
+    /// Added to the variance.
+    pub eps: f64,
+    /// Weight of the newest batch in the running averages.
+    pub momentum: f64,
+    /// What b is at first; with -1 every gate is at 0.27.
+    pub gate_bias: f64,
+}
+
+impl Default for InstanceEnhancementBatchNormConfig {
+    fn default() -> Self {
+        Self { eps: 1e-5, momentum: 0.1, gate_bias: -1.0 }
+    }
+}
+
+/// Instance Enhancement Batch Normalization of (N,C,H,W) or (N,C).
+#[derive(Debug, Clone)]
+pub struct InstanceEnhancementBatchNorm {
+    bn: BatchNorm,
+    gate_weight: Tensor,
+    gate_bias: Tensor,
+}
+
+/// An [`InstanceEnhancementBatchNorm`] for `num_features` channels: `weight`, `bias`, `running_mean`, `running_var`,
+/// `gate_weight` and `gate_bias` from `vb`.
+pub fn instance_enhancement_batch_norm(
+    num_features: usize,
+    config: InstanceEnhancementBatchNormConfig,
+    vb: VarBuilder,
+) -> Result<InstanceEnhancementBatchNorm> {
+    Ok(InstanceEnhancementBatchNorm {
+        gate_weight: vb.get_with_hints(num_features, "gate_weight", Init::Const(0.0))?,
+        gate_bias: vb.get_with_hints(num_features, "gate_bias", Init::Const(config.gate_bias))?,
+        bn: batch_norm(num_features, BatchNormConfig { eps: config.eps, momentum: config.momentum }, vb)?,
+    })
+}
+
+impl Norm for InstanceEnhancementBatchNorm {
+    fn affine(&self) -> &Affine {
+        self.bn.affine()
+    }
+
+    fn granularity(&self) -> Granularity {
+        Granularity::Image
+    }
+
+    fn observes(&self, _: Pass) -> bool {
+        true
+    }
+
+    fn coefficients(&self, input: &Input) -> Result<Coefficients> {
+        let own = input.own("IEBN")?;
+        let moments = self.bn.observes(input.call.pass).then(|| own.over_images()).transpose()?;
+        let bn = self.bn.coefficients(&Input { call: input.call, shape: input.shape, moments, producer: None })?;
+        let (mean, weight) = (own.mean.clone(), self.gate_weight.detach());
+        let gate = sigmoid(&mean.broadcast_mul(&weight)?.broadcast_add(&self.gate_bias.detach())?)?;
+        let Linear { mean: center, slope, shift } = bn.map.clone();
+        let map = Linear { mean: center, slope: gate.broadcast_mul(&slope)?, shift };
+        let pixels = (input.count() / input.images()) as f64;
+        Ok(Coefficients::new(map, move |sums| {
+            let gated = Sums { g: (&sums.g * &gate)?, gx: (&sums.gx * &gate)? };
+            let Gradient { b, center, d, parameters } = bn.gradient(&gated.over_images()?)?;
+            // dL/d(w m + b): gamma Σ g x̂ reaches the gate.
+            let before = (&gated.gx.broadcast_mul(&slope)? * gate.affine(-1.0, 1.0)?)?;
+            let d = before.broadcast_mul(&weight.affine(1.0 / pixels, 0.0)?)?.broadcast_add(&d)?;
+            let gate = [sum_images(&(&before * &mean)?)?, sum_images(&before)?];
+            let parameters = [parameters[0].clone(), sum_images(&sums.g)?].into_iter().chain(gate).collect();
+            Ok(Gradient { b, center, d, parameters })
+        }))
+    }
+
+    fn parameters(&self) -> Vec<Tensor> {
+        self.bn.parameters().into_iter().chain([self.gate_weight.clone(), self.gate_bias.clone()]).collect()
+    }
+
+    fn rule(&self) -> &'static str {
+        self.bn.rule()
+    }
+
+    fn training_rule(&self) -> &'static str {
+        self.bn.training_rule()
+    }
+
+    fn inference(&self) -> Option<Moments> {
+        self.bn.inference()
+    }
+
+    fn infers_by_map(&self) -> bool {
+        false
+    }
+
+    fn set_inference(&self, moments: &Moments) -> Result<()> {
+        self.bn.set_inference(moments)
+    }
+
+    fn ema(&self) -> Option<Moments> {
+        self.bn.ema()
+    }
+
+    fn refreshes(&self) -> bool {
+        self.bn.refreshes()
+    }
+
+    fn observed(&self) -> Option<Observed> {
+        self.bn.observed()
+    }
+}
+
+module_t!(InstanceEnhancementBatchNorm);
+
+impl Family for InstanceEnhancementBatchNorm {
+    const NAME: &'static str = "iebn";
+    const ABOUT: &'static str = "Instance Enhancement Batch Normalization: BN with a gate for each image and channel";
+    const REFRESHES: bool = true;
+    const STATE: &'static [StateTensor] = &RUNNING;
+    type Config = InstanceEnhancementBatchNormConfig;
+
+    fn check(config: &Self::Config) -> std::result::Result<(), String> {
+        super::check_eps(config.eps)?;
+        super::check_momentum(config.momentum)?;
+        match config.gate_bias.is_finite() {
+            true => Ok(()),
+            false => Err(format!("gate_bias = {}: expected a number", config.gate_bias)),
+        }
+    }
+
+    fn build(site: Site, config: &Self::Config) -> Result<Arc<dyn Norm>> {
+        Ok(Arc::new(instance_enhancement_batch_norm(site.features, *config, site.vb)?))
+    }
+}

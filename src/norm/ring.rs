@@ -1,0 +1,110 @@
+//! What is remembered of the newest batches, newest first, and for Double-Forward what they pushed out.
+
+use std::collections::VecDeque;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard};
+
+use candle_core::{Error, Result, Shape, Tensor, Var};
+use candle_nn::VarBuilder;
+
+use super::state::StateTensor;
+use super::NormError;
+use crate::ops;
+
+/// N tensors (capacity, ...), a row of each per batch; a slot is empty where the first number of its row of the last tensor
+/// is what that tensor is filled with at first.
+#[derive(Debug, Clone)]
+pub(super) struct Ring<const N: usize> {
+    rows: [Var; N],
+    empty: [f64; N],
+    /// What the newest update's batches pushed out, newest first: a refresh still pools it.
+    forgotten: Arc<Mutex<VecDeque<[Tensor; N]>>>,
+    filled: Arc<AtomicUsize>,
+}
+
+/// An array of what `of` makes of 0 to N - 1.
+fn each<T, const N: usize>(of: impl FnMut(usize) -> Result<T>) -> Result<[T; N]> {
+    let all = (0..N).map(of).collect::<Result<Vec<_>>>()?;
+    all.try_into().map_err(|_| Error::Msg(format!("expected {N} rows")))
+}
+
+impl<const N: usize> Ring<N> {
+    /// An empty one, or the one in `vb`.
+    pub fn new(state: [StateTensor; N], shapes: [Shape; N], vb: &VarBuilder) -> Result<Self> {
+        let rows = each(|i| state[i].create(shapes[i].clone(), vb))?;
+        Ok(Self { rows, empty: state.map(|tensor| tensor.empty), forgotten: Arc::default(), filled: Arc::default() })
+    }
+
+    fn capacity(&self) -> usize {
+        self.rows[0].dims()[0]
+    }
+
+    /// Slots filled so far: on the CPU read off the tensor each time, since a checkpoint may be loaded into it any time; on
+    /// a device, which would have to be waited for, until all are.
+    pub fn filled(&self) -> Result<usize> {
+        let marker = &self.rows[N - 1];
+        if marker.device().is_cpu() || self.filled.load(Ordering::Relaxed) < self.capacity() {
+            self.filled.store(ops::filled_rows(&marker.as_detached_tensor(), self.empty[N - 1])?, Ordering::Relaxed);
+        }
+        Ok(self.filled.load(Ordering::Relaxed))
+    }
+
+    /// The batch becomes age 0, and the newest `kept` are kept, beyond the capacity as long as this process lives.
+    pub fn push(&self, batch: &[Tensor; N], kept: usize) -> Result<()> {
+        let capacity = self.capacity();
+        if kept > capacity && self.filled()? == capacity {
+            let oldest = each(|i| self.rows[i].as_detached_tensor().narrow(0, capacity - 1, 1)?.copy())?;
+            let mut forgotten = self.forgotten();
+            forgotten.push_front(oldest);
+            forgotten.truncate(kept - capacity);
+        }
+        for ((memory, row), empty) in self.rows.iter().zip(batch).zip(self.empty) {
+            ops::push_row(memory, row, kept, empty)?;
+        }
+        Ok(())
+    }
+
+    /// Replaces the batch of that age.
+    pub fn replace(&self, age: usize, batch: &[Tensor; N], layer: &str) -> Result<()> {
+        self.require(age, layer)?;
+        let row = |i: usize| batch[i].reshape(self.rows[i].narrow(0, 0, 1)?.shape())?.contiguous();
+        if let Some(beyond) = age.checked_sub(self.capacity()) {
+            self.forgotten()[beyond] = each(row)?;
+            return Ok(());
+        }
+        for (i, memory) in self.rows.iter().enumerate() {
+            memory.as_detached_tensor().slice_set(&row(i)?, 0, age)?;
+        }
+        Ok(())
+    }
+
+    /// The rows of `count` batches, the first of that age, forgotten ones among them.
+    pub fn slots(&self, first: usize, count: usize) -> Result<[Tensor; N]> {
+        let capacity = self.capacity();
+        let kept = (first + count).min(capacity).saturating_sub(first);
+        let (forgotten, beyond) = (self.forgotten(), (first + kept).saturating_sub(capacity));
+        each(|i| {
+            let rows = self.rows[i].as_detached_tensor().narrow(0, first.min(capacity - 1), kept)?;
+            if kept == count {
+                return Ok(rows);
+            }
+            let older = forgotten.iter().skip(beyond).take(count - kept).map(|batch| batch[i].clone());
+            let all: Vec<Tensor> = std::iter::once(rows).filter(|_| kept > 0).chain(older).collect();
+            Tensor::cat(&all, 0)
+        })
+    }
+
+    fn forgotten(&self) -> MutexGuard<'_, VecDeque<[Tensor; N]>> {
+        self.forgotten.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
+    }
+
+    /// How many batches there are, that of that age among them.
+    pub fn require(&self, age: usize, layer: &str) -> Result<usize> {
+        let filled = self.filled()?;
+        let remembered = if filled == self.capacity() { filled + self.forgotten().len() } else { filled };
+        if age < remembered {
+            return Ok(remembered);
+        }
+        Err(NormError::NothingToRefresh { layer: layer.into(), age, remembered }.into())
+    }
+}
