@@ -35,8 +35,10 @@ def build(path, size, flags):
         value = getattr(flags, key) or metadata.get(key)
         return value or sys.exit(f"{path}: its metadata has no `{key}`; pass --{key}")
 
+    config = tomllib.loads(metadata.get("config", ""))
     try:
-        net = networks.build(setting("model"), int(setting("channels")), int(setting("classes")), size).double()
+        net = networks.build(setting("model"), int(setting("channels")), int(setting("classes")), size,
+                             config.get("shortcut", "pad")).double()
     except ValueError as e:
         sys.exit(f"{path}: {e}")
     wanted = {k: v for k, v in net.state_dict().items() if not k.endswith("num_batches_tracked")}
@@ -47,7 +49,6 @@ def build(path, size, flags):
         if tensors[name].shape != ours.shape:
             sys.exit(f"{path}: {name} is {list(tensors[name].shape)}, the network wants {list(ours.shape)}")
     net.load_state_dict({k: tensors[k] for k in wanted}, strict=False)
-    config = tomllib.loads(metadata.get("config", ""))
     for module in net.modules():
         if isinstance(module, (torch.nn.BatchNorm1d, torch.nn.BatchNorm2d)):
             module.eps = config.get(config.get("norm"), {}).get("eps", module.eps)

@@ -171,9 +171,9 @@ def schedules():
                "milestones": milestones, "gamma": gamma, "rates": rates}
 
 
-def network(model, channels, size, classes):
+def network(model, channels, size, classes, shortcut="pad"):
     """One training pass over four pictures with its gradients, the running statistics after it, then inference."""
-    net = networks.build(model, channels, classes, size).double()
+    net = networks.build(model, channels, classes, size, shortcut).double()
     state = {k: parameter(k, *v.shape) for k, v in net.state_dict().items() if not k.endswith("num_batches_tracked")}
     net.load_state_dict(state, strict=False)
     x, labels = uniform("x", 4, channels, size, size), [3, 0, 3, classes - 1]
@@ -181,13 +181,15 @@ def network(model, channels, size, classes):
     loss = F.cross_entropy(logits, torch.tensor(labels))
     loss.backward()
     running = {k: v for k, v in net.state_dict().items() if "running" in k}
-    yield {"model": model, "channels": channels, "size": size, "classes": classes, "labels": labels,
+    yield {"model": model, "shortcut": shortcut, "channels": channels, "size": size, "classes": classes, "labels": labels,
            "shapes": {k: list(v.shape) for k, v in state.items()}, "logits": summary(logits), "loss": loss.item(),
            "gradients": {k: summary(p.grad) for k, p in net.named_parameters()},
            "running": {k: summary(v) for k, v in running.items()}, "eval": summary(net.eval()(x))}
 
 
-NETWORKS = (("lenet", 1, 28, 10), ("lenet", 3, 32, 100), ("resnet8", 1, 28, 10), ("resnet20", 3, 32, 10))
+NETWORKS = (("lenet", 1, 28, 10), ("lenet", 3, 32, 100), ("resnet8", 1, 28, 10), ("resnet20", 3, 32, 10),
+            ("resnet14", 3, 17, 10, "projection"), ("preact-resnet14", 3, 17, 10),
+            ("preact-resnet8", 1, 28, 10, "projection"), ("plain", 3, 16, 10))
 
 
 def main():

@@ -110,6 +110,7 @@ fn contradictions_are_refused_with_their_keys() {
         ("optimizer = \"adamw\"\nbeta1 = 1", "beta1"),
         ("beta2 = -0.1", "beta2"),
         ("optimizer = \"adamw\"\nadam_eps = 0", "adam_eps"),
+        ("shortcut = \"project\"", "did you mean `projection`?"),
         ("optimizer = \"adam\"", "did you mean `adamw`?"),
         ("milestones = [1]", "milestones"),
         ("schedule = \"multi-step\"", "milestones"),
@@ -225,6 +226,15 @@ fn settings_that_came_later_leave_older_names_as_they_were() {
     assert_eq!(config.run_name().unwrap(), "mnist-lenet-mbn-b32-s0-2522b469");
     let adamw = |more: &str| resolve(&format!("optimizer = \"adamw\"\n{more}")).unwrap();
     assert!(adamw("").canonical().unwrap().contains("optimizer = \"adamw\"\n"));
+    let others = ["shortcut = \"projection\"", "init = \"torch\"", "zero_init_residual = true"];
+    for text in others.map(|other| format!("model = \"resnet8\"\n{other}")) {
+        assert_ne!(
+            resolve(&text).unwrap().run_name().unwrap(),
+            resolve("model = \"resnet8\"").unwrap().run_name().unwrap(),
+            "{text}"
+        );
+        assert_eq!(resolve(&resolve(&text).unwrap().to_toml().unwrap()), resolve(&text));
+    }
     assert_ne!(adamw("").run_name().unwrap(), adamw("beta1 = 0.5").run_name().unwrap());
     assert_eq!(resolve(&adamw("").to_toml().unwrap()).unwrap(), adamw(""));
 }

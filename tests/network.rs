@@ -3,7 +3,7 @@
 use candle_core::{DType, Device, Tensor};
 use mbn::config::{Config, Layers};
 use mbn::data::Batch;
-use mbn::model::{Network, Store, Task};
+use mbn::model::{Architecture, Design, Initialization, Network, Shortcut, Store, Task};
 use mbn::norm::{is_statistic, is_undefined, NormSpec, Pass, NORMS};
 use mbn::ops;
 use mbn::train::Trainer;
@@ -27,7 +27,15 @@ fn network(model: &str, norm: &str) -> Network {
         toml::Table::new()
     };
     let spec = NormSpec::new(norm, &params).unwrap();
-    Network::new(model, TASK, &spec, Store::fresh(3), DType::F64, &Device::Cpu).unwrap()
+    Network::new(architecture(model), TASK, &spec, Store::fresh(3), DType::F64, &Device::Cpu).unwrap()
+}
+
+/// The network of a name that may end in ` with projections`.
+fn architecture(model: &str) -> Architecture<'_> {
+    match model.strip_suffix(" with projections") {
+        None => model.into(),
+        Some(name) => Architecture { name, design: Design { shortcut: Shortcut::Projection, ..Design::default() } },
+    }
 }
 
 fn host(t: &Tensor) -> Vec<f64> {
@@ -52,9 +60,15 @@ fn loss(model: &str, norm: &str, moved: Option<(&str, usize, f64)>) -> (Network,
 
 #[test]
 fn gradients_of_whole_networks_are_those_of_finite_differences() {
-    for (model, norms) in
-        [("mlp", &["mbn"][..]), ("lenet", &["bn", "mbn", "gn", "none"]), ("resnet8", &["bn", "mbn", "gn"])]
-    {
+    for (model, norms) in [
+        ("mlp", &["mbn"][..]),
+        ("lenet", &["bn", "mbn", "gn", "none"]),
+        ("plain", &["none"]),
+        ("resnet8", &["bn", "mbn", "gn"]),
+        ("resnet8 with projections", &["frn"]),
+        ("preact-resnet8", &["mbn"]),
+        ("preact-resnet8 with projections", &["gn"]),
+    ] {
         for norm in norms {
             let (net, value) = loss(model, norm, None);
             let grads = value.backward().unwrap();
@@ -83,12 +97,17 @@ fn every_network_runs_with_every_normalizer_on_one_and_three_channels() {
         ("lenet", [3, 32, 32]),
         ("resnet8", [1, 28, 28]),
         ("resnet14", [3, 32, 32]),
+        ("resnet8 with projections", [3, 32, 32]),
+        ("preact-resnet8", [1, 28, 28]),
+        ("preact-resnet8 with projections", [3, 15, 17]),
+        ("plain", [3, 9, 11]),
         ("vgg11", [1, 28, 28]),
     ] {
-        for kind in NORMS {
+        for kind in NORMS.iter().filter(|kind| !(kind.needs_producer && model.starts_with("preact"))) {
             let task = Task { shape, classes: 7 };
             let spec = NormSpec::new(kind.name, &toml::Table::new()).unwrap();
-            let net = Network::new(model, task, &spec, Store::fresh(0), DType::F32, &Device::Cpu).unwrap();
+            let net =
+                Network::new(architecture(model), task, &spec, Store::fresh(0), DType::F32, &Device::Cpu).unwrap();
             let x = Tensor::ones((2, shape[0], shape[1], shape[2]), DType::F32, &Device::Cpu).unwrap();
             for pass in [Pass::Train, Pass::Eval] {
                 match net.forward(&x, pass) {
@@ -107,13 +126,103 @@ fn parameter_counts_are_the_published_ones() {
     let count = |model: &str, shape| {
         let spec = NormSpec::new("bn", &toml::Table::new()).unwrap();
         let task = Task { shape, classes: 10 };
+        let model = architecture(model);
         Network::new(model, task, &spec, Store::fresh(0), DType::F32, &Device::Cpu).unwrap().parameter_count()
     };
     // He et al., table 6: 0.27M, 0.46M, 1.7M.
     assert_eq!(count("resnet20", [3, 32, 32]), 269_722);
     assert_eq!(count("resnet32", [3, 32, 32]), 464_154);
     assert_eq!(count("resnet110", [3, 32, 32]), 1_727_962);
+    // Two projections with their scales and shifts more.
+    assert_eq!(count("resnet20 with projections", [3, 32, 32]), 269_722 + 16 * 32 + 64 + 32 * 64 + 128);
+    assert_eq!(count("preact-resnet20", [3, 32, 32]), 269_722);
+    assert_eq!(count("plain", [3, 32, 32]), 27 * 64 + 64 + 4 * (9 * 64 * 64 + 64 + 128) + 650);
     assert_eq!(count("lenet", [1, 28, 28]), 20 * 25 + 40 + 50 * 20 * 25 + 100 + 800 * 500 + 1000 + 5010);
+}
+
+#[test]
+fn cross_iteration_normalization_follows_a_bias_as_it_follows_weights() {
+    let spec = NormSpec::new("cbn", &toml::toml! { size = 1 warmup = 0.0 }).unwrap();
+    let net = Network::new("plain", TASK, &spec, Store::fresh(0), DType::F64, &Device::Cpu).unwrap();
+    let x = batch(3, 1, DType::F64).x;
+    net.forward(&x, Pass::Train).unwrap();
+    let (_, bias) = net.parameters().into_iter().find(|(name, _)| name == "conv2.bias").unwrap();
+    let moved = 0.01;
+    bias.set(&(bias.as_tensor() + moved).unwrap()).unwrap();
+    net.forward(&x, Pass::Train).unwrap();
+    let seen = net.norms()[0].norm.observed().unwrap();
+    // On the same images the older mean, moved, is the present one; of the mean square, moved² is missing.
+    let [batch, used] = [&seen.batch, &seen.used].map(|moments| (host(&moments.mean), host(&moments.var)));
+    for c in 0..64 {
+        assert!((used.0[c] - batch.0[c]).abs() < 1e-12, "{} {}", used.0[c], batch.0[c]);
+        assert!((used.1[c] - batch.1[c] + moved * moved / 2.0).abs() < 1e-12, "{} {}", used.1[c], batch.1[c]);
+    }
+}
+
+#[test]
+fn a_normalizer_without_its_place_is_refused_with_its_layer() {
+    let spec = NormSpec::new("cbn", &toml::Table::new()).unwrap();
+    let made = Network::new("preact-resnet8", TASK, &spec, Store::fresh(0), DType::F32, &Device::Cpu);
+    let message = made.err().unwrap().to_string();
+    assert!(message.contains("layer1.0.bn1") && message.contains("`cbn`"), "{message}");
+}
+
+/// The network with that design, its tensors from `store`.
+fn designed(name: &str, norm: &str, design: Design, store: Store) -> Network {
+    let spec = NormSpec::new(norm, &toml::Table::new()).unwrap();
+    Network::new(Architecture { name, design }, TASK, &spec, store, DType::F64, &Device::Cpu).unwrap()
+}
+
+#[test]
+fn with_zero_init_residual_blocks_begin_as_their_shortcuts_whatever_the_normalizer() {
+    let design = Design { zero_init_residual: true, ..Design::default() };
+    for kind in NORMS {
+        let cases = [("resnet8", "bn2.weight"), ("preact-resnet8", "conv2.weight")];
+        for (name, zero) in cases.into_iter().filter(|(name, _)| !(kind.needs_producer && name.starts_with("pre"))) {
+            let net = designed(name, kind.name, design, Store::fresh(0));
+            let x = batch(3, 1, DType::F64).x;
+            let logits = host(&net.forward(&x, Pass::Batch).unwrap());
+            let zeros: Vec<_> = net.parameters().into_iter().filter(|(name, _)| name.ends_with(zero)).collect();
+            assert_eq!(zeros.len(), 3);
+            assert!(zeros.iter().all(|(_, var)| host(var).iter().all(|v| *v == 0.0)), "{name} {}", kind.name);
+            // What the branches do does not matter.
+            for (name, var) in net.parameters() {
+                if name.starts_with("layer") && name.ends_with("conv1.weight") {
+                    var.set(&(var.as_tensor() * -2.0).unwrap()).unwrap();
+                }
+            }
+            assert_eq!(host(&net.forward(&x, Pass::Batch).unwrap()), logits, "{name} {}", kind.name);
+            // They learn nevertheless, and a checkpoint's values are taken as they are.
+            let loss = ops::cross_entropy(&net.forward(&x, Pass::Train).unwrap(), &batch(3, 1, DType::F64).y, 0.0);
+            let gradients = loss.unwrap().backward().unwrap();
+            assert!(zeros.iter().all(|(_, var)| host(gradients.get(var).unwrap()).iter().any(|g| *g != 0.0)));
+            zeros.iter().for_each(|(_, var)| var.set(&var.ones_like().unwrap()).unwrap());
+            let again = designed(name, kind.name, design, Store::from_tensors(net.tensors()));
+            let ones = again.parameters().into_iter().filter(|(name, _)| name.ends_with(zero));
+            assert!(ones.into_iter().all(|(_, var)| host(&var).iter().all(|v| *v == 1.0)));
+        }
+    }
+}
+
+#[test]
+fn the_initialization_torch_is_pytorchs_default() {
+    let net = designed("plain", "bn", Design { init: Initialization::Torch, ..Design::default() }, Store::fresh(0));
+    for (name, var) in net.parameters().into_iter().filter(|(name, _)| !name.starts_with("bn")) {
+        let fan_in = match &name[..] {
+            "conv1.weight" | "conv1.bias" => 9,
+            "fc.weight" | "fc.bias" => 64,
+            _ => 9 * 64,
+        };
+        let (bound, values) = (1.0 / f64::from(fan_in).sqrt(), host(&var));
+        assert!(values.iter().all(|v| v.abs() <= bound), "{name}");
+        // Uniform: a standard deviation of bound/sqrt(3), as exactly as so many values tell.
+        let variance = values.iter().map(|v| v * v).sum::<f64>() / values.len() as f64;
+        let off = (variance / (bound * bound / 3.0) - 1.0).abs();
+        assert!(off < 4.0 / (values.len() as f64).sqrt(), "{name}: {variance}");
+    }
+    let plain = designed("plain", "bn", Design::default(), Store::fresh(0));
+    let bias = plain.parameters().into_iter().find(|(name, _)| name == "conv1.bias").unwrap().1;
+    assert!(host(&bias).iter().all(|v| *v == 0.0));
 }
 
 #[test]
@@ -135,10 +244,12 @@ fn unknown_networks_are_refused_with_the_closest_name() {
     assert!(message("lenett").contains("did you mean `lenet`?"));
     assert!(message("resnet21").contains("6n+2"));
     assert!(message("vgg12").contains("vgg11"));
-    for name in ["", "resnet", "resnet2", "resnet99999999999999999999", "vgg", "lenet5", "20"] {
+    for name in
+        ["", "resnet", "resnet2", "resnet99999999999999999999", "vgg", "lenet5", "20", "plain5", "preact-resnet9"]
+    {
         assert!(mbn::model::check(name).is_err(), "{name}");
     }
-    for name in ["mlp", "LeNet", "resnet8", "resnet110", "vgg16"] {
+    for name in ["mlp", "LeNet", "plain", "resnet8", "resnet110", "preact-resnet20", "vgg16"] {
         mbn::model::check(name).unwrap();
     }
 }

@@ -120,6 +120,15 @@ struct DataFlags {
 struct ModelFlags {
     #[arg(long, value_name = "NAME", help = model_help())]
     model: Option<String>,
+    /// Shortcuts of residual blocks that change the map's size [default: pad]: pad (option A), projection (option B)
+    #[arg(long, value_name = "KIND")]
+    shortcut: Option<String>,
+    /// Residual blocks begin as their shortcuts alone
+    #[arg(long, num_args = 0..=1, require_equals = true, default_missing_value = "true", value_name = "BOOL", hide_possible_values = true)]
+    zero_init_residual: Option<bool>,
+    /// Fresh weights [default: he]: he (normal, variance 2/fan_in), torch (PyTorch's default, uniform)
+    #[arg(long, value_name = "NAME")]
+    init: Option<String>,
 }
 
 #[derive(Args, Serialize)]

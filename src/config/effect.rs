@@ -3,7 +3,7 @@
 use super::{Config, Layers, LrScaling, ScheduleKind};
 use crate::norm::NormSpec;
 use crate::train::optimizer::{self, OPTIMIZERS};
-use crate::Result;
+use crate::{model, Result};
 
 /// A setting that was given and changes nothing.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -75,6 +75,9 @@ fn reasons(config: &Config) -> Result<Vec<(&'static str, String)>> {
     unless(config.estimates(), &["precise_examples"], nothing);
     unless(config.diagnostics, &["diagnostics_every"], "diagnostics is not on");
     unless(config.schedule == ScheduleKind::MultiStep, &["lr_gamma"], "schedule is not multi-step");
+    let residual = model::is_residual(&config.model)?;
+    let blocks = format!("`{}` has no residual blocks", config.model);
+    unless(residual, &["shortcut", "zero_init_residual"], &blocks);
     let own = optimizer::find(&config.optimizer)?;
     for key in OPTIMIZERS.iter().flat_map(|kind| kind.settings) {
         unless(own.settings.contains(key), &[*key], &format!("the optimizer is {}", own.name));

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 use toml::Table;
 
-use crate::model::Kernels;
+use crate::model::{Initialization, Kernels, Shortcut};
 
 /// How the base learning rate follows the batch size B, relative to `lr_batch`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -42,6 +42,14 @@ pub struct Config {
     pub data_digest: Option<String>,
     /// Network.
     pub model: String,
+    /// Residual networks: shortcuts of blocks that change the map's size, `pad` (no parameters, option A) or `projection`
+    /// (a 1x1 convolution, option B).
+    pub shortcut: Shortcut,
+    /// Fresh weights: `he` (normal, variance 2/fan_in, biases 0) or `torch` (PyTorch's default).
+    pub init: Initialization,
+    /// Residual networks: blocks begin as their shortcuts alone, by a last scale (with pre-activation, a last convolution)
+    /// of 0.
+    pub zero_init_residual: bool,
     /// Normalizer.
     pub norm: String,
     /// Repeat the forward pass after each update, so that remembered statistics fit the new weights.
@@ -130,6 +138,9 @@ impl Default for Config {
             dataset: "digits".into(),
             data_digest: None,
             model: "lenet".into(),
+            shortcut: Shortcut::Pad,
+            init: Initialization::He,
+            zero_init_residual: false,
             norm: "mbn".into(),
             double_forward: false,
             batch_size: 32,

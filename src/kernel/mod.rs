@@ -31,7 +31,7 @@ use std::sync::atomic::{AtomicU8, Ordering};
 use candle_core::{bail, CpuStorage, Result, WithDType};
 
 pub use simd::{Portable, Simd, Square};
-pub use tensor::{with_values, with_values_mut};
+pub use tensor::{with_optional_values, with_values, with_values_mut};
 
 /// A kernel with its operands. `run` must be `#[inline(always)]`, so that it is compiled for the instruction set of `S`.
 pub trait Kernel<T: Float>: Sized {

@@ -15,6 +15,14 @@ pub fn with_values<T: Float, R>(tensor: &Tensor, f: impl FnOnce(&[T]) -> R) -> R
     }
 }
 
+/// [`with_values`] of a tensor that may not be there.
+pub fn with_optional_values<T: Float, R>(tensor: Option<&Tensor>, f: impl FnOnce(Option<&[T]>) -> R) -> Result<R> {
+    match tensor {
+        Some(tensor) => with_values(tensor, |values| f(Some(values))),
+        None => Ok(f(None)),
+    }
+}
+
 /// Calls `f` with the values of a contiguous tensor on the CPU, to change them; candle's graph knows nothing of it.
 pub fn with_values_mut<T: Float, R>(tensor: &Tensor, f: impl FnOnce(&mut [T]) -> R) -> Result<R> {
     let call = Call { f: Mutex::new(Some(f)), result: Mutex::new(None), values: std::marker::PhantomData };

@@ -2,10 +2,13 @@
 //!
 //! Parameters carry PyTorch's names for the same networks, so that checkpoints load there as they are.
 
+mod design;
 pub mod fused;
 mod gradients;
 mod lenet;
 mod mlp;
+mod plain;
+mod preact_resnet;
 mod resnet;
 mod store;
 pub mod units;
@@ -17,6 +20,7 @@ use std::sync::Arc;
 use candle_core::{DType, Device, Result as CandleResult, Tensor, Var};
 use serde::{Deserialize, Serialize};
 
+pub use design::{Architecture, Design, Initialization, Shortcut};
 pub use gradients::Gradients;
 pub use store::Store;
 pub use units::NamedNorm;
@@ -41,6 +45,8 @@ pub struct Family {
     pub name: &'static str,
     /// One line of explanation.
     pub about: &'static str,
+    /// Whether it has residual blocks.
+    residual: bool,
     /// Whether the family has a member of that depth (0 for names without a number).
     has: fn(usize) -> bool,
     build: fn(usize, Task, units::Builder) -> CandleResult<Units>,
@@ -48,18 +54,34 @@ pub struct Family {
 
 /// Every network the program knows.
 pub static MODELS: &[Family] = &[
-    Family { name: "mlp", about: "two hidden layers of 256", has: |d| d == 0, build: mlp::build },
-    Family { name: "lenet", about: "Caffe's LeNet, 20-50-500", has: |d| d == 0, build: lenet::build },
+    Family { name: "mlp", about: "two hidden layers of 256", residual: false, has: |d| d == 0, build: mlp::build },
+    Family { name: "lenet", about: "Caffe's LeNet, 20-50-500", residual: false, has: |d| d == 0, build: lenet::build },
+    Family {
+        name: "plain",
+        about: "five convolutions of 64 channels at full size, the first without normalizer",
+        residual: false,
+        has: |d| d == 0,
+        build: plain::build,
+    },
     Family {
         name: "resnetD",
         about: "He et al.'s CIFAR networks, D = 6n+2: resnet8, resnet20, resnet32, resnet44, resnet56, resnet110, ...",
-        has: |d| d >= 8 && d % 6 == 2 && d <= 1202,
+        residual: true,
+        has: resnet::has,
         build: resnet::build,
+    },
+    Family {
+        name: "preact-resnetD",
+        about: "the same with normalizers and rectifiers before the convolutions",
+        residual: true,
+        has: resnet::has,
+        build: preact_resnet::build,
     },
     Family {
         name: "vggD",
         about: "VGG in its CIFAR form: vgg11, vgg13, vgg16, vgg19",
-        has: |d| vgg::has(d),
+        residual: false,
+        has: vgg::has,
         build: vgg::build,
     },
 ];
@@ -91,6 +113,14 @@ fn find(name: &str) -> Result<(&'static Family, usize)> {
 /// There is none: the message lists the known ones and the closest.
 pub fn check(name: &str) -> Result<()> {
     find(name).map(|_| ())
+}
+
+/// Whether the network of that name has residual blocks.
+///
+/// # Errors
+/// As [`check`].
+pub fn is_residual(name: &str) -> Result<bool> {
+    find(name).map(|(family, _)| family.residual)
 }
 
 /// How a network computes on the CPU.
@@ -125,13 +155,23 @@ pub struct Differentiated {
 }
 
 impl Network {
-    /// Builds the network `name` for `task` with the normalizer `spec`, its tensors from `store`.
+    /// Builds a network, given by its name or a configuration, for `task` with the normalizer `spec`, its tensors from
+    /// `store`.
     ///
     /// # Errors
-    /// An unknown name; images too small for the network; a tensor that the store lacks or has in another shape.
-    pub fn new(name: &str, task: Task, spec: &NormSpec, store: Store, dtype: DType, device: &Device) -> Result<Self> {
+    /// An unknown name; images too small for the network; a normalizer that the network has no place for; a tensor that
+    /// the store lacks or has in another shape.
+    pub fn new<'a>(
+        architecture: impl Into<Architecture<'a>>,
+        task: Task,
+        spec: &NormSpec,
+        store: Store,
+        dtype: DType,
+        device: &Device,
+    ) -> Result<Self> {
+        let Architecture { name, design } = architecture.into();
         let (family, depth) = find(name)?;
-        let builder = units::Builder::new(store.builder(dtype, device), spec);
+        let builder = units::Builder::new(store.builder(dtype, device), spec).designed(design);
         let units = (family.build)(depth, task, builder.clone())?;
         let (singles, doubles) = (Workspace::new(true), Workspace::new(true));
         let kernels = Kernels::Plain;

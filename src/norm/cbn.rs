@@ -191,6 +191,7 @@ impl Family for CrossIterationBatchNorm {
     const NAME: &'static str = "cbn";
     const ABOUT: &'static str = "Cross-Iteration Batch Normalization: older statistics moved to the present weights";
     const REFRESHES: bool = true;
+    const NEEDS_PRODUCER: bool = true;
     const STATE: &'static [StateTensor] = &STATE;
     type Config = CrossIterationBatchNormConfig;
 
@@ -205,7 +206,9 @@ impl Family for CrossIterationBatchNorm {
     }
 
     fn build(site: Site, config: &Self::Config) -> Result<Arc<dyn Norm>> {
-        let weight = site.producer.clone().unwrap_or_else(|| Shape::from((site.features, 1)));
+        // A bias is one weight more.
+        let columns = |weight: Shape| weight.elem_count() / site.features + usize::from(site.biased);
+        let weight = Shape::from((site.features, site.producer.map_or(1, columns)));
         Ok(Arc::new(cross_iteration_batch_norm(&weight, *config, site.vb)?))
     }
 }

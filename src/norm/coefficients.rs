@@ -46,7 +46,7 @@ impl Input<'_> {
 
 /// The convolution or linear map whose result is normalized.
 pub trait Producer {
-    /// Its weight, (out, in, kh, kw) or (out, in), detached.
+    /// Its weight in rows, (out, in·kh·kw), detached; a bias is the weight of a 1 behind what is multiplied.
     fn weight(&self) -> Result<Tensor>;
 
     /// The mean over images and positions of what a row of the weight is multiplied with, (in·kh·kw): the derivative of

@@ -39,7 +39,8 @@ impl Default for FilterResponseNormConfig {
 pub struct FilterResponseNorm {
     affine: Affine,
     eps: f64,
-    tau: Tensor,
+    /// None where no rectifier follows.
+    tau: Option<Tensor>,
     /// e, of shape (1), where eps is learned.
     learned: Option<Tensor>,
 }
@@ -51,14 +52,25 @@ pub fn filter_response_norm(
     learn_eps: bool,
     vb: VarBuilder,
 ) -> Result<FilterResponseNorm> {
-    FilterResponseNorm::check(&config).map_err(candle_core::Error::Msg)?;
-    let learned = || vb.get_with_hints(1, "eps", Init::Const(config.learned_eps));
+    let tau = vb.get_with_hints(num_features, "tau", Init::Const(0.0))?;
     Ok(FilterResponseNorm {
-        affine: Affine::new(num_features, config.eps, &vb)?,
-        eps: config.eps,
-        tau: vb.get_with_hints(num_features, "tau", Init::Const(0.0))?,
-        learned: learn_eps.then(learned).transpose()?,
+        tau: Some(tau),
+        ..FilterResponseNorm::without_threshold(num_features, config, learn_eps, vb)?
     })
+}
+
+impl FilterResponseNorm {
+    fn without_threshold(
+        num_features: usize,
+        config: FilterResponseNormConfig,
+        learn_eps: bool,
+        vb: VarBuilder,
+    ) -> Result<Self> {
+        Self::check(&config).map_err(candle_core::Error::Msg)?;
+        let learned = || vb.get_with_hints(1, "eps", Init::Const(config.learned_eps));
+        let affine = Affine::new(num_features, config.eps, &vb)?;
+        Ok(Self { affine, eps: config.eps, tau: None, learned: learn_eps.then(learned).transpose()? })
+    }
 }
 
 impl Norm for FilterResponseNorm {
@@ -103,7 +115,7 @@ impl Norm for FilterResponseNorm {
     }
 
     fn threshold(&self) -> Option<&Tensor> {
-        Some(&self.tau)
+        self.tau.as_ref()
     }
 
     fn rule(&self) -> &'static str {
@@ -127,6 +139,7 @@ impl Family for FilterResponseNorm {
 
     fn build(site: Site, config: &Self::Config) -> Result<Arc<dyn Norm>> {
         let learn_eps = site.producer.as_ref().is_some_and(|weight| weight.rank() == 2);
-        Ok(Arc::new(filter_response_norm(site.features, *config, learn_eps, site.vb)?))
+        let make = if site.rectified { filter_response_norm } else { Self::without_threshold };
+        Ok(Arc::new(make(site.features, *config, learn_eps, site.vb)?))
     }
 }

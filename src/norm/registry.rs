@@ -20,12 +20,16 @@ pub struct Site<'a> {
     pub vb: VarBuilder<'a>,
     /// Shape of the weight of what makes its input, where that is known.
     pub producer: Option<Shape>,
+    /// Whether what makes its input has a bias.
+    pub biased: bool,
+    /// Whether a rectifier follows.
+    pub rectified: bool,
 }
 
 impl<'a> Site<'a> {
-    /// A place for so many channels, behind something unknown.
+    /// A place for so many channels, behind something unknown, before a rectifier.
     pub fn new(features: usize, vb: VarBuilder<'a>) -> Self {
-        Self { features, vb, producer: None }
+        Self { features, vb, producer: None, biased: false, rectified: true }
     }
 }
 
@@ -37,6 +41,8 @@ pub trait Family {
     const ABOUT: &'static str;
     /// Whether it remembers statistics that Double-Forward can refresh.
     const REFRESHES: bool;
+    /// Whether it has to be told about the convolution or linear map before it.
+    const NEEDS_PRODUCER: bool = false;
     /// The tensors it keeps besides its parameters.
     const STATE: &'static [StateTensor];
     /// Its parameters, with their defaults.
@@ -58,6 +64,8 @@ pub struct Kind {
     pub about: &'static str,
     /// Whether it remembers statistics that Double-Forward can refresh.
     pub refreshes: bool,
+    /// Whether it has to be told about the convolution or linear map before it.
+    pub needs_producer: bool,
     /// The tensors it keeps besides its parameters.
     pub state: &'static [StateTensor],
     parse: fn(&Table) -> Result<Arc<dyn Parameters>>,
@@ -86,7 +94,14 @@ pub static NORMS: &[Kind] = &[
 ];
 
 const fn kind<F: Family + 'static>() -> Kind {
-    Kind { name: F::NAME, about: F::ABOUT, refreshes: F::REFRESHES, state: F::STATE, parse: parse::<F> }
+    Kind {
+        name: F::NAME,
+        about: F::ABOUT,
+        refreshes: F::REFRESHES,
+        needs_producer: F::NEEDS_PRODUCER,
+        state: F::STATE,
+        parse: parse::<F>,
+    }
 }
 
 fn parse<F: Family + 'static>(params: &Table) -> Result<Arc<dyn Parameters>> {
@@ -168,6 +183,11 @@ impl NormSpec {
     /// Whether it remembers statistics that Double-Forward can refresh.
     pub fn refreshes(&self) -> bool {
         self.kind.refreshes
+    }
+
+    /// Whether it has to be told about the convolution or linear map before it.
+    pub fn needs_producer(&self) -> bool {
+        self.kind.needs_producer
     }
 
     /// Whether inference normalizes by statistics remembered from batches.

@@ -45,7 +45,7 @@ fn check_network(job: &Job, kind: &Kind) -> Result<()> {
     let config = &job.config;
     let (task, device) = (Task { shape: kind.shape, classes: kind.classes }, Device::Cpu);
     let spec = NormSpec::new(&config.norm, &config.norm_params)?;
-    let network = Network::new(&config.model, task, &spec, Store::fresh(0), DType::F32, &device)?;
+    let network = Network::new(config, task, &spec, Store::fresh(0), DType::F32, &device)?;
     if config.norm_batch_size == 1 {
         let [channels, height, width] = task.shape;
         let image = Tensor::zeros((1, channels, height, width), DType::F32, &device)?;

@@ -57,7 +57,7 @@ impl Trainer {
     /// Whatever [`NormSpec::new`] and [`Network::new`] refuse.
     pub fn new(config: &Config, task: Task, store: Store, device: &Device, steps_per_epoch: usize) -> Result<Self> {
         let spec = NormSpec::new(&config.norm, &config.norm_params)?;
-        let mut network = Network::new(&config.model, task, &spec, store, DType::F32, device)?;
+        let mut network = Network::new(config, task, &spec, store, DType::F32, device)?;
         network.use_kernels(config.kernels);
         Ok(Self {
             optimizer: Optimizer::new(network.parameters(), config)?,

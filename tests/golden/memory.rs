@@ -116,7 +116,7 @@ impl NetworkCase {
     fn build(&self) -> (Network, Vec<(String, Var)>) {
         let task = Task { shape: [self.channels, self.size, self.size], classes: self.classes };
         let spec = NormSpec::new("mbn", &self.config).unwrap();
-        let net = Network::new(&self.model, task, &spec, Store::fresh(0), DType::F64, &Device::Cpu).unwrap();
+        let net = Network::new(self.model.as_str(), task, &spec, Store::fresh(0), DType::F64, &Device::Cpu).unwrap();
         let parameters: Vec<(String, Var)> = net.parameters().into_iter().collect();
         for (name, var) in &parameters {
             var.set(&parameter(name, var.dims())).unwrap();

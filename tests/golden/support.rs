@@ -61,6 +61,11 @@ pub struct Summary {
 }
 
 impl Summary {
+    /// Whether it is a tensor of zeros, but for rounding.
+    pub fn is_nothing(&self) -> bool {
+        self.norm < 1e-12
+    }
+
     /// Fails unless `actual` has this summary.
     pub fn check(&self, what: &str, actual: &Tensor) {
         let values = actual.flatten_all().unwrap().to_vec1::<f64>().unwrap();

@@ -6,8 +6,8 @@ use std::sync::Arc;
 use candle_core::{DType, Device, Result, Tensor, Var};
 use mbn::model::fused::{self, Passing, Workspace};
 use mbn::model::units::{Builder, Conv, Flatten, GlobalAvgPool, Units};
-use mbn::model::{Gradients, Store};
-use mbn::norm::{is_statistic, NormSpec, Pass};
+use mbn::model::{Design, Gradients, Shortcut, Store};
+use mbn::norm::{is_statistic, NormSpec, Pass, NORMS};
 use mbn::{ops, rng};
 
 use crate::support::{random, Real};
@@ -61,6 +61,47 @@ fn tiled(b: &Builder) -> Result<Units> {
         Box::new(GlobalAvgPool),
         Box::new(b.linear("last", [33, CLASSES])?),
     ])
+}
+
+/// Projections, biases, and a block that changes nothing but numbers.
+pub const PROJECTED: Recipe = Recipe { shape: [3, 9, 10], build: &projected };
+
+fn projected(b: &Builder) -> Result<Units> {
+    let b = b.clone().designed(Design { shortcut: Shortcut::Projection, ..Design::default() });
+    Ok(vec![
+        Box::new(b.biased_conv_norm("conv", "norm", [3, 20], Conv { size: 3, stride: 1, padding: 1 })?),
+        Box::new(b.pp("same").block([20, 20], 1)?),
+        Box::new(b.pp("wider").block([20, 33], 2)?),
+        Box::new(b.biased_convolution("beyond", [33, 18], Conv { size: 3, stride: 2, padding: 1 })?),
+        Box::new(GlobalAvgPool),
+        Box::new(b.linear("last", [18, CLASSES])?),
+    ])
+}
+
+/// Pre-activation, with shortcuts of all kinds.
+pub const PREACT: Recipe = Recipe { shape: [3, 9, 10], build: &preact };
+
+fn preact(b: &Builder) -> Result<Units> {
+    let with = b.clone().designed(Design { shortcut: Shortcut::Projection, ..Design::default() });
+    Ok(vec![
+        Box::new(b.biased_convolution("conv", [3, 20], Conv { size: 3, stride: 1, padding: 1 })?),
+        Box::new(b.pp("same").preact_block([20, 20], 1)?),
+        Box::new(b.pp("wider").preact_block([20, 33], 2)?),
+        Box::new(with.pp("projected").preact_block([33, 34], 2)?),
+        Box::new(b.norm_relu("last_norm", 34)?),
+        Box::new(GlobalAvgPool),
+        Box::new(b.linear("last", [34, CLASSES])?),
+    ])
+}
+
+/// Every chain there is.
+pub const ALL: [(&str, Recipe); 5] =
+    [("residual", RESIDUAL), ("pooled", POOLED), ("tiled", TILED), ("projected", PROJECTED), ("preact", PREACT)];
+
+/// The chains that the normalizer called `norm` has a place in.
+pub fn fitting(norm: &str) -> impl Iterator<Item = (&'static str, Recipe<'static>)> {
+    let needy = NORMS.iter().any(|kind| kind.name == norm && kind.needs_producer);
+    ALL.into_iter().filter(move |(name, _)| !needy || *name != "preact")
 }
 
 /// Pictures and labels.

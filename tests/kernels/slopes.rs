@@ -3,7 +3,7 @@
 use mbn::model::fused::Workspace;
 use mbn::norm::{NormSpec, Pass};
 
-use crate::chain::{host, set, spec, Chain, Pictures, Recipe, POOLED, RESIDUAL, TILED};
+use crate::chain::{host, set, spec, Chain, Pictures, Recipe, ALL, POOLED, RESIDUAL};
 
 /// A fused chain that remembers a batch, so that history matters.
 fn chain(recipe: Recipe, spec: &NormSpec) -> Chain<f64> {
@@ -31,9 +31,7 @@ fn gradients_are_those_of_finite_differences() {
     let others = [("bn", ""), ("mbn", exact), ("mbn", mean), ("iebn", ""), ("frn", ""), ("none", "")];
     let rivals = [("brn", "r_max = 1.0\nd_max = 0.0"), ("momentum-bn", ""), ("hybrid", ""), ("stochnorm", "")];
     let normalizers: Vec<_> = groups.into_iter().chain(others).chain(rivals).collect();
-    for (recipe, (norm, params)) in
-        [RESIDUAL, POOLED, TILED].into_iter().flat_map(|r| normalizers.iter().map(move |n| (r, *n)))
-    {
+    for ((_, recipe), (norm, params)) in ALL.into_iter().flat_map(|r| normalizers.iter().map(move |n| (r, *n))) {
         check(recipe, norm, params, Pass::Train);
     }
 }

@@ -5,7 +5,7 @@ use mbn::model::fused::Workspace;
 use mbn::model::units::{Builder, Conv, Flatten, Units};
 use mbn::norm::{NormSpec, Pass, NORMS};
 
-use crate::chain::{host, spec, Chain, Numbers, Pictures, Recipe, CLASSES, POOLED, RESIDUAL, TILED};
+use crate::chain::{fitting, host, spec, Chain, Numbers, Pictures, Recipe, CLASSES};
 use crate::support::{on_one_isa, Real};
 
 /// Largest difference allowed, relative to the largest value of a tensor.
@@ -95,7 +95,7 @@ fn every_normalizer_is_the_same_in_both_forms() {
     }
     specs.push(("mbn".into(), "size = 2\nrefresh = \"batch\"".into()));
     for (name, params) in specs {
-        for (chain, recipe) in [("residual", RESIDUAL), ("pooled", POOLED), ("tiled", TILED)] {
+        for (chain, recipe) in fitting(&name) {
             for n in [1, 2, 5] {
                 let (what, spec) = (format!("{chain}, {name} {params}"), spec(&name, &params));
                 check::<f64>(&what, recipe, &spec, n);
@@ -172,7 +172,7 @@ fn convolutions_of_any_geometry_are_the_same_in_both_forms() {
 fn what_a_buffer_held_before_does_not_matter() {
     let _isa = on_one_isa();
     for norm in ["bn", "gn", "frn", "cbn", "online", "iebn"] {
-        for recipe in [RESIDUAL, POOLED, TILED] {
+        for (_, recipe) in fitting(norm) {
             let told = |workspace| story(&Chain::<f32>::new(recipe, &spec(norm, ""), Some(workspace)), 4, recipe.shape);
             let used = Workspace::new(true);
             let mut nothing = Pictures::new::<f32>("nothing", 4, recipe.shape);

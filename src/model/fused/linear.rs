@@ -100,12 +100,3 @@ pub fn weight_gradient<T: Float>(g: &Map<T>, x: &Map<T>, gradient: &mut [T], add
         .compute();
     });
 }
-
-/// Σ g over the rows.
-pub fn bias_gradient<T: Float>(g: &Map<T>) -> Vec<T> {
-    let mut sums = vec![0.0; g.sizes.c];
-    for row in g.values().chunks_exact(g.sizes.c) {
-        sums.iter_mut().zip(row).for_each(|(sum, g)| *sum += g.to_f64());
-    }
-    sums.into_iter().map(T::from_f64).collect()
-}

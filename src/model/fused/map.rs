@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex};
 
 use candle_core::{bail, Device, Result, Tensor};
 
+use super::parallel::{parallel, Work};
 use crate::kernel::transpose::Transpose;
 use crate::kernel::{with_values, Float, Kernel};
 
@@ -207,11 +208,37 @@ impl<T: Float> Map<T> {
         pieces
     }
 
+    /// Sums over images and pixels, per channel.
+    pub fn channel_sums(&self) -> Vec<f64> {
+        let s = self.sizes;
+        let mut sums = vec![0.0; s.c];
+        for (n, y) in (0..s.n).flat_map(|n| (0..s.h).map(move |y| (n, y))) {
+            for pixel in self.values()[s.at(n, y)..][..s.w * s.c].chunks_exact(s.c) {
+                sums.iter_mut().zip(pixel).for_each(|(sum, v)| *sum += v.to_f64());
+            }
+        }
+        sums
+    }
+
+    /// Adds a map of the same sizes.
+    pub fn add(&mut self, other: &Self) {
+        assert_eq!(self.sizes, other.sizes, "maps of the same sizes");
+        let (sizes, work) = (self.sizes, Work::Values(self.values().len()));
+        parallel(work, self.pieces(sizes.h), |_, piece| {
+            piece.values.iter_mut().zip(other.picture(piece.n)).for_each(|(sum, v)| *sum += *v);
+        });
+    }
+
     /// The same activations with such a border.
     pub fn with_border(self, border: [usize; 2]) -> Self {
-        if [self.sizes.before, self.sizes.after] == border {
-            return self;
+        match [self.sizes.before, self.sizes.after] == border {
+            true => self,
+            false => self.bordered(border),
         }
+    }
+
+    /// A copy with such a border.
+    pub fn bordered(&self, border: [usize; 2]) -> Self {
         let mut map = Self::new(self.sizes.bordered(border), &self.buffer.home);
         let (from, to) = (self.sizes, map.sizes);
         for piece in map.pieces(to.h) {

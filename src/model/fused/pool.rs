@@ -59,10 +59,14 @@ pub fn flatten_gradient<T: Float>(from: Sizes, g: &Map<T>, workspace: &Arc<Works
     dx
 }
 
+/// The sizes of what [`shortcut`] makes of a map.
+pub fn kept(from: &Sizes, stride: usize, channels: usize) -> Sizes {
+    Sizes::new([from.n, from.h.div_ceil(stride), from.w.div_ceil(stride), channels])
+}
+
 /// Every `stride`-th row and column of `x`, with channels of zeros around its own up to `channels`.
 pub fn shortcut<T: Float>(x: &Map<T>, stride: usize, channels: usize, workspace: &Arc<Workspace<T>>) -> Map<T> {
-    let from = x.sizes;
-    let to = Sizes::new([from.n, from.h.div_ceil(stride), from.w.div_ceil(stride), channels]);
+    let (from, to) = (x.sizes, kept(&x.sizes, stride, channels));
     let mut y = Map::new(to, workspace);
     parallel(Work::Values(y.values().len()), y.pieces(to.h), |_, piece| {
         piece.values.fill(T::ZERO);

@@ -4,38 +4,69 @@ use std::sync::Arc;
 
 use candle_core::{Result, Tensor};
 
+use super::conv_norm::Normalized;
 use super::{ConvNorm, Fused, Output, Unit};
 use crate::kernel::Float;
 use crate::model::fused::{pool, Map, Passing, Sizes, Workspace};
 use crate::norm::Call;
 use crate::ops;
 
-/// Two convolutions, each with its normalizer and rectifier, and a shortcut without parameters.
+/// Two convolutions, each with its normalizer and rectifier, and a shortcut: the input itself or, where the block changes
+/// the map's size, that without parameters (option A) or a projection with a normalizer (option B).
 #[derive(Debug)]
 pub struct Block {
     first: ConvNorm,
     second: ConvNorm,
+    /// Of every `stride`-th pixel.
+    projection: Option<ConvNorm>,
     stride: usize,
     channels: usize,
 }
 
+/// A shortcut, where it is not the input itself, and its way back, where it has parameters.
+pub(super) type Beside<T, W> = (Option<Map<T>>, Option<W>);
+
 impl Block {
     /// The first convolution has that stride, both have that many output channels.
     pub fn new(first: ConvNorm, second: ConvNorm, stride: usize, channels: usize) -> Self {
-        Self { first, second, stride, channels }
+        Self { first, second, projection: None, stride, channels }
+    }
+
+    /// The same with an unrectified 1x1 convolution of every `stride`-th pixel and its normalizer as the shortcut.
+    pub fn projected(self, projection: ConvNorm) -> Self {
+        Self { projection: Some(projection), ..self }
     }
 
     /// Whether the shortcut is the input itself.
     fn is_identity(&self, x: &Sizes) -> bool {
-        self.stride == 1 && self.channels == x.c
+        self.projection.is_none() && self.stride == 1 && self.channels == x.c
+    }
+
+    /// The shortcut of each batch.
+    fn shortcuts<T: Float>(
+        &self,
+        batches: &[Passing<Map<T>>],
+        workspace: &Arc<Workspace<T>>,
+    ) -> Result<Vec<Beside<T, Normalized<'_, T>>>> {
+        let kept = |x: &Map<T>, channels| pool::shortcut(x, self.stride, channels, workspace);
+        let Some(projection) = &self.projection else {
+            let padded = |x: &Map<T>| (!self.is_identity(&x.sizes)).then(|| kept(x, self.channels));
+            return Ok(batches.iter().map(|batch| (padded(&batch.x), None)).collect());
+        };
+        let kept = batches.iter().map(|Passing { x, call }| Passing { x: kept(x, x.sizes.c), call: *call }).collect();
+        let projected = projection.convolve(kept, &[], [0, 0], workspace)?.into_iter();
+        Ok(projected.map(|(y, way)| (Some(y), Some(way))).collect())
     }
 }
 
 impl Unit for Block {
     fn forward(&self, x: &Tensor, call: Call) -> Result<Tensor> {
-        let shortcut = ops::shortcut(x, self.stride, self.channels)?;
-        let inner = self.first.rectified(x, None, call)?;
-        self.second.rectified(&inner, Some(&shortcut), call)
+        let shortcut = match &self.projection {
+            Some(projection) => projection.forward(&ops::shortcut(x, self.stride, x.dim(1)?)?, call)?,
+            None => ops::shortcut(x, self.stride, self.channels)?,
+        };
+        let inner = self.first.forward(x, call)?;
+        self.second.normalized(&inner, Some(&shortcut), call)
     }
 
     fn border(&self) -> [usize; 2] {
@@ -45,7 +76,9 @@ impl Unit for Block {
     fn multiplications(&self, x: Sizes) -> Result<(usize, Sizes)> {
         let (first, inner) = self.first.multiplications(x)?;
         let (second, y) = self.second.multiplications(inner)?;
-        Ok((first + second, y))
+        let kept = pool::kept(&x, self.stride, x.c);
+        let beside = self.projection.as_ref().map_or(Ok(0), |p| p.multiplications(kept).map(|(count, _)| count))?;
+        Ok((first + second + beside, y))
     }
 }
 
@@ -57,27 +90,27 @@ impl<T: Float> Fused<T> for Block {
         workspace: &Arc<Workspace<T>>,
     ) -> Result<Vec<Output<'a, T>>> {
         let calls: Vec<Call> = batches.iter().map(|batch| batch.call).collect();
-        let mut shortcuts = vec![];
-        for Passing { x, .. } in &batches {
-            let other = !self.is_identity(&x.sizes);
-            shortcuts.push(other.then(|| pool::shortcut(x, self.stride, self.channels, workspace)));
-        }
+        let shortcuts = self.shortcuts(&batches, workspace)?;
         let inner = self.first.convolve(batches, &[], self.second.border(), workspace)?;
         let (inner, firsts): (Vec<_>, Vec<_>) = inner.into_iter().unzip();
         let inner = inner.into_iter().zip(calls).map(|(x, call)| Passing { x, call }).collect();
         let residuals: Vec<_> =
-            shortcuts.iter().zip(&firsts).map(|(s, first)| s.as_ref().unwrap_or(&first.x)).collect();
+            shortcuts.iter().zip(&firsts).map(|((s, _), first)| s.as_ref().unwrap_or(first.x())).collect();
         let outputs = self.second.convolve(inner, &residuals, border, workspace)?;
         let made = outputs.into_iter().zip(firsts).zip(shortcuts);
-        let outputs = made.map(|(((y, second), first), shortcut)| {
+        let outputs = made.map(|(((y, second), first), (shortcut, projected))| {
             Output::new(y, move |g, wanted, gradients| {
-                let residual = shortcut.as_ref().unwrap_or(&first.x);
+                let residual = shortcut.as_ref().unwrap_or(first.x());
                 let (preimage, through) = second.backward(Some(residual), g, gradients)?;
                 // What was saved makes room for the gradients as soon as it has done its duty.
                 let is_identity = shortcut.is_none();
                 drop(shortcut);
                 let inner = preimage.input_gradient(None)?;
                 let (preimage, _) = first.backward(None, inner, gradients)?;
+                let through = match projected {
+                    Some(way) => way.backward(None, through, gradients)?.0.input_gradient(None)?,
+                    None => through,
+                };
                 if !wanted {
                     return Ok(None);
                 }

@@ -2,12 +2,13 @@
 
 use std::sync::{Arc, Mutex};
 
-use candle_core::{Result, Tensor};
+use candle_core::{bail, Result, Shape, Tensor};
 use candle_nn::init::{FanInOut, NonLinearity, NormalOrUniform};
 use candle_nn::{Init, VarBuilder};
 
-use super::{Block, Conv, ConvNorm, Linear, LinearNorm};
-use crate::norm::{Norm, NormSpec, Site};
+use super::{Block, Conv, ConvNorm, Convolution, Linear, LinearNorm, NormRelu, PreactBlock};
+use crate::model::{Design, Initialization, Shortcut};
+use crate::norm::{Norm, NormSpec, Site, WeightForm};
 
 /// He et al.'s initialisation: normal, variance 2/fan_in.
 const HE: Init =
@@ -27,13 +28,19 @@ pub struct NamedNorm {
 pub struct Builder<'a> {
     vb: VarBuilder<'a>,
     spec: &'a NormSpec,
+    design: Design,
     norms: Arc<Mutex<Vec<NamedNorm>>>,
 }
 
 impl<'a> Builder<'a> {
     /// The root of a network.
     pub fn new(vb: VarBuilder<'a>, spec: &'a NormSpec) -> Self {
-        Self { vb, spec, norms: Arc::default() }
+        Self { vb, spec, design: Design::default(), norms: Arc::default() }
+    }
+
+    /// The same with that design.
+    pub fn designed(self, design: Design) -> Self {
+        Self { design, ..self }
     }
 
     /// The part called `name`.
@@ -46,42 +53,163 @@ impl<'a> Builder<'a> {
         self.norms.lock().unwrap_or_else(|poisoned| poisoned.into_inner()).clone()
     }
 
-    fn norm(&self, name: &str, weight: &Tensor) -> Result<Arc<dyn Norm>> {
+    /// The normalizer `name` at that place; its scale begins at `scale`.
+    fn norm(&self, name: &str, scale: f64, site: impl FnOnce(VarBuilder<'a>) -> Site<'a>) -> Result<Arc<dyn Norm>> {
         let vb = self.vb.pp(name);
-        let (features, producer) = (weight.dim(0)?, Some(weight.shape().clone()));
-        let norm = self.spec.build(Site { features, vb: vb.clone(), producer })?;
-        norm.weight_form().impose(weight)?;
+        let site = site(vb.clone());
+        if site.producer.is_none() && self.spec.needs_producer() {
+            bail!(
+                "{}: `{}` normalizes what a convolution or linear map makes, and here is none; take another normalizer or \
+                 another network",
+                vb.prefix(),
+                self.spec.name()
+            );
+        }
+        // Who asks first says what a fresh tensor begins as.
+        vb.get_with_hints(site.features, "weight", Init::Const(scale))?;
+        let norm = self.spec.build(site)?;
         let named = NamedNorm { name: vb.prefix(), norm: norm.clone() };
         self.norms.lock().unwrap_or_else(|poisoned| poisoned.into_inner()).push(named);
         Ok(norm)
     }
 
-    /// A convolution without bias, `<conv>.weight` (out, in, size, size), and the normalizer `<norm>` behind it.
-    pub fn conv_norm(&self, conv: &str, norm: &str, [input, output]: [usize; 2], shape: Conv) -> Result<ConvNorm> {
-        let weight = self.vb.pp(conv).get_with_hints((output, input, shape.size, shape.size), "weight", HE)?;
-        let norm = self.norm(norm, &weight)?;
-        Ok(ConvNorm::new(weight, shape, norm))
+    /// Weight of that shape and, where asked for, the bias of what is called `name`.
+    fn parameters(&self, name: &str, shape: impl Into<Shape>, biased: bool) -> Result<(Tensor, Option<Tensor>)> {
+        let (vb, shape) = (self.vb.pp(name), shape.into());
+        let (outputs, fan_in) = (shape.dims()[0], shape.dims()[1..].iter().product::<usize>());
+        let bound = (fan_in as f64).sqrt().recip();
+        let (weight, bias) = match self.design.init {
+            Initialization::He => (HE, Init::Const(0.0)),
+            Initialization::Torch => [Init::Uniform { lo: -bound, up: bound }; 2].into(),
+        };
+        let weight = vb.get_with_hints(shape, "weight", weight)?;
+        let bias = biased.then(|| vb.get_with_hints(outputs, "bias", bias)).transpose()?;
+        Ok((weight, bias))
     }
 
-    /// He et al.'s basic block: 3x3 convolutions `conv1`, with that stride, and `conv2`, normalizers `bn1` and `bn2`.
+    fn any_convolution(
+        &self,
+        name: &str,
+        [input, output]: [usize; 2],
+        shape: Conv,
+        biased: bool,
+    ) -> Result<Convolution> {
+        let (weight, bias) = self.parameters(name, (output, input, shape.size, shape.size), biased)?;
+        Ok(Convolution::new(weight, WeightForm::Free, bias, shape))
+    }
+
+    fn any_conv_norm(
+        &self,
+        [conv, norm]: [&str; 2],
+        [input, output]: [usize; 2],
+        shape: Conv,
+        Detail { biased, scale, rectified }: Detail,
+    ) -> Result<ConvNorm> {
+        let (weight, bias) = self.parameters(conv, (output, input, shape.size, shape.size), biased)?;
+        let producer = Some(weight.shape().clone());
+        let norm = self.norm(norm, scale, |vb| Site { producer, biased, rectified, ..Site::new(output, vb) })?;
+        norm.weight_form().impose(&weight)?;
+        let unit = ConvNorm::new(Convolution::new(weight, norm.weight_form(), bias, shape), norm);
+        Ok(if rectified { unit } else { unit.unrectified() })
+    }
+
+    /// A convolution without bias, `<name>.weight` (out, in, size, size), and nothing behind it.
+    pub fn convolution(&self, name: &str, channels: [usize; 2], shape: Conv) -> Result<Convolution> {
+        self.any_convolution(name, channels, shape, false)
+    }
+
+    /// The same with `<name>.bias` (out).
+    pub fn biased_convolution(&self, name: &str, channels: [usize; 2], shape: Conv) -> Result<Convolution> {
+        self.any_convolution(name, channels, shape, true)
+    }
+
+    /// A convolution without bias, `<conv>.weight` (out, in, size, size), and the normalizer `<norm>` behind it.
+    pub fn conv_norm(&self, conv: &str, norm: &str, channels: [usize; 2], shape: Conv) -> Result<ConvNorm> {
+        self.any_conv_norm([conv, norm], channels, shape, Detail::default())
+    }
+
+    /// The same with `<conv>.bias` (out).
+    pub fn biased_conv_norm(&self, conv: &str, norm: &str, channels: [usize; 2], shape: Conv) -> Result<ConvNorm> {
+        self.any_conv_norm([conv, norm], channels, shape, Detail { biased: true, ..Detail::default() })
+    }
+
+    /// The normalizer `<name>` of so many channels, behind nothing that it may ask about, and the rectifier.
+    pub fn norm_relu(&self, name: &str, channels: usize) -> Result<NormRelu> {
+        Ok(NormRelu::new(self.norm(name, 1.0, |vb| Site::new(channels, vb))?))
+    }
+
+    /// He et al.'s basic block: 3x3 convolutions `conv1`, with that stride, and `conv2`, normalizers `bn1` and `bn2`; the
+    /// projection, where the block has one, is `downsample.0` with the normalizer `downsample.1`, torchvision's names.
     pub fn block(&self, [input, output]: [usize; 2], stride: usize) -> Result<Block> {
-        let conv = |stride| Conv { size: 3, stride, padding: 1 };
-        let first = self.conv_norm("conv1", "bn1", [input, output], conv(stride))?;
-        let second = self.conv_norm("conv2", "bn2", [output, output], conv(1))?;
-        Ok(Block::new(first, second, stride, output))
+        let first = self.conv_norm("conv1", "bn1", [input, output], three(stride))?;
+        let scale = if self.design.zero_init_residual { 0.0 } else { 1.0 };
+        let last = Detail { scale, ..Detail::default() };
+        let second = self.any_conv_norm(["conv2", "bn2"], [output, output], three(1), last)?;
+        let block = Block::new(first, second, stride, output);
+        if !self.projects([input, output], stride) {
+            return Ok(block);
+        }
+        let names = ["downsample.0", "downsample.1"];
+        let beside = Detail { rectified: false, ..Detail::default() };
+        Ok(block.projected(self.any_conv_norm(names, [input, output], ONE, beside)?))
+    }
+
+    /// The same with pre-activation: `bn1`, `conv1`, with that stride, `bn2`, `conv2`; the projection is `downsample.0`.
+    pub fn preact_block(&self, [input, output]: [usize; 2], stride: usize) -> Result<PreactBlock> {
+        let before = self.norm_relu("bn1", input)?;
+        let first = self.conv_norm("conv1", "bn2", [input, output], three(stride))?;
+        if self.design.zero_init_residual {
+            self.vb.pp("conv2").get_with_hints((output, output, 3, 3), "weight", Init::Const(0.0))?;
+        }
+        let last = self.convolution("conv2", [output, output], three(1))?;
+        let block = PreactBlock::new(before, first, last, stride, output);
+        match self.projects([input, output], stride) {
+            true => Ok(block.projected(self.convolution("downsample.0", [input, output], ONE)?)),
+            false => Ok(block),
+        }
+    }
+
+    /// Whether a block's shortcut is a projection.
+    fn projects(&self, [input, output]: [usize; 2], stride: usize) -> bool {
+        self.design.shortcut == Shortcut::Projection && (input != output || stride > 1)
     }
 
     /// A linear map without bias, `<linear>.weight` (out, in), and the normalizer `<norm>` behind it.
     pub fn linear_norm(&self, linear: &str, norm: &str, [input, output]: [usize; 2]) -> Result<LinearNorm> {
-        let weight = self.vb.pp(linear).get_with_hints((output, input), "weight", HE)?;
-        let norm = self.norm(norm, &weight)?;
+        let (weight, _) = self.parameters(linear, (output, input), false)?;
+        let producer = Some(weight.shape().clone());
+        let norm = self.norm(norm, 1.0, |vb| Site { producer, ..Site::new(output, vb) })?;
+        norm.weight_form().impose(&weight)?;
         Ok(LinearNorm::new(weight, norm))
     }
 
     /// The last layer: `<name>.weight` (out, in) and `<name>.bias`.
     pub fn linear(&self, name: &str, [input, output]: [usize; 2]) -> Result<Linear> {
-        let vb = self.vb.pp(name);
-        let weight = vb.get_with_hints((output, input), "weight", HE)?;
-        Ok(Linear::new(weight, vb.get_with_hints(output, "bias", Init::Const(0.0))?))
+        let (weight, bias) = self.parameters(name, (output, input), true)?;
+        let bias = bias.map_or_else(|| Tensor::zeros(output, weight.dtype(), weight.device()), Ok)?;
+        Ok(Linear::new(weight, bias))
     }
+}
+
+/// Of a convolution and its normalizer.
+struct Detail {
+    /// Whether the convolution has a bias.
+    biased: bool,
+    /// What the normalizer's scale begins as.
+    scale: f64,
+    /// Whether a rectifier follows.
+    rectified: bool,
+}
+
+impl Default for Detail {
+    fn default() -> Self {
+        Self { biased: false, scale: 1.0, rectified: true }
+    }
+}
+
+/// A projection: every pixel that is kept.
+const ONE: Conv = Conv { size: 1, stride: 1, padding: 0 };
+
+fn three(stride: usize) -> Conv {
+    Conv { size: 3, stride, padding: 1 }
 }

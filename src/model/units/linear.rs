@@ -51,7 +51,7 @@ impl<T: Float> Fused<T> for Linear {
             })??;
             outputs.push(Output::new(y, move |g: Map<T>, wanted, gradients| {
                 gradients.write(&self.weight, |w, add| linear::weight_gradient(&g, &x, w, add))?;
-                gradients.add_values(&self.bias, linear::bias_gradient(&g))?;
+                gradients.add_values(&self.bias, g.channel_sums().into_iter().map(T::from_f64).collect())?;
                 let dx = || with_values(&self.weight, |w| linear::input_gradient(&g, w, &workspace));
                 wanted.then(dx).transpose()
             }));

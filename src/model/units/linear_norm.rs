@@ -7,9 +7,9 @@ use candle_core::{Result, Shape, Tensor};
 use super::linear::products;
 use super::producer::{MapProducer, TensorMap};
 use super::weights::Weight;
-use super::{attached, Fused, Output, Unit};
+use super::{rectified, Fused, Output, Unit};
 use crate::kernel::{with_values, Float};
-use crate::model::fused::norm::{apply, observe, PieceMoments};
+use crate::model::fused::norm::{apply, observe_all};
 use crate::model::fused::{linear, Map, Passing, Sizes, Workspace};
 use crate::norm::{remembered, Call, Granularity, Norm, Pass};
 use crate::ops;
@@ -26,7 +26,7 @@ pub struct LinearNorm {
 impl LinearNorm {
     /// Weight (out, in) and a normalizer of `out` channels.
     pub fn new(weight: Tensor, norm: Arc<dyn Norm>) -> Self {
-        Self { weight: Weight::new(weight, norm.as_ref()), norm }
+        Self { weight: Weight::new(weight, norm.weight_form()), norm }
     }
 
     /// How rows of features, images of one pixel, are best normalized: where statistics are per channel, as the pixels of
@@ -43,10 +43,8 @@ impl Unit for LinearNorm {
     fn forward(&self, x: &Tensor, call: Call) -> Result<Tensor> {
         let weight = self.weight.at(call)?;
         let y = ops::linear(x, &weight, None)?;
-        let producer = TensorMap { x, weight: &weight, y: &y, shape: None };
-        let y = self.norm.forward_at(&y, call, Some(&producer))?;
-        let threshold = self.norm.threshold().map(|threshold| attached(threshold, call));
-        ops::rectify(&y, threshold.as_ref())
+        let producer = TensorMap { x, weight, bias: None, y, shape: None };
+        rectified(self.norm.as_ref(), &self.norm.forward_at(&producer.y, call, Some(&producer))?, call)
     }
 
     fn multiplications(&self, x: Sizes) -> Result<(usize, Sizes)> {
@@ -70,14 +68,12 @@ impl<T: Float> Fused<T> for LinearNorm {
             let z = with_values(&weight, |w| timed("linear", || linear::forward(&x, w, None, &workspace)))?;
             let rows = z.sizes;
             let images = self.as_images(rows, call.pass);
-            let mut seen = PieceMoments::new(images);
+            let z = z.reshaped(images);
+            let seen = timed("statistics", || observe_all(&z, remembered::observes(norm, call.pass)));
+            let z = z.reshaped(rows);
             let applied = timed("statistics", || {
-                if remembered::observes(norm, call.pass) {
-                    let values = z.values().chunks_exact(seen.image());
-                    seen.places().into_iter().zip(values).for_each(|(out, image)| observe(image, rows.c, out));
-                }
-                let producer = MapProducer { geometry: None, weight: &weight, x: &x, z: &z };
-                apply(norm, &seen, &Shape::from((rows.n, rows.c)), call, Some(&producer))
+                let producer = MapProducer { geometry: None, weight: &weight, bias: None, x: &x, z: &z };
+                apply(norm, &seen, &Shape::from((rows.n, rows.c)), call, Some(&producer), true)
             })?;
             let z = z.reshaped(images);
             let y = timed("normalization", || applied.forward(&z, None, [0, 0], &workspace)).reshaped(rows);

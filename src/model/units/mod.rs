@@ -6,10 +6,13 @@
 mod block;
 mod builder;
 mod conv_norm;
+mod convolution;
 mod flatten;
 mod global_pool;
 mod linear;
 mod linear_norm;
+mod norm_relu;
+mod preact_block;
 mod producer;
 mod weights;
 
@@ -20,16 +23,20 @@ use candle_core::{Result, Tensor};
 
 pub use block::Block;
 pub use builder::{Builder, NamedNorm};
-pub use conv_norm::{Conv, ConvNorm};
+pub use conv_norm::ConvNorm;
+pub use convolution::{Conv, Convolution};
 pub use flatten::Flatten;
 pub use global_pool::GlobalAvgPool;
 pub use linear::Linear;
 pub use linear_norm::LinearNorm;
+pub use norm_relu::NormRelu;
+pub use preact_block::PreactBlock;
 
 use super::fused::{Map, Passing, Sizes, Workspace};
 use super::Gradients;
 use crate::kernel::Float;
-use crate::norm::Call;
+use crate::norm::{Call, Norm};
+use crate::ops;
 
 /// A chain of units.
 pub type Units = Vec<Box<dyn Unit>>;
@@ -110,6 +117,12 @@ impl Number for f64 {
     fn of(unit: &dyn Unit) -> &dyn Fused<f64> {
         unit
     }
+}
+
+/// The rectifier behind a normalizer, from that normalizer's threshold on.
+fn rectified(norm: &dyn Norm, y: &Tensor, call: Call) -> Result<Tensor> {
+    let threshold = norm.threshold().map(|threshold| attached(threshold, call));
+    ops::rectify(y, threshold.as_ref())
 }
 
 /// A parameter as the pass wants it: attached to the graph only where it is differentiated.

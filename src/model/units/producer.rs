@@ -16,9 +16,11 @@ pub struct TensorMap<'a> {
     /// What is multiplied.
     pub x: &'a Tensor,
     /// (out, in, size, size) or (out, in).
-    pub weight: &'a Tensor,
+    pub weight: Tensor,
+    /// (out), where there is one.
+    pub bias: Option<Tensor>,
     /// The result.
-    pub y: &'a Tensor,
+    pub y: Tensor,
     /// Of a convolution.
     pub shape: Option<Conv>,
 }
@@ -42,16 +44,18 @@ impl TensorMap<'_> {
 
 impl Producer for TensorMap<'_> {
     fn weight(&self) -> Result<Tensor> {
-        Ok(self.weight.detach())
+        rows(&self.weight, self.bias.as_ref())
     }
 
     fn patch_mean(&self) -> Result<Tensor> {
         let one = Tensor::ones(vec![1; self.y.rank()], self.y.dtype(), self.y.device())?;
-        self.weight_gradient(1, &one)?.flatten_all()
+        with_one(self.weight_gradient(1, &one)?.flatten_all()?, self.bias.is_some())
     }
 
     fn patch_correlation(&self) -> Result<Tensor> {
-        self.weight_gradient(self.weight.dim(0)?, &self.y.detach())
+        let y = self.y.detach();
+        let mean = || y.transpose(0, 1)?.flatten_from(1)?.mean_keepdim(1);
+        with_column(self.weight_gradient(self.weight.dim(0)?, &y)?, self.bias.is_some().then(mean).transpose()?)
     }
 }
 
@@ -61,6 +65,8 @@ pub struct MapProducer<'a, T: Float> {
     pub geometry: Option<&'a Geometry>,
     /// (out, in, size, size) or (out, in).
     pub weight: &'a Tensor,
+    /// (out), where there is one.
+    pub bias: Option<&'a Tensor>,
     /// Input, with the border a convolution needs.
     pub x: &'a Map<T>,
     /// Output.
@@ -84,15 +90,35 @@ impl<T: Float> MapProducer<'_, T> {
 
 impl<T: Float> Producer for MapProducer<'_, T> {
     fn weight(&self) -> Result<Tensor> {
-        Ok(self.weight.detach())
+        rows(self.weight, self.bias)
     }
 
     fn patch_mean(&self) -> Result<Tensor> {
-        self.weight_gradient(&ones(self.z.sizes, self.x.workspace()))?.flatten_all()
+        let mean = self.weight_gradient(&ones(self.z.sizes, self.x.workspace()))?;
+        with_one(mean.flatten_all()?, self.bias.is_some())
     }
 
     fn patch_correlation(&self) -> Result<Tensor> {
-        self.weight_gradient(self.z)
+        let sums = || self.z.channel_sums().into_iter().map(T::from_f64).collect();
+        let mean = self.bias.map(|_| mean_of(sums(), self.z.sizes, self.weight)).transpose()?;
+        with_column(self.weight_gradient(self.z)?, mean)
+    }
+}
+
+/// The weight in rows, (out, in·kh·kw); a bias is the weight of a 1 behind the rest.
+fn rows(weight: &Tensor, bias: Option<&Tensor>) -> Result<Tensor> {
+    let bias = bias.map(|bias| bias.detach().unsqueeze(1)).transpose()?;
+    with_column(weight.detach().flatten_from(1)?, bias)
+}
+
+fn with_column(rows: Tensor, column: Option<Tensor>) -> Result<Tensor> {
+    column.map_or(Ok(rows.clone()), |column| Tensor::cat(&[&rows, &column], 1))
+}
+
+fn with_one(patch: Tensor, biased: bool) -> Result<Tensor> {
+    match biased {
+        true => Tensor::cat(&[&patch, &Tensor::ones(1, patch.dtype(), patch.device())?], 0),
+        false => Ok(patch),
     }
 }
 

@@ -5,7 +5,7 @@ use candle_core::{Result, Tensor};
 use super::attached;
 use crate::kernel::Float;
 use crate::model::Gradients;
-use crate::norm::{Call, Norm, WeightForm};
+use crate::norm::{Call, WeightForm};
 
 /// The weight of a convolution or linear map, (out, ...).
 #[derive(Debug)]
@@ -15,9 +15,9 @@ pub(super) struct Weight {
 }
 
 impl Weight {
-    /// The weight before that normalizer.
-    pub fn new(tensor: Tensor, norm: &dyn Norm) -> Self {
-        Self { tensor, form: norm.weight_form() }
+    /// A weight of that form.
+    pub fn new(tensor: Tensor, form: WeightForm) -> Self {
+        Self { tensor, form }
     }
 
     /// Its sizes.

@@ -28,7 +28,7 @@ pub(super) fn build(
     let Subject { path, checkpoint, config } = subject;
     let spec = NormSpec::new(&config.norm, &config.norm_params)?;
     let make = |store| {
-        Network::new(&config.model, task, &spec, store, DType::F32, device)
+        Network::new(&*config, task, &spec, store, DType::F32, device)
             .map_err(|error| Error::checkpoint(&*path, error.to_string()))
     };
     let mut notes = std::mem::take(&mut checkpoint.notes);

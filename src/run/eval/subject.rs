@@ -182,7 +182,7 @@ fn without_effect(key: &str, request: &EvalRequest, config: &Config, foreign: bo
         });
     }
     Ok(match key {
-        "dataset" | "model" | "norm" | "device" | "kernels" => None,
+        "dataset" | "model" | "shortcut" | "norm" | "device" | "kernels" => None,
         "test_limit" => needs(split == Split::Test, "--split test"),
         "precise_examples" => needs(request.re_estimates(), "--stats precise, --stats evalnorm or --weight-noise"),
         "batch_size" | "norm_batch_size" => needs(request.takes_batches(), "--stats batch or evalnorm"),

@@ -38,8 +38,8 @@ pub struct Job<'a, T: Float> {
     pub moments: Option<&'a mut PieceMoments>,
 }
 
-/// z = conv(x) for several batches with the same weights.
-pub fn forward<T: Float>(jobs: Vec<Job<T>>, weight: &[T]) {
+/// z = conv(x), or conv(x) + bias, for several batches with the same weights.
+pub fn forward<T: Float>(jobs: Vec<Job<T>>, weight: &[T], bias: Option<&[T]>) {
     let Some(Job { geometry, x, .. }) = jobs.first() else { return };
     let mut weights = Weights::new(geometry.pack_forward(weight, x.workspace()));
     let mut plan = |job: &Job<T>| {
@@ -57,6 +57,10 @@ pub fn forward<T: Float>(jobs: Vec<Job<T>>, weight: &[T]) {
     parallel(work, tasks, |_, (x, plan, piece, place): (&Map<T>, &Plan, Piece<T>, Option<&mut [f64]>)| {
         let origin = piece.rows.start * plan.grid.y[1];
         plan.compute(&weights, x.picture(piece.n), piece.values, piece.rows, origin, false);
+        if let Some(bias) = bias {
+            let pixels = piece.values.chunks_exact_mut(bias.len());
+            pixels.for_each(|pixel| pixel.iter_mut().zip(bias).for_each(|(z, b)| *z += *b));
+        }
         if let Some(place) = place {
             observe(piece.values, plan.grid.channels, place);
         }

@@ -14,7 +14,7 @@ use crate::model::Gradients;
 use crate::norm::{remembered, Call, Coefficients, Granularity, Input, Norm, Producer};
 use crate::ops::Sums;
 
-pub use moments::{observe, PieceMoments};
+pub use moments::{observe, observe_all, PieceMoments};
 
 /// A coefficient of every channel, or of every channel of every image.
 struct Coefficient<T> {
@@ -44,33 +44,37 @@ pub struct Applied<T> {
     shift: Coefficient<T>,
     /// Where the rectifier begins, if not at 0: what `shift` is less by, and what is added behind it.
     threshold: Option<Vec<T>>,
+    /// Whether there is a rectifier at all.
+    rectify: bool,
     coefficients: Coefficients,
     per: Granularity,
 }
 
 /// The coefficients for a map with those moments, which the normalizer remembers as the pass says.
 ///
-/// `shape` is the input's as the normalizer knows it, (N,C,H,W) or (N,C).
+/// `shape` is the input's as the normalizer knows it, (N,C,H,W) or (N,C); the rectifier behind is left out unless `rectify`.
 pub fn apply<T: Float>(
     norm: &dyn Norm,
     seen: &PieceMoments,
     shape: &Shape,
     call: Call,
     producer: Option<&dyn Producer>,
+    rectify: bool,
 ) -> Result<Applied<T>> {
     norm.affine().count(shape)?;
     let per = remembered::granularity(norm, call.pass);
     let moments = remembered::observes(norm, call.pass).then(|| seen.tensors::<T>(per)).transpose()?;
     let coefficients = remembered::coefficients(norm, Input { call, shape, moments, producer })?;
     let (map, channels) = (&coefficients.map, seen.sizes.c);
-    let shift = match norm.threshold() {
+    let threshold = norm.threshold();
+    let shift = match threshold {
         Some(threshold) => map.shift.broadcast_sub(&threshold.detach())?,
         None => map.shift.clone(),
     };
     let [mean, slope, shift] = [&map.mean, &map.slope, &shift].map(|t| Coefficient::new(t, channels));
-    let threshold = norm.threshold().map(|threshold| Coefficient::new(threshold, channels)).transpose()?;
+    let threshold = threshold.map(|threshold| Coefficient::new(threshold, channels)).transpose()?;
     let threshold = threshold.map(|coefficient| coefficient.values);
-    Ok(Applied { mean: mean?, slope: slope?, shift: shift?, threshold, coefficients, per })
+    Ok(Applied { mean: mean?, slope: slope?, shift: shift?, threshold, rectify, coefficients, per })
 }
 
 impl<T: Float> Applied<T> {
@@ -94,14 +98,9 @@ impl<T: Float> Applied<T> {
         gradients.add(threshold, tensor::<T>(&left, &sums.sizes, Granularity::Channel)?)
     }
 
-    /// Σ g per channel of a gradient without border, where the threshold needs it.
+    /// Σ g per channel of a gradient, where the threshold needs it.
     fn came(&self, g: &Map<T>) -> Option<Vec<f64>> {
-        self.threshold.as_ref()?;
-        let mut sums = vec![0.0; g.sizes.c];
-        for pixel in g.values().chunks_exact(g.sizes.c) {
-            sums.iter_mut().zip(pixel).for_each(|(sum, g)| *sum += g.to_f64());
-        }
-        Some(sums)
+        self.threshold.as_ref().map(|_| g.channel_sums())
     }
 
     /// The second pass's coefficients, from each piece's Σ g and Σ g (z - mean); adds the parameters' gradients.

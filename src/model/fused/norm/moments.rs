@@ -8,7 +8,8 @@ use super::tensor;
 use crate::kernel::norm::Moments as MomentsKernel;
 use crate::kernel::{Float, Kernel};
 use crate::model::fused::conv::rows_together;
-use crate::model::fused::map::Sizes;
+use crate::model::fused::map::{Map, Sizes};
+use crate::model::fused::parallel::{parallel, Work};
 use crate::ops::{Granularity, Moments};
 
 /// Means and sums of squared deviations, 2C numbers for each piece of a map.
@@ -54,11 +55,6 @@ impl PieceMoments {
         Self { sizes, sums: vec![0.0; pieces * 2 * sizes.c] }
     }
 
-    /// Values of an image.
-    pub fn image(&self) -> usize {
-        self.sizes.image()
-    }
-
     /// The places for each piece's numbers.
     pub fn places(&mut self) -> Vec<&mut [f64]> {
         self.sums.chunks_exact_mut(2 * self.sizes.c).collect()
@@ -94,6 +90,19 @@ impl PieceMoments {
         }
         spreads
     }
+}
+
+/// The moments of a map without border; with `wanted` unset, room for them.
+pub fn observe_all<T: Float>(z: &Map<T>, wanted: bool) -> PieceMoments {
+    let sizes = z.sizes;
+    let mut seen = PieceMoments::new(sizes);
+    if wanted {
+        let tasks = sizes.cuts(rows_together(&sizes)).into_iter().zip(seen.places()).collect();
+        parallel(Work::Values(z.values().len()), tasks, |_, ((n, rows), out)| {
+            observe(&z.values()[sizes.at(n, rows.start)..][..rows.len() * sizes.row()], sizes.c, out);
+        });
+    }
+    seen
 }
 
 /// Takes the moments of a piece of a map.

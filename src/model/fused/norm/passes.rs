@@ -32,7 +32,7 @@ impl<T: Float> Applied<T> {
                 z: (&z.values()[z.sizes.at(piece.n, piece.rows.start)..], z.sizes.row()),
                 residual: beside(residual, piece.n, piece.rows.start),
                 by: self.slices(piece.n),
-                relu: true,
+                relu: self.rectify,
                 raise: self.threshold.as_deref(),
                 y,
             }
@@ -64,7 +64,7 @@ impl<T: Float> Applied<T> {
                 z: &z.values()[z.sizes.at(piece.n, piece.rows.start)..],
                 residual: beside(residual, piece.n, piece.rows.start),
                 by: self.slices(piece.n),
-                relu: true,
+                relu: self.rectify,
                 out,
             }
             .compute();

@@ -1,0 +1,17 @@
+//! Residual networks with normalizers and rectifiers before the convolutions (He et al., ECCV 2016, arXiv 1603.05027): the
+//! stages of [`super::resnet`], whose first convolution stands by itself, and a normalizer and a rectifier behind the last.
+
+use candle_core::Result;
+
+use super::resnet::{stages, CONV, FIRST, LAST};
+use super::units::{Builder, GlobalAvgPool, Units};
+use super::Task;
+
+pub(super) fn build(depth: usize, task: Task, b: Builder) -> Result<Units> {
+    let mut units: Units = vec![Box::new(b.convolution("conv1", [task.shape[0], FIRST], CONV)?)];
+    units.extend(stages(depth, &b, |b, channels, stride| Ok(Box::new(b.preact_block(channels, stride)?)))?);
+    units.push(Box::new(b.norm_relu("bn", LAST)?));
+    units.push(Box::new(GlobalAvgPool));
+    units.push(Box::new(b.linear("fc", [LAST, task.classes])?));
+    Ok(units)
+}

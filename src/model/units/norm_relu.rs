@@ -1,0 +1,86 @@
+//! relu(norm(x)): a normalizer behind something that is no convolution, such as a sum.
+
+use std::sync::Arc;
+
+use candle_core::{Result, Shape, Tensor};
+
+use super::{rectified, Fused, Output, Unit};
+use crate::kernel::Float;
+use crate::model::fused::norm::{apply, observe_all, Applied};
+use crate::model::fused::{Map, Passing, Sizes, Workspace};
+use crate::model::Gradients;
+use crate::norm::{remembered, Call, Norm};
+use crate::profile::timed;
+
+/// A normalizer and the rectifier.
+#[derive(Debug)]
+pub struct NormRelu(Arc<dyn Norm>);
+
+impl NormRelu {
+    /// With that normalizer, which is told nothing about what makes its input.
+    pub fn new(norm: Arc<dyn Norm>) -> Self {
+        Self(norm)
+    }
+
+    /// relu(norm(x)) with such a border.
+    pub(super) fn normalize<T: Float>(
+        &self,
+        Passing { x, call }: Passing<Map<T>>,
+        border: [usize; 2],
+        workspace: &Arc<Workspace<T>>,
+    ) -> Result<(Map<T>, Normalized<'_, T>)> {
+        let norm = self.0.as_ref();
+        let x = x.with_border([0, 0]);
+        let Sizes { n, h, w, c, .. } = x.sizes;
+        let applied = timed("statistics", || {
+            let moments = observe_all(&x, remembered::observes(norm, call.pass));
+            apply(norm, &moments, &Shape::from((n, c, h, w)), call, None, true)
+        })?;
+        let y = timed("normalization", || applied.forward(&x, None, border, workspace));
+        Ok((y, Normalized { norm, x, applied }))
+    }
+}
+
+/// A normalization, made.
+pub(super) struct Normalized<'a, T: Float> {
+    norm: &'a dyn Norm,
+    pub x: Map<T>,
+    applied: Applied<T>,
+}
+
+impl<T: Float> Normalized<'_, T> {
+    /// The gradient with respect to the input, those of the parameters added to `gradients`.
+    pub fn backward(self, mut g: Map<T>, gradients: &mut Gradients) -> Result<Map<T>> {
+        let Self { norm, x, applied } = self;
+        timed("normalization, gradient", || applied.backward(norm, &x, None, &mut g, [0, 0], gradients, x.workspace()))
+    }
+}
+
+impl Unit for NormRelu {
+    fn forward(&self, x: &Tensor, call: Call) -> Result<Tensor> {
+        rectified(self.0.as_ref(), &self.0.forward_at(x, call, None)?, call)
+    }
+
+    fn multiplications(&self, x: Sizes) -> Result<(usize, Sizes)> {
+        Ok((0, x))
+    }
+}
+
+impl<T: Float> Fused<T> for NormRelu {
+    fn fused<'a>(
+        &'a self,
+        batches: Vec<Passing<Map<T>>>,
+        border: [usize; 2],
+        workspace: &Arc<Workspace<T>>,
+    ) -> Result<Vec<Output<'a, T>>> {
+        let mut outputs = vec![];
+        for batch in batches {
+            let (y, normalized) = self.normalize(batch, border, workspace)?;
+            outputs.push(Output::new(y, move |g, wanted, gradients| {
+                let dx = normalized.backward(g, gradients)?;
+                Ok(wanted.then_some(dx))
+            }));
+        }
+        Ok(outputs)
+    }
+}
