@@ -2,9 +2,9 @@
 
 use std::time::Instant;
 
-use mbn::kernel::contract::{padded, Contract, Grid, Run};
+use mbn::kernel::contract::{Contract, Grid, Run, padded};
 use mbn::kernel::outer::{Outer, Pixels};
-use mbn::kernel::winograd::{Convolve, Layout, Weights, POINTS};
+use mbn::kernel::winograd::{Convolve, Layout, POINTS, Weights};
 use mbn::kernel::{Isa, Kernel};
 
 /// Seconds of the fastest of many calls.

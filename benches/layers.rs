@@ -4,7 +4,7 @@ use std::time::Instant;
 
 use candle_core::{DType, Device, Result, Tensor, Var};
 use candle_nn::{VarBuilder, VarMap};
-use mbn::norm::{NormSpec, Pass, Site, NORMS};
+use mbn::norm::{NORMS, NormSpec, Pass, Site};
 
 /// A layer in training.
 type Layer = Box<dyn Fn(&Tensor) -> Result<Tensor>>;

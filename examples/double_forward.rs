@@ -8,11 +8,11 @@
 use anyhow::Result;
 use candle_core::backprop::GradStore;
 use candle_core::{DType, Device, Module, Tensor, Var};
-use candle_nn::{linear, linear_no_bias, loss, Linear, Optimizer, VarBuilder, SGD};
+use candle_nn::{Linear, Optimizer, SGD, VarBuilder, linear, linear_no_bias, loss};
 use mbn::data::{self, Batch, Dataset, Images, Source};
 use mbn::model::Store;
 use mbn::norm::{
-    memorized_batch_norm, Call, InferWith, MemorizedBatchNorm, MemorizedBatchNormConfig, Norm, Pass, Progress,
+    Call, InferWith, MemorizedBatchNorm, MemorizedBatchNormConfig, Norm, Pass, Progress, memorized_batch_norm,
 };
 
 const BATCH_SIZE: usize = 8;

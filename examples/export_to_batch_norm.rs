@@ -3,10 +3,10 @@
 //!
 //!     cargo run --release --no-default-features --example export_to_batch_norm
 
-use anyhow::{ensure, Result};
+use anyhow::{Result, ensure};
 use candle_core::{DType, Device, Module, ModuleT, Tensor};
-use candle_nn::{linear, linear_no_bias, loss, Linear, Optimizer, VarBuilder, VarMap, SGD};
-use mbn::norm::{memorized_batch_norm, MemorizedBatchNormConfig};
+use candle_nn::{Linear, Optimizer, SGD, VarBuilder, VarMap, linear, linear_no_bias, loss};
+use mbn::norm::{MemorizedBatchNormConfig, memorized_batch_norm};
 
 /// Both networks use the same names, and the same constant beside the variance.
 const EPS: f64 = 1e-5;

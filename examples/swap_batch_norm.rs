@@ -6,11 +6,11 @@
 use anyhow::Result;
 use candle_core::{DType, Device, Module, ModuleT, Tensor};
 use candle_nn::{
-    conv2d_no_bias, linear, linear_no_bias, loss, Conv2d, Conv2dConfig, Linear, Optimizer, VarBuilder, SGD,
+    Conv2d, Conv2dConfig, Linear, Optimizer, SGD, VarBuilder, conv2d_no_bias, linear, linear_no_bias, loss,
 };
 use mbn::data::{self, Batch, Dataset, Images, Source};
 use mbn::model::Store;
-use mbn::norm::{memorized_batch_norm, MemorizedBatchNormConfig};
+use mbn::norm::{MemorizedBatchNormConfig, memorized_batch_norm};
 
 const BATCH_SIZE: usize = 2;
 const LEARNING_RATE: f64 = 0.02;

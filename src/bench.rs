@@ -11,7 +11,7 @@ use crate::model::{Kernels, Store, Task};
 use crate::norm::is_undefined;
 use crate::profile;
 use crate::rng;
-use crate::train::{evaluate_batch, Trainer};
+use crate::train::{Trainer, evaluate_batch};
 use crate::{Error, Result};
 
 /// Steps before those that count: the first ones fill pools of memory and the optimizer's buffers.

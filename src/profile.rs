@@ -1,8 +1,8 @@
 //! Where a step's time goes, by operation: for `mbn bench --profile`. Costs one load of a flag when it is off.
 
 use std::collections::BTreeMap;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::Mutex;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 static ON: AtomicBool = AtomicBool::new(false);

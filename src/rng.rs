@@ -4,8 +4,8 @@
 //! (`"init/conv1.weight"`, `"order/3"`, `"augment/3/17"`), so that drawing more from one never shifts another, and any
 //! point of a run can be reached again without replaying what came before.
 
-use rand_chacha::rand_core::{RngCore, SeedableRng};
 use rand_chacha::ChaCha8Rng;
+use rand_chacha::rand_core::{RngCore, SeedableRng};
 
 /// A generator for one purpose; see [`stream`].
 #[derive(Debug, Clone)]

@@ -181,8 +181,10 @@ fn the_name_tells_runs_apart() {
     let plain = name("");
     assert!(plain.starts_with("digits-lenet-mbn-b32-s0-"), "{plain}");
     assert_eq!(plain, name("batch_size = 32\nnorm_batch_size = 32\naugment = false"), "defaults written down");
-    assert!(name("double_forward = true\nbatch_size = 2\nnorm_batch_size = 1")
-        .starts_with("digits-lenet-mbn-df-b2-nb1-s0-"));
+    assert!(
+        name("double_forward = true\nbatch_size = 2\nnorm_batch_size = 1")
+            .starts_with("digits-lenet-mbn-df-b2-nb1-s0-")
+    );
     let others = ["lr = 0.2", "[mbn]\nsize = 5", "epochs = 4", "gap = false", "train_limit = 10", "device = \"cuda\""];
     let mut names: Vec<String> = others.iter().map(|text| name(text)).chain([plain]).collect();
     names.sort();

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
 use candle_core::{DType, Device, Tensor};
-use mbn::norm::{role, Role};
+use mbn::norm::{Role, role};
 use mbn::record::RunDir;
 
 const COLUMNS: &str = "run,dataset,model,norm,double_forward,batch_size,norm_batch_size,seed,epoch,step,split,stats,\

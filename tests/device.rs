@@ -7,7 +7,7 @@ use candle_core::{Device, Tensor};
 use mbn::config::Layers;
 use mbn::data::Batch;
 use mbn::model::{Store, Task};
-use mbn::norm::{Pass, NORMS};
+use mbn::norm::{NORMS, Pass};
 use mbn::run::open_device;
 use mbn::train::{Checkpoint, Trainer};
 

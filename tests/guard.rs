@@ -1,11 +1,11 @@
 //! What counts as divergence: numbers that are not finite, and nothing else.
 
 use candle_core::{DType, Device, Tensor};
+use mbn::Error;
 use mbn::config::Layers;
 use mbn::data::Batch;
 use mbn::model::{Store, Task};
-use mbn::train::{is_finite, Trainer};
-use mbn::Error;
+use mbn::train::{Trainer, is_finite};
 
 #[test]
 fn large_numbers_are_finite_and_those_that_are_none_are_not() {

@@ -3,9 +3,9 @@
 use std::path::Path;
 
 use candle_core::{DType, Device, Module, ModuleT, Result, Tensor};
-use candle_nn::{linear_no_bias, loss, AdamW, Linear, Optimizer, VarBuilder, VarMap, SGD};
+use candle_nn::{AdamW, Linear, Optimizer, SGD, VarBuilder, VarMap, linear_no_bias, loss};
 use mbn::norm::{
-    is_statistic, memorized_batch_norm, Granularity, MemorizedBatchNorm, MemorizedBatchNormConfig, Norm, Pass,
+    Granularity, MemorizedBatchNorm, MemorizedBatchNormConfig, Norm, Pass, is_statistic, memorized_batch_norm,
 };
 
 struct Model {

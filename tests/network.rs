@@ -4,7 +4,7 @@ use candle_core::{DType, Device, Tensor};
 use mbn::config::{Config, Layers};
 use mbn::data::Batch;
 use mbn::model::{Architecture, Design, Initialization, Network, Shortcut, Store, Task};
-use mbn::norm::{is_statistic, is_undefined, NormSpec, Pass, NORMS};
+use mbn::norm::{NORMS, NormSpec, Pass, is_statistic, is_undefined};
 use mbn::ops;
 use mbn::train::Trainer;
 

@@ -5,7 +5,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
-use mbn::data::{load, Images, Source};
+use mbn::data::{Images, Source, load};
 use serde_json::Value;
 
 /// The images at `indices`, from the program's own digits.

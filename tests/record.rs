@@ -4,11 +4,10 @@ use std::fs;
 use std::path::Path;
 
 use mbn::config::Layers;
-use mbn::record::{atomic, read_finished, read_metrics, read_rows, write_rows, MetricRow, RunDir, Status, Summary};
+use mbn::record::{MetricRow, RunDir, Status, Summary, atomic, read_finished, read_metrics, read_rows, write_rows};
 use proptest::prelude::*;
 
-const HEADER: &str =
-    "run,dataset,model,norm,double_forward,batch_size,norm_batch_size,seed,epoch,step,split,stats,loss,\
+const HEADER: &str = "run,dataset,model,norm,double_forward,batch_size,norm_batch_size,seed,epoch,step,split,stats,loss,\
                       accuracy,lr,images_per_s,seconds";
 
 fn row(epoch: usize, split: &str, stats: &str, accuracy: Option<f64>) -> MetricRow {

@@ -6,7 +6,7 @@ use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::process::{Child, ChildStderr, Command, Output, Stdio};
 
-use libc::{c_int, SIGHUP, SIGINT, SIGTERM};
+use libc::{SIGHUP, SIGINT, SIGTERM, c_int};
 
 /// A run of `mlp` that goes on for `epochs`.
 fn train(out: &Path, epochs: &str) -> Command {

@@ -3,11 +3,11 @@
 use std::time::Duration;
 
 use clap::Args;
+use mbn::Error;
 use mbn::bench::{Cell, Measured};
 use mbn::model::Kernels;
 use mbn::norm::{Kind, NORMS};
 use mbn::run::open_device;
-use mbn::Error;
 
 use super::exit::End;
 use super::output;

@@ -3,9 +3,9 @@
 use std::path::{Path, PathBuf};
 
 use clap::{Args, ValueEnum};
+use mbn::Error;
 use mbn::record::{Split, Stats};
 use mbn::report::{self, Comparison, CurveX, Grid, Metric, Options};
-use mbn::Error;
 
 use super::exit::End;
 use super::output;

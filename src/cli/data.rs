@@ -1,10 +1,10 @@
 //! `mbn data`: the data sets, where they are and whether they are whole.
 
 use clap::{Args, Subcommand};
-use mbn::data::{self, Kind, Report, SplitReport, DATASETS};
+use mbn::data::{self, DATASETS, Kind, Report, SplitReport};
 
 use super::exit::End;
-use super::{output, DataDir};
+use super::{DataDir, output};
 
 /// Arguments of `mbn data`.
 #[derive(Args)]

@@ -2,17 +2,17 @@
 
 use std::path::PathBuf;
 
-use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser};
 use clap::Args;
+use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser};
 use mbn::record::{Split, Stats};
-use mbn::run::{evaluate_checkpoint, EvalRequest, Noise};
+use mbn::run::{EvalRequest, Noise, evaluate_checkpoint};
 use serde::Serialize;
 use toml::Table;
 
 use super::eval_report::describe;
 use super::exit::End;
 use super::settings::given;
-use super::{output, DataDir, Threads};
+use super::{DataDir, Threads, output};
 
 const EXAMPLES: &str = "\
 Examples:

@@ -55,7 +55,7 @@ fn message(error: &anyhow::Error) -> String {
 
 #[cfg(test)]
 mod tests {
-    use anyhow::{anyhow, Context};
+    use anyhow::{Context, anyhow};
 
     use super::message;
 

@@ -40,7 +40,7 @@ mod inherited {
     use std::mem::MaybeUninit;
     use std::ptr;
 
-    use libc::{c_int, SIGHUP, SIGINT, SIGTERM, SIG_IGN};
+    use libc::{SIG_IGN, SIGHUP, SIGINT, SIGTERM, c_int};
 
     /// The signals, among those that are handled, that are ignored now.
     pub fn ignored() -> Vec<c_int> {

@@ -4,12 +4,12 @@ use std::io::{self, Read};
 
 use anyhow::Context;
 use clap::Args;
+use mbn::Error;
 use mbn::config::{Config, Layers};
 use mbn::data::DATASETS;
 use mbn::model::MODELS;
 use mbn::norm::NORMS;
 use mbn::train::OPTIMIZERS;
-use mbn::Error;
 use serde::Serialize;
 use toml::Table;
 

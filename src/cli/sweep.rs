@@ -7,15 +7,15 @@ use std::process::Command;
 use std::thread::available_parallelism;
 
 use clap::Args;
+use mbn::Error;
 use mbn::data::Source;
 use mbn::record::Status;
-use mbn::sweep::{self, look, Job, Need, Shard, State, SummaryTable, Sweep, SweepOptions, Tally};
-use mbn::Error;
+use mbn::sweep::{self, Job, Need, Shard, State, SummaryTable, Sweep, SweepOptions, Tally, look};
 
 use super::exit::End;
 use super::sweep_dry_run::DryRun;
 use super::sweep_progress::SweepProgress;
-use super::{interrupt, output, threads, DataDir};
+use super::{DataDir, interrupt, output, threads};
 
 const EXAMPLES: &str = "\
 Examples:

@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use mbn::record::Status;
-use mbn::sweep::{look, Estimate, Job, State, Sweep};
+use mbn::sweep::{Estimate, Job, State, Sweep, look};
 
 use super::output;
 use super::sweep_progress::duration;

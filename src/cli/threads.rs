@@ -14,7 +14,8 @@ pub const VARIABLE: &str = "RAYON_NUM_THREADS";
 /// The system does not give that many.
 pub fn start(count: Option<u16>) -> anyhow::Result<()> {
     if let Some(count) = count {
-        env::set_var(VARIABLE, count.to_string());
+        // SAFETY: the program calls this first of all, before any other thread is there to read the environment.
+        unsafe { env::set_var(VARIABLE, count.to_string()) };
     }
     rayon::ThreadPoolBuilder::new().build_global().with_context(|| {
         let asked = env::var(VARIABLE).ok().and_then(|text| text.parse::<usize>().ok()).filter(|count| *count > 0);

@@ -10,7 +10,7 @@ use mbn::run::{self, Options, Outcome};
 use super::exit::End;
 use super::progress::Progress;
 use super::settings::Settings;
-use super::{interrupt, output, DataDir, Threads};
+use super::{DataDir, Threads, interrupt, output};
 
 const EXAMPLES: &str = "\
 Examples:

@@ -9,16 +9,16 @@ use std::time::{Duration, Instant};
 
 use anyhow::Context;
 use clap::Args;
+use mbn::Error;
 use mbn::config::{Config, Layers};
 use mbn::record::{MetricRow, Status};
 use mbn::run::{self, Options, Outcome, Plan, Watcher};
 use mbn::sweep::{Ending, Event};
 use mbn::train::StepReport;
-use mbn::Error;
 
 use super::exit::End;
 use super::progress::Running;
-use super::{interrupt, memory, output, DataDir};
+use super::{DataDir, interrupt, memory, output};
 
 /// Time between two reports.
 const PACE: Duration = Duration::from_millis(200);

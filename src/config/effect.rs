@@ -3,7 +3,7 @@
 use super::{Config, Layers, LrScaling, ScheduleKind};
 use crate::norm::NormSpec;
 use crate::train::optimizer::{self, OPTIMIZERS};
-use crate::{model, Result};
+use crate::{Result, model};
 
 /// A setting that was given and changes nothing.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -2,8 +2,8 @@
 
 use toml::{Table, Value};
 
-use super::messages::in_plain_words;
 use super::Config;
+use super::messages::in_plain_words;
 use crate::lookup::closest;
 use crate::norm::NORMS;
 

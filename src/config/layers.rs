@@ -4,10 +4,10 @@ use std::path::Path;
 
 use toml::{Table, Value};
 
+use super::Config;
 use super::keys::check;
 use super::messages::in_plain_words;
-use super::text::{parse_value, place_of_error, Places};
-use super::Config;
+use super::text::{Places, parse_value, place_of_error};
 use crate::norm::{self, NORMS};
 use crate::train::optimizer;
 use crate::{Error, Result};

@@ -17,4 +17,4 @@ pub use layers::Layers;
 pub(crate) use messages::in_plain_words;
 pub(crate) use resolve::up_to_date;
 pub use schema::{Config, LrScaling, ScheduleKind};
-pub(crate) use text::{place_of_error, Places};
+pub(crate) use text::{Places, place_of_error};

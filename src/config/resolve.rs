@@ -9,7 +9,7 @@ use super::{Config, DeviceName, Layers};
 use crate::model::Kernels;
 use crate::norm::NormSpec;
 use crate::train::optimizer;
-use crate::{data, Error, Result};
+use crate::{Error, Result, data};
 
 /// Version of [`Config::canonical`]; raise it when the same settings come to mean another computation.
 const FORMAT: u32 = 3;

@@ -3,7 +3,7 @@
 use super::{Config, DeviceName, ScheduleKind};
 use crate::norm::NormSpec;
 use crate::train::optimizer::{self, OPTIMIZERS};
-use crate::{data, model, Error, Result};
+use crate::{Error, Result, data, model};
 
 /// Larger batches, and more epochs, than this are taken for a slip of the finger.
 const LARGEST: usize = 1 << 20;
@@ -122,11 +122,7 @@ impl Config {
 }
 
 fn ensure(ok: bool, message: impl FnOnce() -> String) -> Result<()> {
-    if ok {
-        Ok(())
-    } else {
-        Err(Error::config(message()))
-    }
+    if ok { Ok(()) } else { Err(Error::config(message())) }
 }
 
 /// The divisors of `n`, at most the eight smallest and `n` itself.

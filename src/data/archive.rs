@@ -96,7 +96,7 @@ fn extract(archive: &Path, versions: &[&[&str]], limit: u64, target: &Path) -> R
             Err(e)
                 if matches!(e.kind(), ErrorKind::UnexpectedEof | ErrorKind::InvalidData | ErrorKind::InvalidInput) =>
             {
-                return Err(gzip::damaged(archive, &e))
+                return Err(gzip::damaged(archive, &e));
             }
             Err(e) => return Err(Error::data(archive, format!("cannot unpack {name}: {e}"))),
         }

@@ -1,6 +1,6 @@
 //! From bytes to a batch: pad, crop, flip, normalize, in one pass over the pixels.
 
-use candle_core::{bail, Device, Result, Tensor};
+use candle_core::{Device, Result, Tensor, bail};
 use rayon::prelude::*;
 
 use crate::data::Images;

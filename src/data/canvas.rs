@@ -4,7 +4,7 @@
 use rayon::prelude::*;
 
 use crate::data::{Images, Kind, Splits};
-use crate::rng::{stream, Stream};
+use crate::rng::{Stream, stream};
 
 /// The seed of every generated data set; independent of a run's seed, so that all runs see the same images.
 const SEED: u64 = 0;
@@ -54,9 +54,5 @@ pub(super) fn turn(rng: &mut Stream, limit: f32) -> (f32, f32) {
 /// Any direction, as cosine and sine.
 pub(super) fn direction(rng: &mut Stream) -> (f32, f32) {
     let (c, s) = turn(rng, 1.0);
-    if rng.coin() {
-        (c, s)
-    } else {
-        (-c, -s)
-    }
+    if rng.coin() { (c, s) } else { (-c, -s) }
 }

@@ -2,8 +2,8 @@
 
 use serde::Serialize;
 
-use crate::data::{find, load, Images, Kind, Source};
 use crate::Result;
+use crate::data::{Images, Kind, Source, find, load};
 
 /// Largest deviation of a complete set's measured mean or standard deviation from the customary constant.
 const TOLERANCE: f32 = 2e-3;

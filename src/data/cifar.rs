@@ -7,7 +7,7 @@
 use std::io::Read;
 use std::path::{Path, PathBuf};
 
-use crate::data::{archive, folder, gzip, magic, pickle, Files, HubSet, Images, Kind, Origin, Source};
+use crate::data::{Files, HubSet, Images, Kind, Origin, Source, archive, folder, gzip, magic, pickle};
 use crate::{Error, Result};
 
 /// No published file holds more images.

@@ -4,7 +4,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use crate::data::{stamp, Images};
+use crate::data::{Images, stamp};
 
 /// Hexadecimal digits of a digest.
 const DIGITS: usize = 16;
@@ -65,7 +65,7 @@ fn full_name(file: &Path) -> String {
 
 #[cfg(test)]
 mod tests {
-    use crate::data::{Origin, DATASETS};
+    use crate::data::{DATASETS, Origin};
 
     /// Another drawing is another data set: its digest in the table has to change with it.
     #[test]

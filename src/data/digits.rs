@@ -101,7 +101,7 @@ fn draw(label: usize, rng: &mut Stream) -> Vec<u8> {
 }
 
 /// A random affine map from the glyph's sheet to the image: scale, rotation, shear and shift.
-fn placement(rng: &mut Stream) -> impl Fn(Point) -> Point {
+fn placement(rng: &mut Stream) -> impl Fn(Point) -> Point + use<> {
     let (c, s) = turn(rng, 0.18);
     let shear = between(rng, -0.3, 0.3);
     let (sx, sy) = (between(rng, 0.95, 1.6), between(rng, 1.05, 1.55));

@@ -2,9 +2,9 @@
 
 use std::path::PathBuf;
 
-use crate::data::digest::{self, Memory};
-use crate::data::{check, hub, Dataset, Files, HubSet, Kind, Origin, Source, Splits};
 use crate::Result;
+use crate::data::digest::{self, Memory};
+use crate::data::{Dataset, Files, HubSet, Kind, Origin, Source, Splits, check, hub};
 
 /// A data set that has been found but not read.
 pub(super) enum Found<'a> {

@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use std::sync::mpsc;
 use std::time::Duration;
 
-use candle_datasets::hub::{from_hub, FileReader};
+use candle_datasets::hub::{FileReader, from_hub};
 use hf_hub::{HFClientBuilder, HFClientSync};
 use image::{ImageFormat, ImageReader};
 use parquet::file::reader::SerializedFileReader;

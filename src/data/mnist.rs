@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use crate::data::{folder, idx, Files, HubSet, Images, Kind, Origin, Source};
+use crate::data::{Files, HubSet, Images, Kind, Origin, Source, folder, idx};
 use crate::{Error, Result};
 
 /// Handwritten digits (LeCun, Bottou, Bengio, Haffner 1998).

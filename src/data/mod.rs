@@ -27,11 +27,11 @@ mod shapes;
 mod source;
 mod stamp;
 
-pub use batch::{gather, Augment, Batch, Normalization, PAD};
-pub use check::{check, Report, SplitReport};
+pub use batch::{Augment, Batch, Normalization, PAD, gather};
+pub use check::{Report, SplitReport, check};
 pub use images::{Dataset, Images, Splits};
 pub use order::{epoch_order, evaluation_order, split, subset};
-pub use source::{digest, fetch, load, Files, HubSet, Source};
+pub use source::{Files, HubSet, Source, digest, fetch, load};
 
 use crate::Result;
 

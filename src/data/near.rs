@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use crate::data::folder::{listing, names, quoted};
-use crate::data::{folder, Files};
+use crate::data::{Files, folder};
 use crate::{Error, Result};
 
 /// Folders that are looked into, no more.

@@ -57,7 +57,7 @@ fn colours(rng: &mut Stream) -> [Colour; 3] {
 }
 
 /// The mixture of the ground's two colours at (x, y): a ramp, stripes or a chequer of random direction and period.
-fn texture(rng: &mut Stream) -> impl Fn(f32, f32) -> f32 {
+fn texture(rng: &mut Stream) -> impl Fn(f32, f32) -> f32 + use<> {
     let (kind, (c, s)) = (rng.below(3), direction(rng));
     let (period, phase) = (between(rng, 3.0, 10.0), between(rng, 0.0, 1.0));
     // A triangular wave of period 1 between 0 and 1.
@@ -73,7 +73,7 @@ fn texture(rng: &mut Stream) -> impl Fn(f32, f32) -> f32 {
 }
 
 /// How much of pixel (x, y) a randomly placed figure covers, by 2 x 2 samples.
-fn figure(label: usize, rng: &mut Stream) -> impl Fn(usize, usize) -> f32 {
+fn figure(label: usize, rng: &mut Stream) -> impl Fn(usize, usize) -> f32 + use<> {
     let (c, s) = turn(rng, 0.4);
     let (size, stretch) = (between(rng, 8.0, 12.0), between(rng, 0.9, 1.1));
     let (cx, cy) = (between(rng, 12.5, 19.5), between(rng, 12.5, 19.5));

@@ -4,7 +4,7 @@ use std::env;
 use std::path::{Path, PathBuf};
 
 use crate::data::found::Found;
-use crate::data::{find, near, Dataset, Images, Kind};
+use crate::data::{Dataset, Images, Kind, find, near};
 use crate::{Error, Result};
 
 /// How a data set is read from files.

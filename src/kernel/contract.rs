@@ -3,7 +3,7 @@
 //! A tile of pixels times channels stays in registers while k runs. What k runs over is a list of runs that lie
 //! contiguous in the image: with channels last, one run per kernel row covers its columns and the channels.
 
-use super::{end, Float, Kernel, Simd};
+use super::{Float, Kernel, Simd, end};
 
 /// Where the values that meet one part of the weights lie.
 #[derive(Debug, Clone, Copy)]

@@ -28,7 +28,7 @@ mod x86;
 use std::ops::{Add, AddAssign, Mul, Sub};
 use std::sync::atomic::{AtomicU8, Ordering};
 
-use candle_core::{bail, CpuStorage, Result, WithDType};
+use candle_core::{CpuStorage, Result, WithDType, bail};
 
 pub use simd::{Portable, Simd, Square};
 pub use tensor::{with_optional_values, with_values, with_values_mut};

@@ -4,7 +4,7 @@
 //! and without a border are read and written in place. A row is finished, all its channels, before the next one is begun:
 //! it is in the cache then.
 
-use super::{end, Float, Kernel, Simd};
+use super::{Float, Kernel, Simd, end};
 
 /// Rows of pixels.
 #[derive(Debug, Clone, Copy)]

@@ -2,7 +2,7 @@
 //!
 //! A tile of i times j stays in registers while all pixels of some images pass.
 
-use super::{end, Float, Kernel, Simd};
+use super::{Float, Kernel, Simd, end};
 
 /// Where pixel (image n, row y, column x) of an operand lies: `first + n·image + y·row + x·column`.
 #[derive(Debug, Clone, Copy)]
@@ -147,11 +147,7 @@ impl<T: Float> Outer<'_, T> {
                 let (mut g, mut x) = (g.add(n * gn + y * gy), x.add(n * xn + y * xy));
                 for _ in 0..columns {
                     let seen: [S::V; V] = std::array::from_fn(|v| {
-                        if v + 1 == V {
-                            S::load_n(x.add(v * S::LANES), rest)
-                        } else {
-                            S::load(x.add(v * S::LANES))
-                        }
+                        if v + 1 == V { S::load_n(x.add(v * S::LANES), rest) } else { S::load(x.add(v * S::LANES)) }
                     });
                     for (i, sums) in sums.iter_mut().enumerate() {
                         let g = S::splat(*g.add(i));

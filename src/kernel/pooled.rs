@@ -4,7 +4,7 @@
 //! What goes into the windows is never written. The gradient's passes compute it again from z, which they read anyway,
 //! and find the maximum's place, the first in reading order. Rows and columns beyond the last whole window reach nothing.
 
-use super::norm::{sums, Coefficients, Flow, Loaded, Rows, Terms};
+use super::norm::{Coefficients, Flow, Loaded, Rows, Terms, sums};
 use super::{Float, Kernel, Simd};
 
 impl Rows {

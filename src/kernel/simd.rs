@@ -45,41 +45,25 @@ pub trait Simd: Copy + 'static {
     /// [`Self::load`], or the first `n` elements where `n` is not a whole vector.
     #[inline(always)]
     unsafe fn load_n(p: *const Self::T, n: usize) -> Self::V {
-        if n >= Self::LANES {
-            Self::load(p)
-        } else {
-            Self::load_part(p, n)
-        }
+        if n >= Self::LANES { Self::load(p) } else { Self::load_part(p, n) }
     }
 
     /// [`Self::store`], or the first `n` elements where `n` is not a whole vector.
     #[inline(always)]
     unsafe fn store_n(p: *mut Self::T, v: Self::V, n: usize) {
-        if n >= Self::LANES {
-            Self::store(p, v)
-        } else {
-            Self::store_part(p, v, n)
-        }
+        if n >= Self::LANES { Self::store(p, v) } else { Self::store_part(p, v, n) }
     }
 
     /// [`Self::load`] if `WHOLE`, else [`Self::load_part`]: for loops that must not ask every time.
     #[inline(always)]
     unsafe fn get<const WHOLE: bool>(p: *const Self::T, n: usize) -> Self::V {
-        if WHOLE {
-            Self::load(p)
-        } else {
-            Self::load_part(p, n)
-        }
+        if WHOLE { Self::load(p) } else { Self::load_part(p, n) }
     }
 
     /// [`Self::store`] if `WHOLE`, else [`Self::store_part`].
     #[inline(always)]
     unsafe fn put<const WHOLE: bool>(p: *mut Self::T, v: Self::V, n: usize) {
-        if WHOLE {
-            Self::store(p, v)
-        } else {
-            Self::store_part(p, v, n)
-        }
+        if WHOLE { Self::store(p, v) } else { Self::store_part(p, v, n) }
     }
 
     /// Whether the last `n` elements of something are better left to [`Self::Short`].

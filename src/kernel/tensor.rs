@@ -2,7 +2,7 @@
 
 use std::sync::Mutex;
 
-use candle_core::{bail, CpuStorage, InplaceOp1, Layout, Result, Storage, Tensor};
+use candle_core::{CpuStorage, InplaceOp1, Layout, Result, Storage, Tensor, bail};
 
 use super::Float;
 

@@ -1,7 +1,7 @@
 //! The kernel that turns rows into columns: `to[j,i] = from[i,j]`, in squares of eight.
 
 use super::simd::Square;
-use super::{end, Float, Kernel, Simd};
+use super::{Float, Kernel, Simd, end};
 
 /// Rows and columns of a square.
 const SIDE: usize = 8;

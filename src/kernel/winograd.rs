@@ -9,8 +9,8 @@ use std::ops::Range;
 
 use candle_core::WithDType;
 
-use super::contract::{padded, Contract, Grid};
-use super::{end, Float, Kernel, Simd};
+use super::contract::{Contract, Grid, padded};
+use super::{Float, Kernel, Simd, end};
 
 /// Positions in a transformed tile.
 pub const POINTS: usize = 16;

@@ -1,10 +1,10 @@
 //! Gradients of parameters, in tensors that are used again step after step.
 
-use std::collections::{hash_map::Entry, HashMap};
+use std::collections::{HashMap, hash_map::Entry};
 
 use candle_core::{Result, Tensor, TensorId};
 
-use crate::kernel::{with_values_mut, Float};
+use crate::kernel::{Float, with_values_mut};
 
 /// Sums of gradients over micro-batches, by the parameter's id.
 #[derive(Debug, Default)]

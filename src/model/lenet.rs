@@ -1,9 +1,9 @@
 //! Caffe's LeNet (20-50-500) with a normalizer after every hidden layer.
 
-use candle_core::{bail, Result};
+use candle_core::{Result, bail};
 
-use super::units::{Builder, Conv, Flatten, Units};
 use super::Task;
+use super::units::{Builder, Conv, Flatten, Units};
 
 const CONV: Conv = Conv { size: 5, stride: 1, padding: 0 };
 

@@ -2,8 +2,8 @@
 
 use candle_core::Result;
 
-use super::units::{Builder, Flatten, Units};
 use super::Task;
+use super::units::{Builder, Flatten, Units};
 
 const WIDTH: usize = 256;
 

@@ -27,7 +27,7 @@ pub use units::NamedNorm;
 
 use self::fused::{Passing, Workspace};
 use self::units::{Number, Units};
-use crate::norm::{is_statistic, Call, NormSpec, Pass};
+use crate::norm::{Call, NormSpec, Pass, is_statistic};
 use crate::{Error, Result};
 
 /// What a network maps: images of that shape to that many classes.

@@ -4,8 +4,8 @@
 
 use candle_core::Result;
 
-use super::units::{Builder, Conv, GlobalAvgPool, Units};
 use super::Task;
+use super::units::{Builder, Conv, GlobalAvgPool, Units};
 
 const CONV: Conv = Conv { size: 3, stride: 1, padding: 1 };
 const WIDTH: usize = 64;

@@ -3,9 +3,9 @@
 
 use candle_core::Result;
 
-use super::resnet::{stages, CONV, FIRST, LAST};
-use super::units::{Builder, GlobalAvgPool, Units};
 use super::Task;
+use super::resnet::{CONV, FIRST, LAST, stages};
+use super::units::{Builder, GlobalAvgPool, Units};
 
 pub(super) fn build(depth: usize, task: Task, b: Builder) -> Result<Units> {
     let mut units: Units = vec![Box::new(b.convolution("conv1", [task.shape[0], FIRST], CONV)?)];

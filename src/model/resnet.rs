@@ -6,8 +6,8 @@
 
 use candle_core::Result;
 
-use super::units::{Builder, Conv, GlobalAvgPool, Unit, Units};
 use super::Task;
+use super::units::{Builder, Conv, GlobalAvgPool, Unit, Units};
 
 /// Of the first convolution.
 pub(super) const CONV: Conv = Conv { size: 3, stride: 1, padding: 1 };

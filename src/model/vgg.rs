@@ -3,8 +3,8 @@
 
 use candle_core::Result;
 
-use super::units::{Builder, Conv, GlobalAvgPool, Units};
 use super::Task;
+use super::units::{Builder, Conv, GlobalAvgPool, Units};
 
 /// Channels of the five stages, and how many convolutions each has, by depth.
 const CHANNELS: [usize; 5] = [64, 128, 256, 512, 512];

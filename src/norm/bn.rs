@@ -16,8 +16,8 @@ use serde::{Deserialize, Serialize};
 use super::observed::Observation;
 use super::registry::{Family, Site};
 use super::running::{Blend, RunningAverage};
-use super::state::{StateTensor, RUNNING};
-use super::{module_t, Affine, Coefficients, Input, Kept, Norm};
+use super::state::{RUNNING, StateTensor};
+use super::{Affine, Coefficients, Input, Kept, Norm, module_t};
 
 /// Parameters of [`BatchNorm`].
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]

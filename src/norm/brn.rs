@@ -20,8 +20,8 @@ use serde::{Deserialize, Serialize};
 use super::observed::Observation;
 use super::registry::{Family, Site};
 use super::running::{Blend, RunningAverage};
-use super::state::{StateTensor, RUNNING};
-use super::{module_t, Affine, Coefficients, Gradient, Input, Kept, Moments, Norm};
+use super::state::{RUNNING, StateTensor};
+use super::{Affine, Coefficients, Gradient, Input, Kept, Moments, Norm, module_t};
 use crate::ops::Linear;
 
 /// How the limits of r and d grow after the warm-up.

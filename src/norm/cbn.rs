@@ -13,7 +13,7 @@
 
 use std::sync::Arc;
 
-use candle_core::{bail, Result, Shape, Tensor};
+use candle_core::{Result, Shape, Tensor, bail};
 use candle_nn::VarBuilder;
 use serde::{Deserialize, Serialize};
 
@@ -21,8 +21,8 @@ use super::observed::Observation;
 use super::registry::{Family, Site};
 use super::ring::Ring;
 use super::running::{Blend, RunningAverage};
-use super::state::{StateTensor, RUNNING};
-use super::{module_t, Affine, Call, Coefficients, Input, Kept, Moments, Norm, Pass, Producer};
+use super::state::{RUNNING, StateTensor};
+use super::{Affine, Call, Coefficients, Input, Kept, Moments, Norm, Pass, Producer, module_t};
 
 /// Parameters of [`CrossIterationBatchNorm`].
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]

@@ -6,8 +6,8 @@ use std::sync::Arc;
 
 use candle_core::{Result, Shape, Tensor};
 
-use super::length::Extent;
 use super::Call;
+use super::length::Extent;
 use crate::ops::{Linear, Moments, Sums};
 
 /// What [`super::Norm::coefficients`] may use.

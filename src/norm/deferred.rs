@@ -18,8 +18,8 @@ use serde::{Deserialize, Serialize};
 use super::observed::Observation;
 use super::registry::{Family, Site};
 use super::running::{Blend, RunningAverage};
-use super::state::{StateTensor, RUNNING};
-use super::{module_t, Affine, Call, Coefficients, Input, Kept, Moments, Norm, Pass, Progress};
+use super::state::{RUNNING, StateTensor};
+use super::{Affine, Call, Coefficients, Input, Kept, Moments, Norm, Pass, Progress, module_t};
 use crate::ops;
 
 /// Parameters of [`DeferredBatchNorm`].

@@ -2,7 +2,7 @@
 
 use candle_core::{Result, Tensor};
 
-use super::{remembered, Call, Input, Norm, Producer};
+use super::{Call, Input, Norm, Producer, remembered};
 use crate::ops::{self, LinearGradient};
 
 pub(super) fn forward<N: Norm + ?Sized>(

@@ -15,7 +15,7 @@ use serde::{Deserialize, Serialize};
 
 use super::registry::{Family, Site};
 use super::state::StateTensor;
-use super::{module_t, Affine, Coefficients, Gradient, Granularity, Input, Norm, Pass};
+use super::{Affine, Coefficients, Gradient, Granularity, Input, Norm, Pass, module_t};
 use crate::ops::Linear;
 
 /// Parameters of [`FilterResponseNorm`].

@@ -11,10 +11,10 @@ use candle_core::Result;
 use candle_nn::VarBuilder;
 use serde::{Deserialize, Serialize};
 
-use super::groups::{channels_of_group, check_groups, normalized, GROUPS};
+use super::groups::{GROUPS, channels_of_group, check_groups, normalized};
 use super::registry::{Family, Site};
 use super::state::StateTensor;
-use super::{module_t, Affine, Coefficients, Granularity, Input, Norm, Pass};
+use super::{Affine, Coefficients, Granularity, Input, Norm, Pass, module_t};
 use crate::ops::Groups;
 
 /// Parameters of [`GroupNorm`].

@@ -16,12 +16,12 @@ use candle_core::Result;
 use candle_nn::VarBuilder;
 use serde::{Deserialize, Serialize};
 
-use super::groups::{channels_of_group, check_groups, normalized, GROUPS};
+use super::groups::{GROUPS, channels_of_group, check_groups, normalized};
 use super::observed::Observation;
 use super::registry::{Family, Site};
 use super::running::{Blend, RunningAverage};
-use super::state::{StateTensor, RUNNING};
-use super::{module_t, remembered, Affine, Coefficients, Granularity, Input, Kept, Moments, Norm, Pass};
+use super::state::{RUNNING, StateTensor};
+use super::{Affine, Coefficients, Granularity, Input, Kept, Moments, Norm, Pass, module_t, remembered};
 use crate::ops::{self, Groups};
 
 /// Parameters of [`BatchGroupNorm`].

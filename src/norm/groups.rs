@@ -1,6 +1,6 @@
 //! What normalizers by groups of images and channels share: how large groups are, and y = gamma x̂ + beta with its gradient.
 
-use candle_core::{bail, Result, Shape};
+use candle_core::{Result, Shape, bail};
 
 use super::{Affine, Coefficients, Gradient, Moments, NormError};
 use crate::ops::{self, Groups, Linear};

@@ -14,12 +14,12 @@ use candle_nn::{Init, VarBuilder};
 use serde::{Deserialize, Serialize};
 
 use super::registry::{Family, Site};
-use super::state::{StateTensor, RUNNING};
+use super::state::{RUNNING, StateTensor};
 use super::{
-    batch_norm, module_t, Affine, BatchNorm, BatchNormConfig, Coefficients, Gradient, Granularity, Input, Kept, Norm,
-    Pass,
+    Affine, BatchNorm, BatchNormConfig, Coefficients, Gradient, Granularity, Input, Kept, Norm, Pass, batch_norm,
+    module_t,
 };
-use crate::ops::{sum_images, Linear, Sums};
+use crate::ops::{Linear, Sums, sum_images};
 
 /// Parameters of [`InstanceEnhancementBatchNorm`].
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]

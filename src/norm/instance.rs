@@ -15,7 +15,7 @@ use serde::{Deserialize, Serialize};
 use super::groups::GROUPS;
 use super::registry::{Family, Site};
 use super::state::StateTensor;
-use super::{group_norm, GroupNorm, GroupNormConfig, Norm};
+use super::{GroupNorm, GroupNormConfig, Norm, group_norm};
 
 /// Parameters of [`instance_norm`].
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]

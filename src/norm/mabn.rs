@@ -23,8 +23,8 @@ use super::observed::Observation;
 use super::registry::{Family, Site};
 use super::ring::Ring;
 use super::running::{Blend, RunningAverage};
-use super::state::{StateTensor, RUNNING};
-use super::{module_t, Affine, Call, Coefficients, Gradient, Input, Kept, Moments, Norm, Pass, WeightForm};
+use super::state::{RUNNING, StateTensor};
+use super::{Affine, Call, Coefficients, Gradient, Input, Kept, Moments, Norm, Pass, WeightForm, module_t};
 use crate::ops::{self, Linear};
 
 /// Parameters of [`MovingAverageBatchNorm`].

@@ -38,33 +38,33 @@ mod stochnorm;
 mod weight_form;
 
 pub use affine::{Affine, Projection};
-pub use bn::{batch_norm, BatchNorm, BatchNormConfig};
-pub use brn::{batch_renorm, BatchRenorm, BatchRenormConfig, Relaxation};
-pub use cbn::{cross_iteration_batch_norm, CrossIterationBatchNorm, CrossIterationBatchNormConfig};
+pub use bn::{BatchNorm, BatchNormConfig, batch_norm};
+pub use brn::{BatchRenorm, BatchRenormConfig, Relaxation, batch_renorm};
+pub use cbn::{CrossIterationBatchNorm, CrossIterationBatchNormConfig, cross_iteration_batch_norm};
 pub use coefficients::{Coefficients, Gradient, Input, Producer};
-pub use deferred::{deferred_batch_norm, DeferredBatchNorm, DeferredBatchNormConfig};
-pub use error::{is_undefined, NormError};
-pub use estbn::{estimated_batch_norm, EstimatedBatchNorm, EstimatedBatchNormConfig};
-pub use frn::{filter_response_norm, FilterResponseNorm, FilterResponseNormConfig};
-pub use gn::{group_norm, GroupNorm, GroupNormConfig};
-pub use gn_bn::{batch_group_norm, BatchGroupNorm, BatchGroupNormConfig};
-pub use hybrid::{hybrid_batch_norm, HybridBatchNorm, HybridBatchNormConfig};
-pub use iebn::{instance_enhancement_batch_norm, InstanceEnhancementBatchNorm, InstanceEnhancementBatchNormConfig};
-pub use instance::{instance_norm, InstanceNorm, InstanceNormConfig};
+pub use deferred::{DeferredBatchNorm, DeferredBatchNormConfig, deferred_batch_norm};
+pub use error::{NormError, is_undefined};
+pub use estbn::{EstimatedBatchNorm, EstimatedBatchNormConfig, estimated_batch_norm};
+pub use frn::{FilterResponseNorm, FilterResponseNormConfig, filter_response_norm};
+pub use gn::{GroupNorm, GroupNormConfig, group_norm};
+pub use gn_bn::{BatchGroupNorm, BatchGroupNormConfig, batch_group_norm};
+pub use hybrid::{HybridBatchNorm, HybridBatchNormConfig, hybrid_batch_norm};
+pub use iebn::{InstanceEnhancementBatchNorm, InstanceEnhancementBatchNormConfig, instance_enhancement_batch_norm};
+pub use instance::{InstanceNorm, InstanceNormConfig, instance_norm};
 pub use kept::Kept;
-pub use ln::{layer_norm, LayerNorm, LayerNormConfig};
-pub use mabn::{moving_average_batch_norm, MovingAverageBatchNorm, MovingAverageBatchNormConfig};
+pub use ln::{LayerNorm, LayerNormConfig, layer_norm};
+pub use mabn::{MovingAverageBatchNorm, MovingAverageBatchNormConfig, moving_average_batch_norm};
 pub use mbn::{
-    memorized_batch_norm, InferWith, MemorizedBatchNorm, MemorizedBatchNormConfig, Pool, RefreshWith, StatGrad,
+    InferWith, MemorizedBatchNorm, MemorizedBatchNormConfig, Pool, RefreshWith, StatGrad, memorized_batch_norm,
 };
-pub use momentum_bn::{momentum_batch_norm, MomentumBatchNorm, MomentumBatchNormConfig};
-pub use none::{no_norm, NoNorm, NoNormConfig};
+pub use momentum_bn::{MomentumBatchNorm, MomentumBatchNormConfig, momentum_batch_norm};
+pub use none::{NoNorm, NoNormConfig, no_norm};
 pub use observed::Observed;
-pub use online::{online_norm, Compensation, OnlineNorm, OnlineNormConfig};
+pub use online::{Compensation, OnlineNorm, OnlineNormConfig, online_norm};
 pub use pass::{Call, Pass, Progress};
-pub use registry::{find, Family, Kind, NormSpec, Site, NORMS};
-pub use state::{is_statistic, role, Role, StateTensor};
-pub use stochnorm::{stochastic_norm, StochasticNorm, StochasticNormConfig};
+pub use registry::{Family, Kind, NORMS, NormSpec, Site, find};
+pub use state::{Role, StateTensor, is_statistic, role};
+pub use stochnorm::{StochasticNorm, StochasticNormConfig, stochastic_norm};
 pub use weight_form::WeightForm;
 
 pub use crate::ops::{Granularity, Moments};

@@ -16,7 +16,7 @@ use serde::{Deserialize, Serialize};
 
 use super::registry::{Family, Site};
 use super::state::StateTensor;
-use super::{module_t, Affine, Coefficients, Input, Moments, Norm, Pass};
+use super::{Affine, Coefficients, Input, Moments, Norm, Pass, module_t};
 
 /// Parameters of [`NoNorm`]: none.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]

@@ -5,11 +5,11 @@ use std::sync::Arc;
 
 use candle_core::{Result as CandleResult, Shape};
 use candle_nn::VarBuilder;
-use serde::{de::DeserializeOwned, Serialize};
+use serde::{Serialize, de::DeserializeOwned};
 use toml::Table;
 
-use super::state::{Role, StateTensor};
 use super::Norm;
+use super::state::{Role, StateTensor};
 use crate::{Error, Result};
 
 /// Where a layer is built.

@@ -7,8 +7,8 @@ use std::sync::{Arc, Mutex, MutexGuard};
 use candle_core::{Error, Result, Shape, Tensor, Var};
 use candle_nn::VarBuilder;
 
-use super::state::StateTensor;
 use super::NormError;
+use super::state::StateTensor;
 use crate::ops;
 
 /// N tensors (capacity, ...), a row of each per batch; a slot is empty where the first number of its row of the last tensor

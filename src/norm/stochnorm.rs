@@ -21,8 +21,8 @@ use serde::{Deserialize, Serialize};
 use super::observed::Observation;
 use super::registry::{Family, Site};
 use super::running::{Blend, RunningAverage};
-use super::state::{StateTensor, RUNNING};
-use super::{module_t, Affine, Coefficients, Input, Kept, Moments, Norm, Pass};
+use super::state::{RUNNING, StateTensor};
+use super::{Affine, Coefficients, Input, Kept, Moments, Norm, Pass, module_t};
 use crate::{ops, rng};
 
 /// Parameters of [`StochasticNorm`].

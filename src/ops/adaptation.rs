@@ -5,7 +5,7 @@ use candle_core::{DType, Result, Tensor};
 use super::descent::check_form;
 use super::own_kernel;
 use crate::kernel::update::Adapt;
-use crate::kernel::{with_values, with_values_mut, Float, Kernel};
+use crate::kernel::{Float, Kernel, with_values, with_values_mut};
 
 /// How a parameter follows its gradient in the t-th update: p -= lr w p; m += (1 - beta1)(g - m);
 /// v = beta2 v + (1 - beta2) g²; p -= lr m / (1 - beta1^t) / (sqrt(v / (1 - beta2^t)) + eps).

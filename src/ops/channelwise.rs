@@ -3,7 +3,7 @@
 
 use candle_core::{Result, Tensor};
 
-use super::{check, cpu, own_kernel, plain, sum_images, Granularity, Moments};
+use super::{Granularity, Moments, check, cpu, own_kernel, plain, sum_images};
 
 /// y = slope (x - mean) + shift. Each is of shape (C), or (N,C) where every image has its own.
 #[derive(Debug, Clone)]

@@ -1,6 +1,6 @@
 //! What the operations demand of their arguments, checked once for every device.
 
-use candle_core::{bail, DType, Result, Tensor};
+use candle_core::{DType, Result, Tensor, bail};
 
 /// Elements no buffer may exceed, so that sizes in bytes never overflow.
 const LIMIT: usize = isize::MAX as usize / 8;

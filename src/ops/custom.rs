@@ -4,7 +4,7 @@
 use candle_core::backend::BackendStorage;
 use candle_core::{CpuStorage, CudaStorage, CustomOp2, CustomOp3, Layout, MetalStorage, Result, Shape, Tensor};
 
-use super::{cpu, linear_map, own_kernel, Linear};
+use super::{Linear, cpu, linear_map, own_kernel};
 
 /// Given x, g = dL/dy and whether dx is wanted: dx, and the gradients of the parameters.
 type Backward = Box<dyn Fn(&Tensor, &Tensor, bool) -> Result<(Option<Tensor>, Vec<Tensor>)> + Send + Sync>;

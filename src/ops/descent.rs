@@ -1,10 +1,10 @@
 //! The update of stochastic gradient descent, in place on the CPU.
 
-use candle_core::{bail, DType, Result, Tensor};
+use candle_core::{DType, Result, Tensor, bail};
 
 use super::own_kernel;
 use crate::kernel::update::Descend;
-use crate::kernel::{with_values, with_values_mut, Float, Kernel};
+use crate::kernel::{Float, Kernel, with_values, with_values_mut};
 
 /// How a parameter follows its gradient: d = g + w p; b = m b + d; p -= lr b, or lr (d + m b) for Nesterov, lr d
 /// without momentum.

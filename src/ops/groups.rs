@@ -1,9 +1,9 @@
 //! Groups of images and channels that are normalized together: their statistics, from those of each image and channel, and
 //! what the gradient subtracts.
 
-use candle_core::{bail, Result, Tensor};
+use candle_core::{Result, Tensor, bail};
 
-use super::{from_host, own_kernel, plain, to_host, Moments, Sums};
+use super::{Moments, Sums, from_host, own_kernel, plain, to_host};
 
 /// How the images and channels of (N,C) fall into groups: runs of images, each cut into runs of channels.
 #[derive(Debug, Clone, PartialEq, Eq)]

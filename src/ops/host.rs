@@ -3,7 +3,7 @@
 use candle_core::{DType, Device, Result, Shape, Tensor};
 
 use super::own_kernel;
-use crate::kernel::{with_values, Float};
+use crate::kernel::{Float, with_values};
 
 /// The values of a tensor. Waits for the device.
 pub fn to_host(tensor: &Tensor) -> Result<Vec<f64>> {

@@ -2,7 +2,7 @@
 //! passes are tested against, and what runs where there are none.
 
 use super::check;
-use candle_core::{Result, Tensor, D};
+use candle_core::{D, Result, Tensor};
 
 /// Cross-correlation, (N,Cin,H,W) with (Cout,Cin,kh,kw) to (N,Cout,oh,ow), oh = (H + 2·padding - kh) / stride + 1.
 pub fn conv2d(x: &Tensor, weight: &Tensor, stride: usize, padding: usize) -> Result<Tensor> {

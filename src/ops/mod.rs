@@ -20,11 +20,11 @@ mod moments;
 pub mod plain;
 mod rows;
 
-pub use adaptation::{adapt, Adaptation};
-pub use channelwise::{gradient_sums, linear_map, linear_map_gradient, moments, Linear, LinearGradient, Sums};
+pub use adaptation::{Adaptation, adapt};
+pub use channelwise::{Linear, LinearGradient, Sums, gradient_sums, linear_map, linear_map_gradient, moments};
 pub use custom::differentiable_linear_map;
-pub use descent::{descend, Descent};
-pub use groups::{group_moments, group_projection, Groups};
+pub use descent::{Descent, descend};
+pub use groups::{Groups, group_moments, group_projection};
 pub use host::{from_host, sum_images, to_host};
 pub use maps::{conv2d, global_avg_pool, linear, max_pool2d, rectify, relu, shortcut};
 pub use moments::{Granularity, Moments};

@@ -2,7 +2,7 @@
 
 use candle_core::{Result, Tensor};
 
-use super::{from_host, own_kernel, to_host, Groups};
+use super::{Groups, from_host, own_kernel, to_host};
 
 /// What a statistic is taken over.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

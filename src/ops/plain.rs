@@ -1,7 +1,7 @@
 //! The operations in terms of candle's own, on every device: what runs where there is no kernel of ours, and what the
 //! kernels are tested against. Signatures and meaning are those of the parent module.
 
-use super::{check, Granularity, Groups, Linear, LinearGradient, Moments, Sums};
+use super::{Granularity, Groups, Linear, LinearGradient, Moments, Sums, check};
 use candle_core::{Result, Tensor};
 
 /// See [`super::moments`].

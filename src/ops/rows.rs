@@ -2,9 +2,9 @@
 
 use candle_core::{DType, Result, Tensor, Var};
 
-use super::{own_kernel, Moments};
+use super::{Moments, own_kernel};
 use crate::kernel::rows::{Blend, Pool};
-use crate::kernel::{with_values, with_values_mut, Float, Kernel};
+use crate::kernel::{Float, Kernel, with_values, with_values_mut};
 
 /// Calls one function or another: `$own` with the number type of a tensor on the CPU, else `$plain`.
 macro_rules! on_cpu {

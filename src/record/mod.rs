@@ -11,10 +11,10 @@ mod scored;
 mod spread;
 mod summary;
 
-pub use metrics::{read_metrics, MetricRow};
+pub use metrics::{MetricRow, read_metrics};
 pub(crate) use rows::csv_bytes;
 pub use rows::{read_rows, write_rows};
-pub use run_dir::{RunDir, LAST};
+pub use run_dir::{LAST, RunDir};
 pub use scored::{Split, Stats};
-pub use spread::{by_layer, typical, LayerSpread};
-pub use summary::{peak_memory_mib, read_finished, read_summary, Diverged, Final, Status, Summary};
+pub use spread::{LayerSpread, by_layer, typical};
+pub use summary::{Diverged, Final, Status, Summary, peak_memory_mib, read_finished, read_summary};

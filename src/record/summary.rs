@@ -8,7 +8,7 @@ use std::path::Path;
 use serde::{Deserialize, Serialize};
 use toml::Table;
 
-use super::{atomic, LayerSpread, MetricRow};
+use super::{LayerSpread, MetricRow, atomic};
 use crate::config::Config;
 use crate::{Error, Result};
 

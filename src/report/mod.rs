@@ -20,8 +20,8 @@
 mod read;
 mod show;
 
-pub use read::{collect, Collection, FinalScore, Note, Point, Run, Series, State};
+pub use read::{Collection, FinalScore, Note, Point, Run, Series, State, collect};
 pub use show::{
-    apart, differences, legend, overview, scores, t_quantile, tidy, tidy_csv, welch, write, Comparison, CurveX, Grid,
-    Group, MethodScore, Metric, Options, Pair, Sample, Section, Table, TidyRow, UnscoredRun, X,
+    Comparison, CurveX, Grid, Group, MethodScore, Metric, Options, Pair, Sample, Section, Table, TidyRow, UnscoredRun,
+    X, apart, differences, legend, overview, scores, t_quantile, tidy, tidy_csv, welch, write,
 };

@@ -9,7 +9,7 @@ use super::past::Past;
 use super::{Options, Outcome, Session, Watcher};
 use crate::config::Config;
 use crate::record::{self, RunDir, Summary};
-use crate::{data, Error, Result};
+use crate::{Error, Result, data};
 
 /// Trains what a resolved `config` describes, or continues where an earlier call was broken off. A finished run is not
 /// repeated.

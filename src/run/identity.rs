@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use toml::{Table, Value};
 
 use super::Session;
-use crate::config::{up_to_date, Config};
+use crate::config::{Config, up_to_date};
 use crate::{Error, Result};
 
 const KEY: &str = "data_digest";

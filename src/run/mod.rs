@@ -18,7 +18,7 @@ use std::time::Duration;
 
 pub use begin::run;
 pub use device::open_device;
-pub use eval::{evaluate_checkpoint, Drawn, EvalReport, EvalRequest, Noise, NoiseReport, Spread, UnderNoise};
+pub use eval::{Drawn, EvalReport, EvalRequest, Noise, NoiseReport, Spread, UnderNoise, evaluate_checkpoint};
 pub use session::Session;
 
 use crate::data::Source;

@@ -4,9 +4,9 @@ use std::path::PathBuf;
 
 use candle_core::Device;
 
+use super::Session;
 use super::identity::check_data;
 use super::session::check_task;
-use super::Session;
 use crate::config::Config;
 use crate::model::Store;
 use crate::record::{self, MetricRow, RunDir};

@@ -6,7 +6,7 @@ use candle_core::Device;
 
 use super::open_device;
 use crate::config::Config;
-use crate::data::{self, gather, Augment, Batch, Dataset, Images, Normalization, Source};
+use crate::data::{self, Augment, Batch, Dataset, Images, Normalization, Source, gather};
 use crate::model::Task;
 use crate::train::Part;
 use crate::{Error, Result};

@@ -2,7 +2,7 @@
 
 use toml::{Table, Value};
 
-use crate::config::{in_plain_words, is_known, place_of_error, Places};
+use crate::config::{Places, in_plain_words, is_known, place_of_error};
 use crate::lookup::closest;
 use crate::norm;
 use crate::{Error, Result};

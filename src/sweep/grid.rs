@@ -2,9 +2,9 @@
 
 use std::collections::{BTreeSet, HashMap};
 
-use super::condition::Condition;
-use super::file::{Axis, LabelledSettings, SweepFile, MOST_RUNS};
 use super::Job;
+use super::condition::Condition;
+use super::file::{Axis, LabelledSettings, MOST_RUNS, SweepFile};
 use crate::config::{Config, Layers};
 use crate::{Error, Result};
 

@@ -99,7 +99,7 @@ fn read(out: &Path) -> Result<BTreeMap<String, String>> {
     let path = path(out);
     let text = match fs::read_to_string(&path) {
         Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) => {
-            return Ok(BTreeMap::new())
+            return Ok(BTreeMap::new());
         }
         text => text.map_err(Error::io(&path))?,
     };

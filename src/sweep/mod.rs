@@ -29,13 +29,13 @@ pub use event::{Ending, Event};
 pub use identity::Need;
 pub use observe::{Observer, SweepOptions, Tally};
 pub use select::Shard;
-pub use state::{look, State};
+pub use state::{State, look};
 pub use table::SummaryTable;
 pub(crate) use tables::one_line;
 pub use work::run;
 
-use crate::config::Config;
 use crate::Result;
+use crate::config::Config;
 
 /// One run of a sweep.
 #[derive(Debug, Clone, PartialEq)]

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use crate::record::{read_summary, RunDir, Summary};
+use crate::record::{RunDir, Summary, read_summary};
 
 /// How far a run is.
 #[derive(Debug, Clone)]

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use toml::Value;
 
 use super::Job;
-use crate::record::{atomic, read_summary, Final, Status, Summary};
+use crate::record::{Final, Status, Summary, atomic, read_summary};
 use crate::{Error, Result};
 
 /// What identifies a run, first in every summary.

@@ -4,12 +4,12 @@ use std::collections::VecDeque;
 use std::fs;
 use std::path::PathBuf;
 use std::sync::atomic::Ordering;
-use std::sync::mpsc::{channel, Receiver, RecvTimeoutError, Sender};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::time::{Duration, Instant};
 
-use super::slots::{time_left, BusySlot, OpenRun};
+use super::slots::{BusySlot, OpenRun, time_left};
 use super::worker::{Message, Worker};
-use super::{identity, look, Ending, Estimate, Event, Job, Observer, State, SummaryTable, Sweep, SweepOptions, Tally};
+use super::{Ending, Estimate, Event, Job, Observer, State, SummaryTable, Sweep, SweepOptions, Tally, identity, look};
 use crate::record::{RunDir, Status, Summary};
 use crate::{Error, Result};
 

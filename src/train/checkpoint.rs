@@ -11,7 +11,7 @@ use candle_core::{DType, Device, Tensor};
 use safetensors::{SafeTensors, View};
 use serde::{Deserialize, Serialize};
 
-use super::{foreign, Trainer};
+use super::{Trainer, foreign};
 use crate::model::Task;
 use crate::record::atomic;
 use crate::{Error, Result};

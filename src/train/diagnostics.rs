@@ -5,10 +5,10 @@ use serde::{Deserialize, Serialize};
 
 use super::evaluate::Part;
 use super::precise;
+use crate::Result;
 use crate::data::Batch;
 use crate::model::Network;
 use crate::norm::{Call, Moments, Pass, Progress};
-use crate::Result;
 
 /// One layer at one step. Divergences are symmetric, KL(p,q) + KL(q,p) of two Gaussians in nats, averaged over the
 /// channels.

@@ -3,11 +3,11 @@
 use candle_core::{Device, Tensor};
 
 use super::trainer::{correct, scalar};
-use crate::data::{gather, Batch, Images, Normalization};
-use crate::model::Network;
-use crate::norm::{is_undefined, Pass};
-use crate::ops;
 use crate::Result;
+use crate::data::{Batch, Images, Normalization, gather};
+use crate::model::Network;
+use crate::norm::{Pass, is_undefined};
+use crate::ops;
 
 /// Images per forward pass where their number has no influence on the result.
 pub const EVAL_BATCH: usize = 256;

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::path::Path;
 
-use candle_core::{pickle, Tensor};
+use candle_core::{Tensor, pickle};
 
 use super::Checkpoint;
 use crate::guarded::guarded;

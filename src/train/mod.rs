@@ -14,9 +14,9 @@ mod trainer;
 pub mod weighing;
 
 pub use checkpoint::{Checkpoint, Position};
-pub use diagnostics::{divergence, Before, ShiftRow};
-pub use evaluate::{evaluate, evaluate_batch, evaluate_batch_statistics, evaluate_under, Part, Score, EVAL_BATCH};
+pub use diagnostics::{Before, ShiftRow, divergence};
+pub use evaluate::{EVAL_BATCH, Part, Score, evaluate, evaluate_batch, evaluate_batch_statistics, evaluate_under};
 pub use guard::{is_finite, is_never_negative};
-pub use optimizer::{Optimizer, OPTIMIZERS};
-pub use schedule::{full_rate, Schedule};
+pub use optimizer::{OPTIMIZERS, Optimizer};
+pub use schedule::{Schedule, full_rate};
 pub use trainer::{StepReport, Trainer};

@@ -3,7 +3,7 @@
 use candle_core::{DType, Device, Tensor, Var};
 
 use crate::model::Network;
-use crate::{rng, Result};
+use crate::{Result, rng};
 
 /// A network's weights as they are, to be disturbed and put back.
 ///

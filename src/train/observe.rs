@@ -2,11 +2,11 @@
 
 use std::ops::Range;
 
-use super::evaluate::{Part, EVAL_BATCH};
+use super::evaluate::{EVAL_BATCH, Part};
 use super::precise::{self, Pool};
+use crate::Result;
 use crate::model::Network;
 use crate::norm::{Moments, Pass};
-use crate::Result;
 
 /// Re-estimated statistics as [`precise::population`] has them, but layer by layer, in the order data meets them: each
 /// layer's are those of its input in a network whose earlier layers already normalize by theirs, as they will in inference,

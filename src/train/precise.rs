@@ -2,11 +2,11 @@
 
 use candle_core::{DType, Tensor};
 
-use super::evaluate::{Part, EVAL_BATCH};
+use super::evaluate::{EVAL_BATCH, Part};
 use super::guard::is_finite;
+use crate::Result;
 use crate::model::Network;
 use crate::norm::{Moments, Pass};
-use crate::Result;
 
 /// The statistics of every normalizer's input over the images of `part` (not augmented), pooled over batches of up to
 /// 256 by the law of total variance; within a batch, layers normalize with the batch's statistics. None for layers
@@ -60,10 +60,10 @@ pub fn set(network: &Network, statistics: &[Option<Moments>]) -> Result<()> {
 /// The first layer, by its path, whose statistics are not finite.
 pub fn first_not_finite<'a>(network: &'a Network, statistics: &[Option<Moments>]) -> Result<Option<&'a str>> {
     for (layer, moments) in network.norms().iter().zip(statistics) {
-        if let Some(Moments { mean, var }) = moments {
-            if !(is_finite(mean)? && is_finite(var)?) {
-                return Ok(Some(&layer.name));
-            }
+        if let Some(Moments { mean, var }) = moments
+            && !(is_finite(mean)? && is_finite(var)?)
+        {
+            return Ok(Some(&layer.name));
         }
     }
     Ok(None)

@@ -2,10 +2,10 @@
 
 use serde::Serialize;
 
-use super::evaluate::{evaluate_under, Part, Score};
+use super::evaluate::{Part, Score, evaluate_under};
+use crate::Result;
 use crate::model::Network;
 use crate::norm::Pass;
-use crate::Result;
 
 /// The weights tried: none, and the share of one image in batches of 128 down to 1.
 pub const WEIGHTS: [f64; 9] = [0.0, 0.0078125, 0.015625, 0.03125, 0.0625, 0.125, 0.25, 0.5, 1.0];

@@ -3,10 +3,10 @@
 use std::fs;
 use std::path::Path;
 
-use mbn::report::{collect, Comparison, CurveX, Options};
+use mbn::report::{Comparison, CurveX, Options, collect};
 use proptest::prelude::*;
 
-use super::support::{cell, compare, json, near, one_csv, written, Fake, HEADER};
+use super::support::{Fake, HEADER, cell, compare, json, near, one_csv, written};
 
 /// The figures of the six runs, whatever their file looks like.
 #[track_caller]
@@ -175,8 +175,7 @@ fn missing_columns_are_said() {
 
 #[test]
 fn a_summary_alone_is_enough_for_the_tables() {
-    let text =
-        "run,label,dataset,model,norm,double_forward,batch_size,norm_batch_size,seed,epochs,lr,device,mbn.size,train_loss,\
+    let text = "run,label,dataset,model,norm,double_forward,batch_size,norm_batch_size,seed,epochs,lr,device,mbn.size,train_loss,\
          train_accuracy,test_loss,test_accuracy,test_batch_loss,test_batch_accuracy,gap,shift,status,reason,seconds,threads\n\
          a,,digits,lenet,mbn,true,4,4,0,3,0.1,cpu,8,,,0.5,0.80,0.5,0.81,0.01,0.25,done,,10,1\n\
          b,,digits,lenet,mbn,true,4,4,1,3,0.1,cpu,8,,,0.5,0.90,0.5,0.93,0.03,0.75,done,,20,1\n\

@@ -2,9 +2,9 @@
 
 use std::fs;
 
-use mbn::report::{t_quantile, welch, Sample};
+use mbn::report::{Sample, t_quantile, welch};
 
-use super::support::{cell, compare, entry, json, near, Fake};
+use super::support::{Fake, cell, compare, entry, json, near};
 
 #[test]
 fn quantiles_are_those_of_the_tables() {

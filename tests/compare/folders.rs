@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::Path;
 
-use super::support::{cell, compare, json, near, one_csv, six, Fake};
+use super::support::{Fake, cell, compare, json, near, one_csv, six};
 
 #[test]
 fn the_same_run_from_folder_and_csv_is_one() {

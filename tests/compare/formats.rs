@@ -1,6 +1,6 @@
 //! The tables in the forms that other documents take.
 
-use super::support::{compare, Fake};
+use super::support::{Fake, compare};
 
 fn runs() -> tempfile::TempDir {
     let dir = tempfile::tempdir().unwrap();

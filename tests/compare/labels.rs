@@ -3,10 +3,9 @@
 use std::fs;
 use std::path::Path;
 
-use super::support::{cell, compare, json, near, Fake, HEADER};
+use super::support::{Fake, HEADER, cell, compare, json, near};
 
-const COLUMNS: &str =
-    "run,label,dataset,model,norm,double_forward,batch_size,norm_batch_size,seed,epochs,lr,momentum,augment,\
+const COLUMNS: &str = "run,label,dataset,model,norm,double_forward,batch_size,norm_batch_size,seed,epochs,lr,momentum,augment,\
                        test_accuracy,status\n";
 
 /// A row of a sweep's summary under the automatic label.

@@ -5,7 +5,7 @@ use std::path::Path;
 
 use roxmltree::{Document, ParsingOptions};
 
-use super::support::{cell, compare, entry, json, Fake};
+use super::support::{Fake, cell, compare, entry, json};
 
 /// Runs over two methods, three batch sizes and three seeds, one of them diverged; one name that is not harmless.
 fn write(dir: &Path) {

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use super::support::{cell, json, near, Fake};
+use super::support::{Fake, cell, json, near};
 
 #[test]
 fn ten_thousand_runs_are_compared() {

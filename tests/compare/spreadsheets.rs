@@ -2,7 +2,7 @@
 
 use std::fs;
 
-use super::support::{cell, compare, json, near, written, Fake, HEADER};
+use super::support::{Fake, HEADER, cell, compare, json, near, written};
 
 /// Three seeds under one header, accuracies 0.5, 0.6 and 0.75.
 fn text() -> String {
@@ -23,11 +23,7 @@ fn changed(delimiter: &str, cell: impl Fn(&str, &str) -> String) -> String {
 }
 
 fn comma(text: &str) -> String {
-    if text.parse::<f64>().is_ok() {
-        text.replace('.', ",")
-    } else {
-        text.to_string()
-    }
+    if text.parse::<f64>().is_ok() { text.replace('.', ",") } else { text.to_string() }
 }
 
 #[test]

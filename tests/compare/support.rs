@@ -4,8 +4,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
-pub const HEADER: &str =
-    "run,dataset,model,norm,double_forward,batch_size,norm_batch_size,seed,epoch,step,split,stats,\
+pub const HEADER: &str = "run,dataset,model,norm,double_forward,batch_size,norm_batch_size,seed,epoch,step,split,stats,\
                           loss,accuracy,lr,images_per_s,seconds";
 
 /// A run whose scores are known: test accuracy ends at `accuracy`, test loss at `1 - accuracy`.
@@ -101,11 +100,7 @@ impl Fake {
                 "{{\"split\":\"test\",\"stats\":\"batch\",\"loss\":{loss},\"accuracy\":{}}}",
                 self.accuracy + 0.01
             );
-            if rule == "sample" {
-                own
-            } else {
-                format!("{own},{batch}")
-            }
+            if rule == "sample" { own } else { format!("{own},{batch}") }
         } else {
             String::new()
         };

@@ -1,7 +1,7 @@
 //! Splits, orders, and batches with and without augmentation.
 
 use candle_core::Device;
-use mbn::data::{epoch_order, gather, split, Augment, Images, Normalization};
+use mbn::data::{Augment, Images, Normalization, epoch_order, gather, split};
 
 fn images(count: usize) -> Images {
     let pixels = crate::fixture::pixels(count * 3072, 0).iter().map(|&p| p.max(1)).collect();
@@ -97,11 +97,7 @@ fn every_augmented_picture_is_a_crop_of_its_padded_self() {
         for (plain, got) in plain.iter().zip(values(&all, Some(Augment { seed: 0, epoch }))) {
             let at = |c: usize, y: isize, x: isize| {
                 let inside = (0..32).contains(&y) && (0..32).contains(&x);
-                if inside {
-                    plain[c * 1024 + y as usize * 32 + x as usize]
-                } else {
-                    black[c]
-                }
+                if inside { plain[c * 1024 + y as usize * 32 + x as usize] } else { black[c] }
             };
             let matches = |&(top, left, flip): &(isize, isize, bool)| {
                 (0..3072).all(|i| {

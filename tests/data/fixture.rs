@@ -4,7 +4,7 @@ use std::fs;
 use std::io::Write;
 use std::path::Path;
 
-use flate2::{write::GzEncoder, Compression};
+use flate2::{Compression, write::GzEncoder};
 use mbn::data::Source;
 
 /// A source that knows `root/data` and `root/cache` and asks nobody else.

@@ -4,7 +4,7 @@ use std::fs::{self, File, FileTimes};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
-use mbn::data::{digest, load, Source};
+use mbn::data::{Source, digest, load};
 use tempfile::tempdir;
 
 use crate::fixture::*;

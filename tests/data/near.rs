@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::Path;
 
-use mbn::data::{load, Dataset};
+use mbn::data::{Dataset, load};
 use tempfile::tempdir;
 
 use crate::fixture::*;

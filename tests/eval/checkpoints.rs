@@ -5,7 +5,7 @@ use std::path::Path;
 use candle_core::{DType, Device};
 use mbn::train::Checkpoint;
 
-use super::support::{refused, report, run, tensors, write, Foreign, Tensors, DESCRIBED};
+use super::support::{DESCRIBED, Foreign, Tensors, refused, report, run, tensors, write};
 
 fn renamed(prefix: &str) -> Tensors {
     tensors().into_iter().map(|(name, tensor)| (format!("{prefix}{name}"), tensor)).collect()

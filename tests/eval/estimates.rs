@@ -7,7 +7,7 @@ use mbn::data::{Images, Normalization};
 use mbn::model::{Network, Store, Task};
 use mbn::norm::{Moments, Norm, NormSpec, Pass};
 use mbn::ops;
-use mbn::train::{observe, precise, Part};
+use mbn::train::{Part, observe, precise};
 use toml::Table;
 
 const SIDE: usize = 16;

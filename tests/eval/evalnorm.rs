@@ -1,6 +1,6 @@
 //! `--stats evalnorm`: what it takes, and what it is at a weight of 1.
 
-use super::support::{refused, report, run, tensors, Foreign};
+use super::support::{Foreign, refused, report, run, tensors};
 
 fn of_run<'a>(more: &[&'a str]) -> Vec<&'a str> {
     [&[run().to_str().unwrap(), "--stats", "evalnorm"], more].concat()

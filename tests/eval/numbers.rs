@@ -2,7 +2,7 @@
 
 use candle_core::Tensor;
 
-use super::support::{tensors, Foreign, Tensors};
+use super::support::{Foreign, Tensors, tensors};
 
 /// The checkpoint with one tensor changed.
 fn with(name: &str, change: impl Fn(&Tensor) -> Tensor) -> Tensors {

@@ -1,6 +1,6 @@
 //! Settings of an evaluation bear on its result, and leave the run's own split alone.
 
-use super::support::{refused, report, run, tensors, Foreign};
+use super::support::{Foreign, refused, report, run, tensors};
 
 fn of_run<'a>(more: &[&'a str]) -> Vec<&'a str> {
     [&[run().to_str().unwrap()], more].concat()

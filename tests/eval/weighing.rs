@@ -1,6 +1,6 @@
 //! `--stats weighing`: the weight, where it comes from, and where it may not.
 
-use super::support::{refused, report, run, tensors, Foreign};
+use super::support::{Foreign, refused, report, run, tensors};
 
 fn of_run<'a>(more: &[&'a str]) -> Vec<&'a str> {
     [&[run().to_str().unwrap(), "--stats", "weighing"], more].concat()

@@ -5,7 +5,7 @@ use mbn::norm::{NormSpec, Pass, Site};
 use serde::Deserialize;
 use toml::Table;
 
-use crate::support::{cases, parameter, tensor, variables, Summary};
+use crate::support::{Summary, cases, parameter, tensor, variables};
 
 #[derive(Deserialize)]
 struct Step {

@@ -3,13 +3,13 @@
 use candle_core::{Tensor, Var};
 use candle_nn::VarMap;
 use mbn::norm::{
-    batch_norm, group_norm, memorized_batch_norm, BatchNormConfig, GroupNormConfig, InferWith,
-    MemorizedBatchNormConfig, Norm, Pass, Pool, RefreshWith, StatGrad,
+    BatchNormConfig, GroupNormConfig, InferWith, MemorizedBatchNormConfig, Norm, Pass, Pool, RefreshWith, StatGrad,
+    batch_norm, group_norm, memorized_batch_norm,
 };
 use mbn::ops;
 use serde::Deserialize;
 
-use crate::support::{cases, close, parameter, tensor, variables, Summary};
+use crate::support::{Summary, cases, close, parameter, tensor, variables};
 
 /// A differentiated pass: the output y and the gradients of sum(y · g).
 #[derive(Deserialize)]

@@ -4,12 +4,12 @@ use std::collections::BTreeMap;
 
 use candle_core::{DType, Device, Tensor, Var};
 use mbn::model::{Network, Store, Task};
-use mbn::norm::{memorized_batch_norm, MemorizedBatchNormConfig, Norm, NormSpec, Pass};
+use mbn::norm::{MemorizedBatchNormConfig, Norm, NormSpec, Pass, memorized_batch_norm};
 use mbn::ops;
 use serde::Deserialize;
 use toml::Table;
 
-use crate::support::{cases, close, parameter, tensor, variables, Summary};
+use crate::support::{Summary, cases, close, parameter, tensor, variables};
 
 /// A tensor as the file gives it.
 #[derive(Deserialize)]

@@ -9,7 +9,7 @@ use mbn::ops;
 use serde::Deserialize;
 use toml::Table;
 
-use crate::support::{cases, close, parameter, tensor, Summary};
+use crate::support::{Summary, cases, close, parameter, tensor};
 
 #[derive(Deserialize)]
 struct Case {

@@ -8,7 +8,7 @@ use mbn::model::Gradients;
 use mbn::train::{Optimizer, Schedule};
 use serde::Deserialize;
 
-use crate::support::{cases, close, parameter, tensor, Summary};
+use crate::support::{Summary, cases, close, parameter, tensor};
 
 #[derive(Deserialize)]
 struct SgdCase {

@@ -1,7 +1,8 @@
 //! Operands one value too short are refused, whatever the operand, before anything is computed.
 
-use std::panic::{catch_unwind, AssertUnwindSafe};
+use std::panic::{AssertUnwindSafe, catch_unwind};
 
+use mbn::kernel::Kernel;
 use mbn::kernel::contract::{Contract, Grid, Run};
 use mbn::kernel::dot::Dot;
 use mbn::kernel::norm::{Coefficients, Gradient, Moments, Normalize, Reduce, Rows};
@@ -9,8 +10,7 @@ use mbn::kernel::outer::{Outer, Pixels};
 use mbn::kernel::pooled;
 use mbn::kernel::transpose::Transpose;
 use mbn::kernel::update::Descend;
-use mbn::kernel::winograd::{Convolve, Layout, Weights, POINTS};
-use mbn::kernel::Kernel;
+use mbn::kernel::winograd::{Convolve, Layout, POINTS, Weights};
 
 /// Demands that `compute` takes operands of the lengths `exact`, and panics if one of them is a value shorter.
 fn refuses<const N: usize>(what: &str, exact: [usize; N], compute: impl Fn([Vec<f32>; N])) {

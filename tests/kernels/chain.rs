@@ -7,10 +7,10 @@ use candle_core::{DType, Device, Result, Tensor, Var};
 use mbn::model::fused::{self, Passing, Workspace};
 use mbn::model::units::{Builder, Conv, Flatten, GlobalAvgPool, Units};
 use mbn::model::{Design, Gradients, Shortcut, Store};
-use mbn::norm::{is_statistic, NormSpec, Pass, NORMS};
+use mbn::norm::{NORMS, NormSpec, Pass, is_statistic};
 use mbn::{ops, rng};
 
-use crate::support::{random, Real};
+use crate::support::{Real, random};
 
 /// Classes of every chain.
 pub const CLASSES: usize = 5;

@@ -1,10 +1,10 @@
 //! y[p] += Σ_k x[p,k] w[k]: grids of any size, distances between pixels, runs, parts of a grid, overlapping outputs.
 
-use mbn::kernel::contract::{padded, Contract, Grid, Run};
 use mbn::kernel::Kernel;
+use mbn::kernel::contract::{Contract, Grid, Run, padded};
 
 use crate::fence::Fenced;
-use crate::support::{assert_sums, on_every_isa, random, wide, Real, Sum};
+use crate::support::{Real, Sum, assert_sums, on_every_isa, random, wide};
 
 /// Rows of pixels in every grid.
 const ROWS: usize = 3;

@@ -1,10 +1,10 @@
 //! out[i,j] = Σ_k a[i,k] b[j,k].
 
-use mbn::kernel::dot::Dot;
 use mbn::kernel::Kernel;
+use mbn::kernel::dot::Dot;
 
 use crate::fence::Fenced;
-use crate::support::{assert_sums, on_every_isa, random, wide, Real, Sum};
+use crate::support::{Real, Sum, assert_sums, on_every_isa, random, wide};
 
 fn check<T: Real>(rows: usize, columns: usize, len: usize) {
     let (a, b) = (Fenced::new(&random::<T>("a", rows * len)), Fenced::new(&random::<T>("b", columns * len)));

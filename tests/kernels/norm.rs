@@ -1,10 +1,10 @@
 //! Moments, normalization with residual and rectifier, and the two passes of the gradient, on rows some steps apart.
 
-use mbn::kernel::norm::{Coefficients, Gradient, Moments, Normalize, Reduce, Residual, Rows};
 use mbn::kernel::Kernel;
+use mbn::kernel::norm::{Coefficients, Gradient, Moments, Normalize, Reduce, Residual, Rows};
 
 use crate::fence::Fenced;
-use crate::support::{assert_sums, on_every_isa, quarters, random, wide, Real, Sum};
+use crate::support::{Real, Sum, assert_sums, on_every_isa, quarters, random, wide};
 
 const CHANNELS: [usize; 9] = [1, 3, 5, 16, 17, 20, 33, 50, 64];
 

@@ -1,10 +1,10 @@
 //! w[i,j] += Σ_p g[p,i] x[p,j]: any number of pictures, rows and columns of pixels, with gaps between all of them.
 
-use mbn::kernel::outer::{Outer, Pixels};
 use mbn::kernel::Kernel;
+use mbn::kernel::outer::{Outer, Pixels};
 
 use crate::fence::Fenced;
-use crate::support::{assert_sums, on_every_isa, random, wide, Real, Sum};
+use crate::support::{Real, Sum, assert_sums, on_every_isa, random, wide};
 
 /// Pixels of `values` values, with gaps between pixels, rows and pictures; one past the last value.
 fn pixels(count: [usize; 3], values: usize, gap: usize) -> (Pixels, usize) {

@@ -1,11 +1,11 @@
 //! Normalization with rectifier and maximum, and the two passes of its gradient, against their definitions.
 
+use mbn::kernel::Kernel;
 use mbn::kernel::norm::{Coefficients, Rows};
 use mbn::kernel::pooled::{Gradient, Normalize, Reduce};
-use mbn::kernel::Kernel;
 
 use crate::fence::Fenced;
-use crate::support::{assert_sums, on_every_isa, quarters, random, wide, Real, Sum};
+use crate::support::{Real, Sum, assert_sums, on_every_isa, quarters, random, wide};
 
 const CHANNELS: [usize; 7] = [1, 3, 16, 17, 20, 33, 50];
 
@@ -70,11 +70,7 @@ impl<T: Real> Data<T> {
     /// The gradient at a window's maximum, zero where that was not positive.
     fn gated(&self, row: usize, pixel: usize, c: usize, max: (usize, usize)) -> f64 {
         let g = self.g[(row * (self.rows.pixels / 2) + pixel) * self.rows.channels + c].to_f64();
-        if self.at(max.0, max.1, c).1 > 0.0 {
-            g
-        } else {
-            0.0
-        }
+        if self.at(max.0, max.1, c).1 > 0.0 { g } else { 0.0 }
     }
 
     fn check_normalize(&self) {

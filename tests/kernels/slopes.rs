@@ -3,7 +3,7 @@
 use mbn::model::fused::Workspace;
 use mbn::norm::{NormSpec, Pass};
 
-use crate::chain::{host, set, spec, Chain, Pictures, Recipe, ALL, POOLED, RESIDUAL};
+use crate::chain::{ALL, Chain, POOLED, Pictures, RESIDUAL, Recipe, host, set, spec};
 
 /// A fused chain that remembers a batch, so that history matters.
 fn chain(recipe: Recipe, spec: &NormSpec) -> Chain<f64> {

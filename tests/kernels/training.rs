@@ -5,7 +5,7 @@ use candle_core::Device;
 use mbn::config::Layers;
 use mbn::data::{self, Dataset, Source};
 use mbn::model::{Store, Task};
-use mbn::train::{evaluate, Part, Trainer};
+use mbn::train::{Part, Trainer, evaluate};
 
 use crate::support::on_one_isa;
 

@@ -1,10 +1,10 @@
 //! Rows that become columns: every value moved, no other touched.
 
-use mbn::kernel::transpose::Transpose;
 use mbn::kernel::Kernel;
+use mbn::kernel::transpose::Transpose;
 
 use crate::fence::Fenced;
-use crate::support::{on_every_isa, random, Real};
+use crate::support::{Real, on_every_isa, random};
 
 fn check<T: Real>([rows, columns]: [usize; 2]) {
     let (from_step, to_step) = (columns + 3, rows + 5);

@@ -3,10 +3,10 @@
 use candle_core::Result;
 use mbn::model::fused::Workspace;
 use mbn::model::units::{Builder, Conv, Flatten, Units};
-use mbn::norm::{NormSpec, Pass, NORMS};
+use mbn::norm::{NORMS, NormSpec, Pass};
 
-use crate::chain::{fitting, host, spec, Chain, Numbers, Pictures, Recipe, CLASSES};
-use crate::support::{on_one_isa, Real};
+use crate::chain::{CLASSES, Chain, Numbers, Pictures, Recipe, fitting, host, spec};
+use crate::support::{Real, on_one_isa};
 
 /// Largest difference allowed, relative to the largest value of a tensor.
 fn tolerance<T: Real>() -> f64 {

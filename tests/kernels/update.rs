@@ -1,10 +1,10 @@
 //! Gradient descent, with and without momentum, in Nesterov's form, with weight decay; Adam with decoupled weight decay.
 
-use mbn::kernel::update::{Adapt, Descend};
 use mbn::kernel::Kernel;
+use mbn::kernel::update::{Adapt, Descend};
 
 use crate::fence::Fenced;
-use crate::support::{assert_sums, on_every_isa, random, wide, Real, Sum};
+use crate::support::{Real, Sum, assert_sums, on_every_isa, random, wide};
 
 const MOMENTUM: f64 = 0.875;
 const DECAY: f64 = 0.03125;

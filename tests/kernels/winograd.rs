@@ -6,12 +6,12 @@
 //! output's transform and one where it is added to something. Where all |g| and all |d| are equal that is
 //! (1 + 3/2 + 3/2)² · 4 = 64 instead of 9 times their product: a digit less than a direct convolution, never more.
 
-use mbn::kernel::contract::padded;
-use mbn::kernel::winograd::{Convolve, Layout, Weights, POINTS};
 use mbn::kernel::Kernel;
+use mbn::kernel::contract::padded;
+use mbn::kernel::winograd::{Convolve, Layout, POINTS, Weights};
 
 use crate::fence::Fenced;
-use crate::support::{assert_sums, on_every_isa, quarters, random, wide, Real, Sum};
+use crate::support::{Real, Sum, assert_sums, on_every_isa, quarters, random, wide};
 
 const G: [[f64; 3]; 4] = [[1.0, 0.0, 0.0], [0.5, 0.5, 0.5], [0.5, -0.5, 0.5], [0.0, 0.0, 1.0]];
 const B: [[f64; 4]; 4] = [[1.0, 0.0, -1.0, 0.0], [0.0, 1.0, 1.0, 0.0], [0.0, -1.0, 1.0, 0.0], [0.0, 1.0, 0.0, -1.0]];

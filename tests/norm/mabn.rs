@@ -25,11 +25,7 @@ impl Channel {
         let (n, alone) = (x.len() as f64, step < 3);
         let newest = |memory: &mut Vec<f64>, value: f64, full: bool| {
             memory.insert(0, value);
-            if alone || !full {
-                value
-            } else {
-                (memory[0] + memory[1]) / 2.0
-            }
+            if alone || !full { value } else { (memory[0] + memory[1]) / 2.0 }
         };
         let full = !self.squares.is_empty();
         let chi = newest(&mut self.squares, x.iter().map(|x| x * x).sum::<f64>() / n, full);

@@ -1,7 +1,7 @@
 //! Inputs and parameters that are refused, and how.
 
 use candle_core::{DType, Device, Result, Tensor};
-use mbn::norm::{is_undefined, NormSpec, Pass, Site, NORMS};
+use mbn::norm::{NORMS, NormSpec, Pass, Site, is_undefined};
 use toml::Table;
 
 use crate::reference::Reference;

@@ -13,11 +13,7 @@ const SHAPES: [&[usize]; 3] = [&[3, 4, 3, 2], &[3, 4, 1, 1], &[5, 4]];
 
 /// Parameters under which statistics are those of a channel by itself.
 fn single(name: &str) -> &'static str {
-    if name == "gn-bn" {
-        "group_size = 1"
-    } else {
-        ""
-    }
+    if name == "gn-bn" { "group_size = 1" } else { "" }
 }
 
 /// Every normalizer whose inference is a map by remembered statistics, after a few batches.

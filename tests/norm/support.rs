@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use candle_core::{DType, Device, Tensor, Var};
 use mbn::model::Store;
-use mbn::norm::{Kind, Norm, NormSpec, Pass, Site, NORMS};
+use mbn::norm::{Kind, NORMS, Norm, NormSpec, Pass, Site};
 use toml::Table;
 
 /// A layer of `features` channels whose parameters and state are those of a store.

@@ -1,7 +1,7 @@
 //! Whatever the shapes, an operation gives a result or an error.
 
 use candle_core::{DType, Device, Result, Tensor};
-use mbn::ops::{self, plain, Granularity, Linear};
+use mbn::ops::{self, Granularity, Linear, plain};
 use proptest::prelude::*;
 
 fn ones(shape: &[usize], dtype: DType) -> Tensor {

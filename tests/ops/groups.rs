@@ -1,7 +1,7 @@
 //! Statistics of groups: the form for the CPU against the plain one and against their definition.
 
 use candle_core::{DType, Tensor};
-use mbn::ops::{self, plain, Granularity, Groups, Moments, Sums};
+use mbn::ops::{self, Granularity, Groups, Moments, Sums, plain};
 
 use crate::support::{assert_close, random};
 

@@ -3,7 +3,7 @@
 
 use crate::support::{assert_close, difference, list, random};
 use candle_core::{DType, Tensor, Var};
-use mbn::ops::{self, plain, Granularity, Linear, LinearGradient};
+use mbn::ops::{self, Granularity, Linear, LinearGradient, plain};
 
 const SHAPES: [&[usize]; 5] = [&[2, 3, 7, 7], &[3, 1, 5, 9], &[1, 5, 3, 2], &[9, 4], &[2, 1]];
 const BOTH: [Granularity; 2] = [Granularity::Channel, Granularity::Image];

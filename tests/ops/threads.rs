@@ -1,6 +1,6 @@
 //! The same bits for any number of threads.
 
-use crate::support::{list, random, value_and_gradients, Function};
+use crate::support::{Function, list, random, value_and_gradients};
 use candle_core::{DType, Tensor};
 use mbn::model::Store;
 use mbn::norm::{NormSpec, Pass, Site};

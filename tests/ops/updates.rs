@@ -1,7 +1,7 @@
 //! Updates of the CPU's kernels against the same in candle's operations, which half precision takes.
 
 use candle_core::{DType, Device, Tensor};
-use mbn::ops::{adapt, descend, Adaptation, Descent};
+use mbn::ops::{Adaptation, Descent, adapt, descend};
 
 const LEN: usize = 37;
 

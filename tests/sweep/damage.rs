@@ -5,7 +5,7 @@ use std::path::Path;
 use std::process::Command;
 use std::time::{Duration, SystemTime};
 
-use crate::support::{calm, contains, skip, text, Folder, TINY};
+use crate::support::{Folder, TINY, calm, contains, skip, text};
 
 /// A sweep broken off in the middle of a run, and that run's folder.
 fn broken_off(sweep: &str) -> (Folder, std::path::PathBuf) {

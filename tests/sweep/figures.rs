@@ -3,7 +3,7 @@
 use std::fs;
 use std::time::{Duration, Instant};
 
-use crate::support::{contains, Folder};
+use crate::support::{Folder, contains};
 
 #[test]
 fn ten_thousand_run_folders_are_listed_and_summed_up() {

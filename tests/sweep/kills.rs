@@ -6,7 +6,7 @@ use std::process::{Child, Command};
 use std::thread::sleep;
 use std::time::Duration;
 
-use crate::support::{calm, Folder};
+use crate::support::{Folder, calm};
 
 /// Eight runs of a second or so, with everything a checkpoint has to carry.
 const SWEEP: &str = r#"

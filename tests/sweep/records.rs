@@ -2,7 +2,7 @@
 
 use std::process::Command;
 
-use crate::support::{contains, text, Folder, TINY};
+use crate::support::{Folder, TINY, contains, text};
 
 #[test]
 fn a_run_that_fails_on_its_data_has_a_row() {

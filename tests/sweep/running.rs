@@ -5,7 +5,7 @@ use std::os::unix::process::CommandExt;
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
-use crate::support::{calm, contains, text, Folder, TINY};
+use crate::support::{Folder, TINY, calm, contains, text};
 
 #[test]
 fn a_sweep_does_its_runs_writes_a_row_for_each_and_does_nothing_twice() {

@@ -1,6 +1,6 @@
 //! The stack machine that a pickle is a program for, without its calls.
 
-use super::{construct, contents, Outcome, Value, PROTOCOL};
+use super::{Outcome, PROTOCOL, Value, construct, contents};
 
 /// The machine at work.
 #[derive(Default)]

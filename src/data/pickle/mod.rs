@@ -89,11 +89,7 @@ impl Value {
             Self::Dict(entries) => entries.iter().any(|(key, value)| holds(key) || holds(value)),
             _ => false,
         };
-        if deep {
-            Self::Other
-        } else {
-            self
-        }
+        if deep { Self::Other } else { self }
     }
 }
 

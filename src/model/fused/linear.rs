@@ -2,14 +2,14 @@
 
 use std::sync::Arc;
 
-use crate::kernel::contract::{padded, Contract, Grid};
+use crate::kernel::contract::{Contract, Grid, padded};
 use crate::kernel::dot::Dot;
 use crate::kernel::outer::{Outer, Pixels};
 use crate::kernel::transpose::Transpose;
 use crate::kernel::{Float, Kernel};
 
 use super::map::{Buffer, Map, Sizes, Workspace};
-use super::parallel::{parallel, Work};
+use super::parallel::{Work, parallel};
 
 /// Outputs that are worked on together.
 const OUTPUTS: usize = 64;

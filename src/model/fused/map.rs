@@ -4,11 +4,11 @@ use std::collections::HashMap;
 use std::ops::{Deref, DerefMut, Range};
 use std::sync::{Arc, Mutex};
 
-use candle_core::{bail, Device, Result, Tensor};
+use candle_core::{Device, Result, Tensor, bail};
 
-use super::parallel::{parallel, Work};
+use super::parallel::{Work, parallel};
 use crate::kernel::transpose::Transpose;
-use crate::kernel::{with_values, Float, Kernel};
+use crate::kernel::{Float, Kernel, with_values};
 
 /// What the passes of a network share: buffers waiting for their next use (a step takes and frees the same ones over and
 /// over), and the choice of algorithm.

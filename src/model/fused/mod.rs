@@ -13,10 +13,10 @@ pub(super) mod pool;
 
 use std::sync::Arc;
 
-use candle_core::{bail, Result, Tensor};
+use candle_core::{Result, Tensor, bail};
 
-use super::units::{Backward, Number, Unit};
 use super::Gradients;
+use super::units::{Backward, Number, Unit};
 use crate::norm::Call;
 
 pub use self::map::{Map, Sizes, Workspace};

@@ -6,7 +6,7 @@ use crate::kernel::transpose::Transpose;
 use crate::kernel::{Float, Kernel};
 
 use super::map::{Map, Sizes, Workspace};
-use super::parallel::{parallel, Work};
+use super::parallel::{Work, parallel};
 
 /// Mean over rows and columns.
 pub fn average<T: Float>(x: &Map<T>, workspace: &Arc<Workspace<T>>) -> Map<T> {

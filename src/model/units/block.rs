@@ -7,7 +7,7 @@ use candle_core::{Result, Tensor};
 use super::conv_norm::Normalized;
 use super::{ConvNorm, Fused, Output, Unit};
 use crate::kernel::Float;
-use crate::model::fused::{pool, Map, Passing, Sizes, Workspace};
+use crate::model::fused::{Map, Passing, Sizes, Workspace, pool};
 use crate::norm::Call;
 use crate::ops;
 

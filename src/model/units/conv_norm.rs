@@ -6,12 +6,12 @@ use std::sync::Arc;
 use candle_core::{Result, Tensor};
 
 use super::convolution::{Convolution, Convolved, Preimage, Way};
-use super::{rectified, Fused, Output, Unit};
+use super::{Fused, Output, Unit, rectified};
 use crate::kernel::Float;
-use crate::model::fused::norm::{apply, Applied};
-use crate::model::fused::{Map, Passing, Sizes, Workspace};
 use crate::model::Gradients;
-use crate::norm::{remembered, Call, Norm};
+use crate::model::fused::norm::{Applied, apply};
+use crate::model::fused::{Map, Passing, Sizes, Workspace};
+use crate::norm::{Call, Norm, remembered};
 use crate::ops;
 use crate::profile::timed;
 

@@ -2,16 +2,16 @@
 
 use std::sync::Arc;
 
-use candle_core::{bail, Result, Shape, Tensor};
+use candle_core::{Result, Shape, Tensor, bail};
 
 use super::producer::{MapProducer, TensorMap};
 use super::weights::Weight;
-use super::{attached, Fused, Output, Unit};
-use crate::kernel::{with_optional_values, with_values, Float};
+use super::{Fused, Output, Unit, attached};
+use crate::kernel::{Float, with_optional_values, with_values};
+use crate::model::Gradients;
 use crate::model::fused::conv::{self, Geometry};
 use crate::model::fused::norm::PieceMoments;
 use crate::model::fused::{Map, Passing, Sizes, Workspace};
-use crate::model::Gradients;
 use crate::norm::{Call, Pass, WeightForm};
 use crate::ops;
 use crate::profile::timed;

@@ -4,9 +4,9 @@ use std::sync::Arc;
 
 use candle_core::{Result, Tensor};
 
-use super::{without_parameters, Fused, Output, Unit};
+use super::{Fused, Output, Unit, without_parameters};
 use crate::kernel::Float;
-use crate::model::fused::{pool, Map, Passing, Sizes, Workspace};
+use crate::model::fused::{Map, Passing, Sizes, Workspace, pool};
 use crate::norm::Call;
 
 /// Images as rows of features.

@@ -2,11 +2,11 @@
 
 use std::sync::Arc;
 
-use candle_core::{bail, Result, Tensor};
+use candle_core::{Result, Tensor, bail};
 
-use super::{attached, Fused, Output, Unit};
-use crate::kernel::{with_values, Float};
-use crate::model::fused::{linear, Map, Passing, Sizes, Workspace};
+use super::{Fused, Output, Unit, attached};
+use crate::kernel::{Float, with_values};
+use crate::model::fused::{Map, Passing, Sizes, Workspace, linear};
 use crate::norm::Call;
 use crate::ops;
 

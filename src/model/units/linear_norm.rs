@@ -7,11 +7,11 @@ use candle_core::{Result, Shape, Tensor};
 use super::linear::products;
 use super::producer::{MapProducer, TensorMap};
 use super::weights::Weight;
-use super::{rectified, Fused, Output, Unit};
-use crate::kernel::{with_values, Float};
+use super::{Fused, Output, Unit, rectified};
+use crate::kernel::{Float, with_values};
 use crate::model::fused::norm::{apply, observe_all};
-use crate::model::fused::{linear, Map, Passing, Sizes, Workspace};
-use crate::norm::{remembered, Call, Granularity, Norm, Pass};
+use crate::model::fused::{Map, Passing, Sizes, Workspace, linear};
+use crate::norm::{Call, Granularity, Norm, Pass, remembered};
 use crate::ops;
 use crate::profile::timed;
 

@@ -32,8 +32,8 @@ pub use linear_norm::LinearNorm;
 pub use norm_relu::NormRelu;
 pub use preact_block::PreactBlock;
 
-use super::fused::{Map, Passing, Sizes, Workspace};
 use super::Gradients;
+use super::fused::{Map, Passing, Sizes, Workspace};
 use crate::kernel::Float;
 use crate::norm::{Call, Norm};
 use crate::ops;

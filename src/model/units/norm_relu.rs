@@ -4,12 +4,12 @@ use std::sync::Arc;
 
 use candle_core::{Result, Shape, Tensor};
 
-use super::{rectified, Fused, Output, Unit};
+use super::{Fused, Output, Unit, rectified};
 use crate::kernel::Float;
-use crate::model::fused::norm::{apply, observe_all, Applied};
-use crate::model::fused::{Map, Passing, Sizes, Workspace};
 use crate::model::Gradients;
-use crate::norm::{remembered, Call, Norm};
+use crate::model::fused::norm::{Applied, apply, observe_all};
+use crate::model::fused::{Map, Passing, Sizes, Workspace};
+use crate::norm::{Call, Norm, remembered};
 use crate::profile::timed;
 
 /// A normalizer and the rectifier.

@@ -9,9 +9,9 @@ use candle_core::{Result, Tensor};
 
 use super::block::Beside;
 use super::convolution::Way;
-use super::{norm_relu, ConvNorm, Convolution, Fused, NormRelu, Output, Unit};
+use super::{ConvNorm, Convolution, Fused, NormRelu, Output, Unit, norm_relu};
 use crate::kernel::Float;
-use crate::model::fused::{pool, Map, Passing, Sizes, Workspace};
+use crate::model::fused::{Map, Passing, Sizes, Workspace, pool};
 use crate::norm::Call;
 use crate::ops;
 

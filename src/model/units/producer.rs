@@ -7,7 +7,7 @@ use candle_core::{Result, Tensor, Var};
 use super::Conv;
 use crate::kernel::Float;
 use crate::model::fused::conv::{self, Geometry};
-use crate::model::fused::{linear, Map, Sizes, Workspace};
+use crate::model::fused::{Map, Sizes, Workspace, linear};
 use crate::norm::Producer;
 use crate::ops;
 

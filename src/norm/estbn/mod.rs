@@ -15,13 +15,13 @@ use candle_core::{Result, Tensor};
 use candle_nn::{Init, VarBuilder};
 use serde::{Deserialize, Serialize};
 
-use super::groups::{channels_of_group, check_groups, refuse_one_value, GROUPS};
+use super::groups::{GROUPS, channels_of_group, check_groups, refuse_one_value};
 use super::observed::Observation;
 use super::registry::{Family, Site};
 use super::running::Stored;
-use super::state::{StateTensor, RUNNING};
-use super::{module_t, Affine, Coefficients, Gradient, Granularity, Input, Kept, Moments, Norm, Pass};
-use crate::ops::{self, from_host, to_host, Groups, Linear, Sums};
+use super::state::{RUNNING, StateTensor};
+use super::{Affine, Coefficients, Gradient, Granularity, Input, Kept, Moments, Norm, Pass, module_t};
+use crate::ops::{self, Groups, Linear, Sums, from_host, to_host};
 use passage::Passage;
 
 /// Parameters of [`EstimatedBatchNorm`].

@@ -4,10 +4,10 @@ use candle_core::{Result, Shape, Tensor};
 use candle_nn::VarBuilder;
 
 use super::config::Pool;
+use crate::norm::Moments;
 use crate::norm::length::{Extent, Length};
 use crate::norm::ring::Ring;
 use crate::norm::state::StateTensor;
-use crate::norm::Moments;
 use crate::ops;
 
 /// An empty slot has a variance that cannot be.

@@ -33,13 +33,13 @@ use candle_core::{Result, Var};
 use candle_nn::VarBuilder;
 
 pub use self::config::{InferWith, MemorizedBatchNormConfig, Pool, RefreshWith, StatGrad};
-use self::gradients::{GradientMemory, GRADIENTS};
-use self::memory::{Memory, Pooled, MEMORY};
+use self::gradients::{GRADIENTS, GradientMemory};
+use self::memory::{MEMORY, Memory, Pooled};
 use super::observed::Observation;
 use super::registry::{Family, Site};
 use super::running::{Blend, RunningAverage, Stored};
-use super::state::{StateTensor, RUNNING};
-use super::{module_t, Affine, Coefficients, Input, Kept, Moments, Norm, Pass, Projection};
+use super::state::{RUNNING, StateTensor};
+use super::{Affine, Coefficients, Input, Kept, Moments, Norm, Pass, Projection, module_t};
 use crate::ops;
 
 /// Memorized Batch Normalization of (N,C,H,W) or (N,C).

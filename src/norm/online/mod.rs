@@ -19,9 +19,9 @@ use serde::{Deserialize, Serialize};
 use super::observed::Observation;
 use super::registry::{Family, Site};
 use super::running::Stored;
-use super::state::{StateTensor, RUNNING};
-use super::{module_t, Affine, Coefficients, Gradient, Granularity, Input, Kept, Moments, Norm, Pass};
-use crate::ops::{from_host, to_host, Linear, Sums};
+use super::state::{RUNNING, StateTensor};
+use super::{Affine, Coefficients, Gradient, Granularity, Input, Kept, Moments, Norm, Pass, module_t};
+use crate::ops::{Linear, Sums, from_host, to_host};
 use passage::{Control, Passage};
 
 /// What keeps errors of the statistics from growing from layer to layer.

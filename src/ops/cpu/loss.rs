@@ -1,8 +1,8 @@
 //! Cross-entropy of logits, with its softmax in f64.
 
-use super::{like, output, read, values, with_real, Real};
+use super::{Real, like, output, read, values, with_real};
 use crate::ops::check;
-use candle_core::{bail, CpuStorage, CustomOp1, Layout, Result, Shape, Tensor};
+use candle_core::{CpuStorage, CustomOp1, Layout, Result, Shape, Tensor, bail};
 use std::marker::PhantomData;
 
 pub(in crate::ops) fn cross_entropy(logits: &Tensor, targets: &Tensor, label_smoothing: f64) -> Result<Tensor> {

@@ -9,7 +9,7 @@ mod norm;
 pub(super) use loss::cross_entropy;
 pub(super) use norm::{gradient_sums, linear_map, linear_map_gradient, linear_map_storage, moments};
 
-use candle_core::{bail, CpuStorage, Device, Layout, Result, Shape, Storage, Tensor, WithDType};
+use candle_core::{CpuStorage, Device, Layout, Result, Shape, Storage, Tensor, WithDType, bail};
 use rayon::prelude::*;
 
 /// Elements in a piece of work that is worth handing to another thread.

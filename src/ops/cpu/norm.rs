@@ -1,10 +1,10 @@
 //! Moments, linear maps of channels and their gradients, plane by plane.
 
-use super::{for_each_plane, like, map, output, read, read2, values, with_real, Real};
+use super::{Real, for_each_plane, like, map, output, read, read2, values, with_real};
 use crate::ops::check::Channels;
 use crate::ops::{Granularity, Linear, LinearGradient, Moments, Sums};
 use candle_core::backend::BackendStorage;
-use candle_core::{bail, CpuStorage, Device, Layout, Result, Shape, Tensor, WithDType};
+use candle_core::{CpuStorage, Device, Layout, Result, Shape, Tensor, WithDType, bail};
 
 impl Channels {
     /// The shape of a statistic.

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use rayon::prelude::*;
 
-use super::identity::{near_miss, COLUMNS};
+use super::identity::{COLUMNS, near_miss};
 use super::merge::Merger;
 use super::notes::Notes;
 use super::run::Run;

@@ -10,8 +10,8 @@ use super::notes::Notes;
 use super::run::{FinalScore, Run};
 use super::sheet::{Sheet, Step};
 use super::{rows, settings};
-use crate::record::{by_layer, read_summary, typical, Final, Status, Summary};
 use crate::Error;
+use crate::record::{Final, Status, Summary, by_layer, read_summary, typical};
 
 /// Files of which one makes a folder a run's.
 const MARKS: [&str; 3] = ["metrics.csv", "config.toml", "summary.json"];

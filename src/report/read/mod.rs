@@ -13,7 +13,7 @@ pub(super) mod settings;
 mod sheet;
 mod summaries;
 
-pub use collect::{collect, Collection};
+pub use collect::{Collection, collect};
 pub use notes::Note;
 pub(super) use notes::Notes;
 pub use run::{FinalScore, Point, Run, Series, State};

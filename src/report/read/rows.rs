@@ -4,13 +4,13 @@ use std::collections::hash_map::{Entry, HashMap};
 use std::path::Path;
 
 use super::cells::whole;
-use super::identity::{identify, near_miss, COLUMNS, FRACTION, IDENTITY};
+use super::identity::{COLUMNS, FRACTION, IDENTITY, identify, near_miss};
 use super::notes::Notes;
 use super::run::{Added, Point, Run, Series};
 use super::settings;
 use super::sheet::{Sheet, Step};
-use crate::record::{Split, Stats};
 use crate::Error;
+use crate::record::{Split, Stats};
 
 /// Reads the runs out of the text of the file at `path`, in order of appearance.
 pub(super) fn read(path: &Path, text: &str, notes: &mut Notes) -> Vec<Run> {
@@ -155,10 +155,10 @@ impl RowReader<'_> {
 
     /// The run that a row belongs to.
     fn place(&mut self, sheet: &Sheet, columns: &[Option<usize>; 18], notes: &mut Notes) -> Option<usize> {
-        if let Some((cells, place)) = &self.last {
-            if cells.iter().zip(columns).all(|(cell, column)| cell == sheet.cell(*column)) {
-                return *place;
-            }
+        if let Some((cells, place)) = &self.last
+            && cells.iter().zip(columns).all(|(cell, column)| cell == sheet.cell(*column))
+        {
+            return *place;
         }
         let cells: [String; IDENTITY] = std::array::from_fn(|i| sheet.cell(columns[i]).to_string());
         let place = match self.places.entry(cells.clone()) {

@@ -87,11 +87,11 @@ impl<'a> Sheet<'a> {
             if text.trim().is_empty() || text.trim_start().starts_with('#') {
                 continue;
             }
-            if self.header.is_empty() {
-                if let Some(told) = told_delimiter(text) {
-                    self.delimiter = Some(told);
-                    continue;
-                }
+            if self.header.is_empty()
+                && let Some(told) = told_delimiter(text)
+            {
+                self.delimiter = Some(told);
+                continue;
             }
             let delimiter = *self.delimiter.get_or_insert_with(|| delimiter(text));
             let closed = split(text, delimiter, &mut self.cells);

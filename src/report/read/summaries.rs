@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use super::cells::whole;
-use super::identity::{identify, near_miss, COLUMNS, FRACTION};
+use super::identity::{COLUMNS, FRACTION, identify, near_miss};
 use super::notes::Notes;
 use super::run::{FinalScore, Run};
 use super::sheet::{Sheet, Step};

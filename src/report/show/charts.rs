@@ -1,7 +1,7 @@
 //! The charts of a section: everything against batch size, and the curves of training.
 
 use super::by_size::by_size;
-use super::curves::{curves, CurveX};
+use super::curves::{CurveX, curves};
 use super::document::{Comparison, Section};
 use super::metric::Metric;
 use super::svg::Chart;
@@ -53,10 +53,6 @@ impl Comparison {
         };
         let own = stem(&self.sections[number]);
         let before = self.sections[..number].iter().filter(|section| stem(section) == own).count();
-        if before > 0 {
-            format!("{own}-{}", before + 1)
-        } else {
-            own
-        }
+        if before > 0 { format!("{own}-{}", before + 1) } else { own }
     }
 }

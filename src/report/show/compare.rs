@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::document::{Comparison, MethodScore, Section, Table, UnscoredRun};
-use super::group::{tasks, ComparableRuns, Group, Length, X};
+use super::group::{ComparableRuns, Group, Length, X, tasks};
 use super::judge;
 use super::metric::Metric;
 use super::options::Options;
@@ -12,7 +12,7 @@ use super::stats::Sample;
 use crate::lookup::closest;
 use crate::record::{Split, Stats};
 use crate::report::read::{Collection, Notes, Run, State};
-use crate::{data, Error, Result};
+use crate::{Error, Result, data};
 
 impl Comparison {
     /// Compares the runs of `collection`.

@@ -10,7 +10,7 @@ use super::curves::CurveX;
 use super::document::{Comparison, MethodScore, Pair, Section, Table};
 use super::metric::Metric;
 use super::{charts, html};
-use crate::record::{atomic, csv_bytes, write_rows, Stats};
+use crate::record::{Stats, atomic, csv_bytes, write_rows};
 use crate::{Error, Result};
 
 /// One row of `comparison.csv`: a method at a batch size under one metric. What cannot be said is an empty cell.

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::group::X;
-use crate::report::read::{settings, Run};
+use crate::report::read::{Run, settings};
 
 /// The normalization batch as a key beside the settings.
 const NORM_BATCH: &str = "norm_batch_size";
@@ -71,11 +71,7 @@ pub(super) fn by(run: &Run, keys: &[String]) -> String {
         key => run.settings.get(key).map(|value| said(key, value)),
     };
     let parts: Vec<String> = keys.iter().filter_map(part).collect();
-    if parts.is_empty() {
-        method(run)
-    } else {
-        parts.join(" ")
-    }
+    if parts.is_empty() { method(run) } else { parts.join(" ") }
 }
 
 /// Everything but the seed in which the runs differ, with the values.

@@ -2,10 +2,10 @@
 
 use serde::Serialize;
 
+use crate::Result;
 use crate::lookup::lookup;
 use crate::record::{Split, Stats};
 use crate::report::read::Run;
-use crate::Result;
 
 /// A quantity that a run ends with.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]

@@ -22,9 +22,9 @@ mod svg;
 
 pub use curves::CurveX;
 pub use document::{Comparison, MethodScore, Pair, Section, Table, UnscoredRun};
-pub use files::{tidy, tidy_csv, write, TidyRow};
-pub use grid::{apart, differences, legend, overview, scores, Grid};
+pub use files::{TidyRow, tidy, tidy_csv, write};
+pub use grid::{Grid, apart, differences, legend, overview, scores};
 pub use group::{Group, X};
 pub use metric::Metric;
 pub use options::Options;
-pub use stats::{t_quantile, welch, Sample};
+pub use stats::{Sample, t_quantile, welch};

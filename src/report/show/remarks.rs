@@ -129,9 +129,5 @@ fn averaged(runs: &[&Run]) -> Vec<String> {
 fn some_of(places: &[String]) -> String {
     let more = places.len().saturating_sub(NAMED);
     let named = places.iter().take(NAMED).cloned().collect::<Vec<_>>().join(", ");
-    if more > 0 {
-        format!("{named} and {more} more")
-    } else {
-        named
-    }
+    if more > 0 { format!("{named} and {more} more") } else { named }
 }

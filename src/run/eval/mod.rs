@@ -15,13 +15,13 @@ pub use self::noise::{Drawn, Noise, NoiseReport, Spread, UnderNoise};
 use self::score::Scored;
 use self::subject::Subject;
 use super::session::check_task;
-use super::{identity, Session};
+use super::{Session, identity};
 use crate::config::Config;
 use crate::data::Source;
 use crate::norm::Pass;
 use crate::record::{Split, Stats};
-use crate::train::weighing::Tried;
 use crate::train::Score;
+use crate::train::weighing::Tried;
 use crate::{Error, Result};
 
 /// What to evaluate.

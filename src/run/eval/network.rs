@@ -7,7 +7,7 @@ use candle_core::{DType, Device, Tensor, Var};
 
 use super::subject::Subject;
 use crate::model::{Network, Store, Task};
-use crate::norm::{is_statistic, NormSpec};
+use crate::norm::{NormSpec, is_statistic};
 use crate::record::Stats;
 use crate::train;
 use crate::{Error, Result};

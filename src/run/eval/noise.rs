@@ -8,12 +8,12 @@ use serde::Serialize;
 
 use super::score::{check, finite, re_estimated, rule_of};
 use super::{EvalRequest, Session};
+use crate::Result;
 use crate::config::Config;
 use crate::model::Network;
 use crate::record::Stats;
 use crate::train::noise::Weights;
-use crate::train::{evaluate, precise, Part, Score};
-use crate::Result;
+use crate::train::{Part, Score, evaluate, precise};
 
 /// Noise to evaluate under.
 #[derive(Debug, Clone, Copy)]

@@ -6,7 +6,7 @@ use crate::model::Network;
 use crate::norm::{Moments, Pass};
 use crate::record::Stats;
 use crate::train::weighing::{self, Tried};
-use crate::train::{self, observe, precise, Part, Score};
+use crate::train::{self, Part, Score, observe, precise};
 use crate::{Error, Result};
 
 /// A score, and what normalized.

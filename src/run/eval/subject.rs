@@ -48,8 +48,7 @@ impl Subject {
             ask(&path, &given)?;
             let sized = given.given().any(|(key, _)| key == "batch_size" || key == "norm_batch_size");
             if request.stats == Some(Stats::Evalnorm) && !sized {
-                let why =
-                    "--stats evalnorm: made elsewhere, the checkpoint does not say how many images were normalized \
+                let why = "--stats evalnorm: made elsewhere, the checkpoint does not say how many images were normalized \
                            together in training; give --batch-size N";
                 return Err(Error::config(why));
             }

@@ -51,11 +51,11 @@ impl Run<'_> {
     fn timed(&self, split: &str, stats: &str, score: impl FnOnce() -> Result<Option<Score>>) -> Result<MetricRow> {
         let begun = Instant::now();
         let score = score()?;
-        if let Some(score) = score {
-            if !score.loss.is_finite() {
-                let tensor = format!("{split} loss under {stats} statistics");
-                return Err(Error::Diverged { step: self.trainer.step, tensor });
-            }
+        if let Some(score) = score
+            && !score.loss.is_finite()
+        {
+            let tensor = format!("{split} loss under {stats} statistics");
+            return Err(Error::Diverged { step: self.trainer.step, tensor });
         }
         Ok(self.row(split, stats, score, begun.elapsed().as_secs_f64()))
     }

@@ -8,7 +8,7 @@
 //! `linear` keeps the way of an epoch the same for every batch size, `sqrt` is what the noise of the gradient asks for
 //! (Malladi et al., NeurIPS 2022, arXiv 2205.10287), and `none` is one rate for all batch sizes, as many recipes have it.
 
-use candle_core::{bail, Result, Tensor};
+use candle_core::{Result, Tensor, bail};
 
 use super::{Kind, Rule, Step};
 use crate::config::Config;

@@ -6,7 +6,7 @@ mod sgd;
 use std::collections::HashMap;
 use std::fmt::Debug;
 
-use candle_core::{bail, Result, Tensor, Var};
+use candle_core::{Result, Tensor, Var, bail};
 
 use crate::config::Config;
 use crate::lookup::lookup;

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use crate::kernel::contract::{padded, Grid, Run};
+use crate::kernel::contract::{Grid, Run, padded};
 use crate::kernel::transpose::Transpose;
 use crate::kernel::{Float, Kernel};
 use crate::model::fused::map::{Buffer, Sizes, Workspace};

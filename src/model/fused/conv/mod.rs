@@ -11,8 +11,8 @@ use crate::kernel::transpose::Transpose;
 use crate::kernel::{Float, Kernel};
 
 use super::map::{Map, Piece, Sizes};
-use super::norm::{observe, PieceMoments};
-use super::parallel::{parallel, Work};
+use super::norm::{PieceMoments, observe};
+use super::parallel::{Work, parallel};
 use plan::{Plan, Weights};
 
 pub use geometry::Geometry;

@@ -9,12 +9,12 @@ use candle_core::{Device, Result, Shape, Tensor};
 
 use super::map::{Map, Sizes};
 use crate::kernel::norm::Coefficients as Slices;
-use crate::kernel::{with_values, Float};
+use crate::kernel::{Float, with_values};
 use crate::model::Gradients;
-use crate::norm::{remembered, Call, Coefficients, Granularity, Input, Norm, Producer};
+use crate::norm::{Call, Coefficients, Granularity, Input, Norm, Producer, remembered};
 use crate::ops::Sums;
 
-pub use moments::{observe, observe_all, PieceMoments};
+pub use moments::{PieceMoments, observe, observe_all};
 
 /// A coefficient of every channel, or of every channel of every image.
 struct Coefficient<T> {

@@ -7,10 +7,10 @@ use candle_core::Result;
 use super::{Applied, PieceMoments};
 use crate::kernel::norm::{Gradient, Normalize, Reduce, Residual, Rows};
 use crate::kernel::{Float, Kernel};
+use crate::model::Gradients;
 use crate::model::fused::conv::rows_together;
 use crate::model::fused::map::{Map, Piece, Sizes, Workspace};
-use crate::model::fused::parallel::{parallel, Work};
-use crate::model::Gradients;
+use crate::model::fused::parallel::{Work, parallel};
 use crate::norm::Norm;
 
 impl<T: Float> Applied<T> {

@@ -2,16 +2,16 @@
 
 use std::sync::Arc;
 
-use candle_core::{bail, Result};
+use candle_core::{Result, bail};
 
 use super::passes::{clear_border, rows};
 use super::{Applied, PieceMoments};
 use crate::kernel::pooled::{Gradient, Normalize, Reduce};
 use crate::kernel::{Float, Kernel};
+use crate::model::Gradients;
 use crate::model::fused::conv::rows_together;
 use crate::model::fused::map::{Map, Sizes, Workspace};
-use crate::model::fused::parallel::{parallel, Work};
-use crate::model::Gradients;
+use crate::model::fused::parallel::{Work, parallel};
 use crate::norm::Norm;
 
 impl<T: Float> Applied<T> {
