@@ -12,6 +12,7 @@ mod memory;
 mod output;
 mod progress;
 mod settings;
+mod shortened;
 mod sweep;
 mod sweep_dry_run;
 mod sweep_progress;
@@ -181,6 +182,7 @@ pub fn main() -> ExitCode {
         Ok(cli) => cli,
         Err(error) => return exit::usage(&error),
     };
+    shortened::explain();
     exit::report(threads::start(cli.command.threads()).and_then(|()| {
         // Inside the pool, work is shared with the other threads without waking and waiting for this one at every
         // operation.

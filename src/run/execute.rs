@@ -90,6 +90,7 @@ impl<'a> Run<'a> {
                 return Ok(false);
             }
             let rows = self.evaluate()?;
+            self.session.check_data()?;
             self.end_epoch(&rows)?;
             watcher.epoch(self.position.epoch, &rows);
         }
