@@ -21,7 +21,7 @@ def answers(norm, layer, params, shape, steps=3, **told):
     """Training steps with x<t> 2 + t and g<t>, then inference; parameters are `parameter(name)`.
 
     `layer(x, parameters, train)` has the names of its parameters, of shape (C) where `shapes` says nothing else, and the
-    statistics of inference, `running`.  What is `told` goes into the case as it is."""
+    statistics of inference, `running`, if any.  What is `told` goes into the case as it is."""
     shapes, taken = getattr(layer, "shapes", {}), []
     p = {name: parameter(name, *shapes.get(name, [shape[1]])).requires_grad_() for name in layer.parameters}
     for t in range(steps):
@@ -29,7 +29,7 @@ def answers(norm, layer, params, shape, steps=3, **told):
         y = layer(x, p, True)
         dx, *gradients = torch.autograd.grad((y * uniform(f"g{t}", *shape)).sum(), [x, *p.values()])
         taken.append({"y": summary(y), "dx": summary(dx), "parameters": [*map(summary, gradients)]})
-    mean, var = layer.running
+    running = {key: summary(t) for key, t in zip(("mean", "var"), getattr(layer, "running", ()))}
     y = layer(uniform(f"x{steps}", *shape) * 2, p, False)
     return {"norm": norm, "params": params, "shape": shape, "names": layer.parameters, **told, "steps": taken,
-            "mean": summary(mean), "var": summary(var), "eval": summary(y)}
+            **running, "eval": summary(y)}

@@ -1,4 +1,4 @@
-"""Golden values of normalizers that mix the batch with running averages: brn, momentum-bn, hybrid and stochnorm.
+"""Golden values of brn, momentum-bn, hybrid and stochnorm, which mix the batch with running averages; of dyt.
 
 Gradients are autograd's; what a paper holds constant is detached."""
 import torch
@@ -100,6 +100,16 @@ class StochNorm(Rival):
         return y
 
 
+class Dyt:
+    parameters, shapes = ("weight", "bias", "alpha"), {"alpha": [1]}
+
+    def __init__(self, params, features, of):
+        pass
+
+    def __call__(self, x, p, train):
+        return channels(p["weight"], x) * torch.tanh(p["alpha"] * x) + channels(p["bias"], x)
+
+
 IMAGES, ROWS = [3, 4, 5, 2], [5, 4]
 RAMP = {"r_max": 1.5, "d_max": 0.4, "schedule": "ramp", "warmup": 0.1, "r_relaxed": 0.4, "d_relaxed": 0.3, "momentum": 0.2}
 SWITCH = RAMP | {"r_max": 3.0, "d_max": 9.0, "schedule": "switch"}
@@ -112,11 +122,13 @@ CASES = (
     ("hybrid", Hybrid, IMAGES, {"momentum": 0.2}, 5),
     ("hybrid", Hybrid, ROWS, {"momentum": 0.3}, 5),
     ("stochnorm", StochNorm, IMAGES, {"p": 0.5, "warmup": 0.2, "momentum": 0.2}, 5),
+    ("dyt", Dyt, IMAGES, {}, 2),
+    ("dyt", Dyt, ROWS, {}, 2),
 )
 
 
 def rivals():
-    """The first five steps of trainings of that many; state that is drawn is as given."""
+    """The first steps, five at most, of trainings of that many; state that is drawn is as given."""
     for norm, build, shape, params, of in CASES:
         state = {"stoch_key": 0.5} if build is StochNorm else {}
-        yield answers(norm, build(params, shape[1], of), params, shape, 5, of=of, state=state)
+        yield answers(norm, build(params, shape[1], of), params, shape, min(of, 5), of=of, state=state)

@@ -90,6 +90,7 @@ pub static NORMS: &[Kind] = &[
     kind::<super::LayerNorm>(),
     kind::<super::InstanceNorm>(),
     kind::<super::FilterResponseNorm>(),
+    kind::<super::DynamicTanh>(),
     kind::<super::NoNorm>(),
 ];
 

@@ -26,7 +26,7 @@ pub use custom::differentiable_linear_map;
 pub use descent::{Descent, descend};
 pub use groups::{Groups, group_moments, group_projection};
 pub use host::{from_host, sum_images, to_host};
-pub use maps::{conv2d, global_avg_pool, linear, max_pool2d, rectify, relu, shortcut};
+pub use maps::{conv2d, global_avg_pool, linear, max_pool2d, rectify, relu, scale_and_shift, shortcut};
 pub use moments::{Granularity, Moments};
 pub use rows::{blend_moments, count_up, filled_rows, pooled_moments, push_row, weighted_rows};
 

@@ -99,7 +99,7 @@ fn flat(x: &Tensor, statistic: Tensor, per: Granularity) -> Result<Tensor> {
 }
 
 /// A coefficient, (C) or (N,C), in a shape that broadcasts against `x`.
-fn spread(x: &Tensor, coefficient: &Tensor) -> Result<Tensor> {
+pub(super) fn spread(x: &Tensor, coefficient: &Tensor) -> Result<Tensor> {
     let images = if coefficient.rank() == 2 { coefficient.dim(0)? } else { 1 };
     let mut shape = vec![1; x.rank()];
     (shape[0], shape[1]) = (images, x.dim(1)?);

@@ -1,6 +1,7 @@
 //! Normalizers against slow f64 references, finite differences and identities.
 
 mod cbn;
+mod dyt;
 mod estbn;
 mod groups;
 mod iebn;

@@ -142,6 +142,7 @@ fn parameters_out_of_range_are_refused() {
     refused("gn-bn", "images = 0", "images");
     refused("gn-bn", "weighing = 1.5", "weighing");
     refused("iebn", "gate_bias = inf", "gate_bias");
+    refused("dyt", "alpha = 0.0", "alpha");
     refused("online", "decay = 1.0", "decay");
     refused("online", "grad_decay = -0.1", "grad_decay");
     refused("online", "compensation = \"ac\"", "ls");
