@@ -1,14 +1,18 @@
-"""Golden values of brn, momentum-bn, hybrid and stochnorm, which mix the batch with running averages; of dyt.
+"""Golden values of brn, momentum-bn, hybrid and stochnorm, which mix the batch with running averages; of bnet and dyt.
 
 Gradients are autograd's; what a paper holds constant is detached."""
 import torch
+import torch.nn.functional as F
 
 from golden_layers import EPS, answers, channels, moments
 
 
+def standard(x, mean, var):
+    return (x - channels(mean, x)) * channels((var + EPS).rsqrt(), x)
+
+
 def normalize(x, p, mean, var):
-    hat = (x - channels(mean, x)) * channels((var + EPS).rsqrt(), x)
-    return channels(p["weight"], x) * hat + channels(p["bias"], x)
+    return channels(p["weight"], x) * standard(x, mean, var) + channels(p["bias"], x)
 
 
 def blended(old, new, a):
@@ -25,10 +29,13 @@ class Rival:
 
     def __call__(self, x, p, train):
         if not train:
-            return normalize(x, p, *self.running)
+            return self.infer(x, p, *self.running)
         y = self.train(x, p, *moments(x))
         self.step += 1
         return y
+
+    def infer(self, x, p, mean, var):
+        return normalize(x, p, mean, var)
 
     def take_in(self, x, mean, var):
         n = x.numel() // x.shape[1]
@@ -100,6 +107,25 @@ class StochNorm(Rival):
         return y
 
 
+class Bnet(Rival):
+    parameters = ("weight", "bias", "around")
+
+    def __init__(self, params, features, of):
+        super().__init__(params, features, of)
+        self.shapes = {"around": [features, params["kernel"] ** 2 - 1]}
+
+    def infer(self, x, p, mean, var):
+        hat, k, half = standard(x, mean, var), self.params["kernel"], p["around"].shape[1] // 2
+        kernel = torch.cat([p["around"][:, :half], p["weight"][:, None], p["around"][:, half:]], 1)
+        maps = hat.reshape(*x.shape[:2], *(x.shape[2:] or (1, 1)))
+        y = F.conv2d(maps, kernel.view(-1, 1, k, k), p["bias"], padding=k // 2, groups=x.shape[1])
+        return y.reshape(x.shape)
+
+    def train(self, x, p, mean, var):
+        self.take_in(x, mean, var)
+        return self.infer(x, p, mean, var)
+
+
 class Dyt:
     parameters, shapes = ("weight", "bias", "alpha"), {"alpha": [1]}
 
@@ -122,6 +148,9 @@ CASES = (
     ("hybrid", Hybrid, IMAGES, {"momentum": 0.2}, 5),
     ("hybrid", Hybrid, ROWS, {"momentum": 0.3}, 5),
     ("stochnorm", StochNorm, IMAGES, {"p": 0.5, "warmup": 0.2, "momentum": 0.2}, 5),
+    ("bnet", Bnet, IMAGES, {"kernel": 3, "momentum": 0.2}, 2),
+    ("bnet", Bnet, [2, 3, 2, 4], {"kernel": 5, "momentum": 0.2}, 2),
+    ("bnet", Bnet, ROWS, {"kernel": 3, "momentum": 0.2}, 2),
     ("dyt", Dyt, IMAGES, {}, 2),
     ("dyt", Dyt, ROWS, {}, 2),
 )

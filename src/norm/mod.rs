@@ -6,6 +6,7 @@
 mod affine;
 mod beyond;
 mod bn;
+mod bnet;
 mod brn;
 mod cbn;
 mod coefficients;
@@ -42,6 +43,7 @@ mod weight_form;
 pub use affine::{Affine, Projection};
 pub use beyond::Beyond;
 pub use bn::{BatchNorm, BatchNormConfig, batch_norm};
+pub use bnet::{EnhancedBatchNorm, EnhancedBatchNormConfig, enhanced_batch_norm};
 pub use brn::{BatchRenorm, BatchRenormConfig, Relaxation, batch_renorm};
 pub use cbn::{CrossIterationBatchNorm, CrossIterationBatchNormConfig, cross_iteration_batch_norm};
 pub use coefficients::{Coefficients, Gradient, Input, Producer};

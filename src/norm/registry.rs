@@ -84,6 +84,7 @@ pub static NORMS: &[Kind] = &[
     kind::<super::DeferredBatchNorm>(),
     kind::<super::OnlineNorm>(),
     kind::<super::InstanceEnhancementBatchNorm>(),
+    kind::<super::EnhancedBatchNorm>(),
     kind::<super::BatchGroupNorm>(),
     kind::<super::EstimatedBatchNorm>(),
     kind::<super::GroupNorm>(),

@@ -1,5 +1,6 @@
 //! Normalizers against slow f64 references, finite differences and identities.
 
+mod bnet;
 mod cbn;
 mod dyt;
 mod estbn;
