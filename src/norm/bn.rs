@@ -46,12 +46,15 @@ pub struct BatchNorm {
 
 /// A [`BatchNorm`] for `num_features` channels: `weight`, `bias`, `running_mean`, `running_var` from `vb`.
 pub fn batch_norm(num_features: usize, config: BatchNormConfig, vb: VarBuilder) -> Result<BatchNorm> {
-    Ok(BatchNorm {
-        affine: Affine::new(num_features, config.eps, &vb)?,
-        running: RunningAverage::new(RUNNING, num_features, Blend::Unbiased, &vb)?,
-        momentum: config.momentum,
-        observed: Observation::default(),
-    })
+    BatchNorm::scaled(Affine::new(num_features, config.eps, &vb)?, config.momentum, &vb)
+}
+
+impl BatchNorm {
+    /// With that scale and shift.
+    pub(super) fn scaled(affine: Affine, momentum: f64, vb: &VarBuilder) -> Result<Self> {
+        let running = RunningAverage::new(RUNNING, affine.gamma().elem_count(), Blend::Unbiased, vb)?;
+        Ok(Self { affine, running, momentum, observed: Observation::default() })
+    }
 }
 
 impl Norm for BatchNorm {

@@ -4,11 +4,14 @@
 //! which [`Pass`] it is part of.
 
 mod affine;
+mod beyond;
 mod bn;
+mod bnet;
 mod brn;
 mod cbn;
 mod coefficients;
 mod deferred;
+mod dyt;
 mod error;
 mod estbn;
 mod forward;
@@ -38,11 +41,14 @@ mod stochnorm;
 mod weight_form;
 
 pub use affine::{Affine, Projection};
+pub use beyond::Beyond;
 pub use bn::{BatchNorm, BatchNormConfig, batch_norm};
+pub use bnet::{EnhancedBatchNorm, EnhancedBatchNormConfig, enhanced_batch_norm};
 pub use brn::{BatchRenorm, BatchRenormConfig, Relaxation, batch_renorm};
 pub use cbn::{CrossIterationBatchNorm, CrossIterationBatchNormConfig, cross_iteration_batch_norm};
 pub use coefficients::{Coefficients, Gradient, Input, Producer};
 pub use deferred::{DeferredBatchNorm, DeferredBatchNormConfig, deferred_batch_norm};
+pub use dyt::{DynamicTanh, DynamicTanhConfig, dynamic_tanh};
 pub use error::{NormError, is_undefined};
 pub use estbn::{EstimatedBatchNorm, EstimatedBatchNormConfig, estimated_batch_norm};
 pub use frn::{FilterResponseNorm, FilterResponseNormConfig, filter_response_norm};
@@ -98,6 +104,11 @@ pub trait Norm: Send + Sync + std::fmt::Debug {
     /// Parameters that [`Gradient::parameters`] has the gradients of, attached to the graph.
     fn parameters(&self) -> Vec<Tensor> {
         self.affine().parameters().map(Tensor::clone).to_vec()
+    }
+
+    /// What the layer does behind the linear map of [`Self::coefficients`], where that is not all.
+    fn beyond(&self) -> Option<Beyond> {
+        None
     }
 
     /// Where the rectifier behind the layer begins, per channel: max(y, threshold), a parameter; 0 where there is none.

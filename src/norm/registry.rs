@@ -84,12 +84,14 @@ pub static NORMS: &[Kind] = &[
     kind::<super::DeferredBatchNorm>(),
     kind::<super::OnlineNorm>(),
     kind::<super::InstanceEnhancementBatchNorm>(),
+    kind::<super::EnhancedBatchNorm>(),
     kind::<super::BatchGroupNorm>(),
     kind::<super::EstimatedBatchNorm>(),
     kind::<super::GroupNorm>(),
     kind::<super::LayerNorm>(),
     kind::<super::InstanceNorm>(),
     kind::<super::FilterResponseNorm>(),
+    kind::<super::DynamicTanh>(),
     kind::<super::NoNorm>(),
 ];
 

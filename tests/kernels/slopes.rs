@@ -28,7 +28,8 @@ fn gradients_are_those_of_finite_differences() {
     let exact = "size = 2\nstat_grad = \"weighted\"";
     let mean = "size = 2\nstat_grad = \"weighted\"\npool = \"mean\"";
     let groups = [("gn", ""), ("ln", ""), ("gn-bn", ""), ("gn-bn", "images = 4\ngroup_size = 1")];
-    let others = [("bn", ""), ("mbn", exact), ("mbn", mean), ("iebn", ""), ("frn", ""), ("none", "")];
+    let others =
+        [("bn", ""), ("mbn", exact), ("mbn", mean), ("iebn", ""), ("frn", ""), ("bnet", ""), ("dyt", ""), ("none", "")];
     let rivals = [("brn", "r_max = 1.0\nd_max = 0.0"), ("momentum-bn", ""), ("hybrid", ""), ("stochnorm", "")];
     let normalizers: Vec<_> = groups.into_iter().chain(others).chain(rivals).collect();
     for ((_, recipe), (norm, params)) in ALL.into_iter().flat_map(|r| normalizers.iter().map(move |n| (r, *n))) {
@@ -38,7 +39,7 @@ fn gradients_are_those_of_finite_differences() {
 
 #[test]
 fn gradients_under_frozen_statistics_are_those_of_an_affine_map() {
-    for norm in ["bn", "mbn", "mabn", "cbn", "gn", "gn-bn", "iebn", "estbn", "online", "hybrid"] {
+    for norm in ["bn", "mbn", "mabn", "cbn", "gn", "gn-bn", "iebn", "estbn", "online", "hybrid", "bnet", "dyt"] {
         check(RESIDUAL, norm, "", Pass::Frozen);
     }
     check(POOLED, "mbn", "", Pass::Frozen);

@@ -81,6 +81,10 @@ fn every_normalizer_is_the_same_in_both_forms() {
     let mut specs: Vec<(String, String)> =
         NORMS.iter().map(|kind| (kind.name.into(), params(kind.name).into())).collect();
     let others = [
+        ("brn", "r_max = 1.2\nd_max = 0.2\nmomentum = 0.3"),
+        ("hybrid", "alpha = 0.8\nmomentum = 0.3"),
+        ("bnet", "kernel = 5"),
+        ("bnet", "kernel = 1"),
         ("gn", "groups = 4"),
         ("gn-bn", "images = 3\nweighing = 0.3"),
         ("gn-bn", "images = 4\ngroup_size = 1"),
@@ -171,7 +175,7 @@ fn convolutions_of_any_geometry_are_the_same_in_both_forms() {
 #[test]
 fn what_a_buffer_held_before_does_not_matter() {
     let _isa = on_one_isa();
-    for norm in ["bn", "gn", "frn", "cbn", "online", "iebn"] {
+    for norm in ["bn", "gn", "frn", "cbn", "online", "iebn", "bnet"] {
         for (_, recipe) in fitting(norm) {
             let told = |workspace| story(&Chain::<f32>::new(recipe, &spec(norm, ""), Some(workspace)), 4, recipe.shape);
             let used = Workspace::new(true);

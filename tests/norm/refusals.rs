@@ -15,7 +15,7 @@ fn one_value_per_channel_is_refused_or_has_a_rule() {
         assert!(is_undefined(&error), "{error}");
         error.to_string()
     };
-    for name in ["bn", "brn", "momentum-bn", "hybrid", "stochnorm", "deferred"] {
+    for name in ["bn", "brn", "momentum-bn", "hybrid", "stochnorm", "deferred", "bnet"] {
         assert!(refusal(name, "").contains("gn"));
     }
     assert!(refusal("mbn", "size = 1").contains("bn1"));
@@ -142,6 +142,9 @@ fn parameters_out_of_range_are_refused() {
     refused("gn-bn", "images = 0", "images");
     refused("gn-bn", "weighing = 1.5", "weighing");
     refused("iebn", "gate_bias = inf", "gate_bias");
+    refused("bnet", "kernel = 2", "kernel");
+    refused("bnet", "momentum = 0.0", "momentum");
+    refused("dyt", "alpha = 0.0", "alpha");
     refused("online", "decay = 1.0", "decay");
     refused("online", "grad_decay = -0.1", "grad_decay");
     refused("online", "compensation = \"ac\"", "ls");

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::ops::{Deref, DerefMut, Range};
 use std::sync::{Arc, Mutex};
 
-use candle_core::{Device, Result, Tensor, bail};
+use candle_core::{Device, Result, Shape, Tensor, bail};
 
 use super::parallel::{Work, parallel};
 use crate::kernel::transpose::Transpose;
@@ -278,5 +278,16 @@ impl<T: Float> Map<T> {
     /// Rows of features, (N,C), as a tensor.
     pub fn to_matrix(&self) -> Result<Tensor> {
         Tensor::from_slice(self.values(), (self.sizes.n, self.sizes.image()), &Device::Cpu)
+    }
+
+    /// Activations without border as a tensor of that shape, (N,C,H,W) or (N,C).
+    pub fn to_tensor(&self, shape: &Shape) -> Result<Tensor> {
+        match *shape.dims() {
+            [n, c, h, w] => {
+                let channels_last = Tensor::from_slice(self.values(), (n, h, w, c), &Device::Cpu)?;
+                channels_last.permute((0, 3, 1, 2))?.contiguous()
+            }
+            _ => Tensor::from_slice(self.values(), shape, &Device::Cpu),
+        }
     }
 }

@@ -1,5 +1,5 @@
 //! Networks in passes of our own on the CPU: a convolution with its normalizer, residual and rectifier is one operation,
-//! activations lie channels last, nothing goes through candle's graph.
+//! activations lie channels last, nothing goes through candle's graph but what a normalizer does behind its linear map.
 //!
 //! The same function as [`Unit::forward`], up to the order of additions. Work is cut into
 //! pieces that depend on shapes alone, so results are the same bits for any number of threads.

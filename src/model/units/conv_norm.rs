@@ -73,13 +73,13 @@ impl ConvNorm {
         let convolved = self.conv.convolve(batches, |pass| remembered::observes(norm, pass), workspace)?;
         for (i, made) in convolved.into_iter().enumerate() {
             let rectify = self.after != After::Nothing;
-            let applied = timed("statistics", || {
+            let mut applied = timed("statistics", || {
                 apply(norm, &made.moments, &made.shape(), made.call, Some(&made.producer()), rectify)
             })?;
             let Convolved { z, way, .. } = made;
             let y = timed("normalization", || match self.after {
                 After::Pool => applied.forward_pooled(&z, border, workspace),
-                _ => Ok(applied.forward(&z, residuals.get(i).copied(), border, workspace)),
+                _ => applied.forward(&z, residuals.get(i).copied(), border, workspace),
             })?;
             outputs.push((y, Normalized { unit: self, way, z, applied, workspace: workspace.clone() }));
         }

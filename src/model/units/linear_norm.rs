@@ -71,12 +71,12 @@ impl<T: Float> Fused<T> for LinearNorm {
             let z = z.reshaped(images);
             let seen = timed("statistics", || observe_all(&z, remembered::observes(norm, call.pass)));
             let z = z.reshaped(rows);
-            let applied = timed("statistics", || {
+            let mut applied = timed("statistics", || {
                 let producer = MapProducer { geometry: None, weight: &weight, bias: None, x: &x, z: &z };
                 apply(norm, &seen, &Shape::from((rows.n, rows.c)), call, Some(&producer), true)
             })?;
             let z = z.reshaped(images);
-            let y = timed("normalization", || applied.forward(&z, None, [0, 0], &workspace)).reshaped(rows);
+            let y = timed("normalization", || applied.forward(&z, None, [0, 0], &workspace))?.reshaped(rows);
             outputs.push(Output::new(y, move |g: Map<T>, wanted, gradients| {
                 let mut g = g.reshaped(z.sizes);
                 let dz = timed("normalization, gradient", || {

@@ -32,11 +32,11 @@ impl NormRelu {
         let norm = self.0.as_ref();
         let x = x.with_border([0, 0]);
         let Sizes { n, h, w, c, .. } = x.sizes;
-        let applied = timed("statistics", || {
+        let mut applied = timed("statistics", || {
             let moments = observe_all(&x, remembered::observes(norm, call.pass));
             apply(norm, &moments, &Shape::from((n, c, h, w)), call, None, true)
         })?;
-        let y = timed("normalization", || applied.forward(&x, None, border, workspace));
+        let y = timed("normalization", || applied.forward(&x, None, border, workspace))?;
         Ok((y, Normalized { norm, x, applied }))
     }
 }

@@ -1,6 +1,7 @@
 //! Normalization of maps with what follows it, by whatever coefficients the normalizer gives: per channel, or per image and
 //! channel.
 
+mod beyond;
 mod moments;
 mod passes;
 mod pooled;
@@ -13,6 +14,8 @@ use crate::kernel::{Float, with_values};
 use crate::model::Gradients;
 use crate::norm::{Call, Coefficients, Granularity, Input, Norm, Producer, remembered};
 use crate::ops::Sums;
+
+use beyond::{Detour, identity};
 
 pub use moments::{PieceMoments, observe, observe_all};
 
@@ -38,7 +41,7 @@ impl<T: Float> Coefficient<T> {
 }
 
 /// A normalizer's coefficients for a map.
-pub struct Applied<T> {
+pub struct Applied<T: Float> {
     mean: Coefficient<T>,
     slope: Coefficient<T>,
     shift: Coefficient<T>,
@@ -48,6 +51,8 @@ pub struct Applied<T> {
     rectify: bool,
     coefficients: Coefficients,
     per: Granularity,
+    /// What the normalizer does behind its map; residual and rectifier then come behind that.
+    detour: Option<Box<Detour<T>>>,
 }
 
 /// The coefficients for a map with those moments, which the normalizer remembers as the pass says.
@@ -65,19 +70,33 @@ pub fn apply<T: Float>(
     let per = remembered::granularity(norm, call.pass);
     let moments = remembered::observes(norm, call.pass).then(|| seen.tensors::<T>(per)).transpose()?;
     let coefficients = remembered::coefficients(norm, Input { call, shape, moments, producer })?;
-    let (map, channels) = (&coefficients.map, seen.sizes.c);
-    let threshold = norm.threshold();
-    let shift = match threshold {
-        Some(threshold) => map.shift.broadcast_sub(&threshold.detach())?,
-        None => map.shift.clone(),
-    };
-    let [mean, slope, shift] = [&map.mean, &map.slope, &shift].map(|t| Coefficient::new(t, channels));
-    let threshold = threshold.map(|threshold| Coefficient::new(threshold, channels)).transpose()?;
-    let threshold = threshold.map(|coefficient| coefficient.values);
-    Ok(Applied { mean: mean?, slope: slope?, shift: shift?, threshold, rectify, coefficients, per })
+    let (threshold, channels) = (norm.threshold(), seen.sizes.c);
+    let Some(beyond) = norm.beyond() else { return Applied::new(coefficients, per, channels, rectify, threshold) };
+    let after = Applied::new(identity::<T>(&seen.sizes)?, Granularity::Channel, channels, rectify, threshold)?;
+    let detour = Some(Box::new(Detour::new(beyond, call, shape, after)));
+    Ok(Applied { detour, ..Applied::new(coefficients, per, channels, false, None)? })
 }
 
 impl<T: Float> Applied<T> {
+    fn new(
+        coefficients: Coefficients,
+        per: Granularity,
+        channels: usize,
+        rectify: bool,
+        threshold: Option<&Tensor>,
+    ) -> Result<Self> {
+        let map = &coefficients.map;
+        let shift = match threshold {
+            Some(threshold) => map.shift.broadcast_sub(&threshold.detach())?,
+            None => map.shift.clone(),
+        };
+        let [mean, slope, shift] = [&map.mean, &map.slope, &shift].map(|t| Coefficient::new(t, channels));
+        let threshold = threshold.map(|threshold| Coefficient::new(threshold, channels)).transpose()?;
+        let threshold = threshold.map(|coefficient| coefficient.values);
+        let (mean, slope, shift) = (mean?, slope?, shift?);
+        Ok(Self { mean, slope, shift, threshold, rectify, coefficients, per, detour: None })
+    }
+
     /// The coefficients for image `n`.
     fn slices(&self, n: usize) -> Slices<'_, T> {
         Slices { mean: self.mean.of(n), slope: self.slope.of(n), shift: self.shift.of(n) }

@@ -14,8 +14,8 @@ use crate::model::fused::parallel::{Work, parallel};
 use crate::norm::Norm;
 
 impl<T: Float> Applied<T> {
-    /// relu(normalized z + residual), with a border for whoever is next.
-    pub fn forward(
+    /// relu(slope (z - mean) + shift + residual), with a border for whoever is next.
+    pub(super) fn normalize(
         &self,
         z: &Map<T>,
         residual: Option<&Map<T>>,
@@ -41,10 +41,10 @@ impl<T: Float> Applied<T> {
         y
     }
 
-    /// The gradient: `g`, dL/dy, becomes that of the sum before the rectifier, which is also the residual's; returns dz,
+    /// Its gradient: `g`, dL/dy, becomes that of the sum before the rectifier, which is also the residual's; returns dz,
     /// with such a border, and adds the parameters' gradients.
     #[allow(clippy::too_many_arguments)]
-    pub fn backward(
+    pub(super) fn gradient(
         &self,
         norm: &dyn Norm,
         z: &Map<T>,

@@ -15,8 +15,13 @@ use crate::model::fused::parallel::{Work, parallel};
 use crate::norm::Norm;
 
 impl<T: Float> Applied<T> {
-    /// The maxima of relu(normalized z), with a border for whoever is next.
-    pub fn forward_pooled(&self, z: &Map<T>, border: [usize; 2], workspace: &Arc<Workspace<T>>) -> Result<Map<T>> {
+    /// The maxima of relu(slope (z - mean) + shift), with a border for whoever is next.
+    pub(super) fn normalize_pooled(
+        &self,
+        z: &Map<T>,
+        border: [usize; 2],
+        workspace: &Arc<Workspace<T>>,
+    ) -> Result<Map<T>> {
         let Sizes { h, w, .. } = z.sizes;
         if h.min(w) < 2 {
             bail!("max_pool2d: a window of 2 x 2 does not fit {h}x{w}");
@@ -39,8 +44,8 @@ impl<T: Float> Applied<T> {
         Ok(y)
     }
 
-    /// The gradient, given that with respect to the maxima: dz, with such a border; adds the parameters' gradients.
-    pub fn backward_pooled(
+    /// Its gradient, given that with respect to the maxima: dz, with such a border; adds the parameters' gradients.
+    pub(super) fn gradient_pooled(
         &self,
         norm: &dyn Norm,
         z: &Map<T>,
