@@ -99,6 +99,8 @@ fn contradictions_are_refused_with_their_keys() {
         ("freeze_epochs = 3", "freeze_epochs"),
         ("norm = \"gn\"\nfreeze_epochs = 1", "`gn` remembers no batch statistics"),
         ("freeze_epochs = 1\nprecise_examples = 1", "precise_examples"),
+        ("weighing = true", "val_fraction"),
+        ("evalnorm = true\nprecise_examples = 1", "precise_examples"),
         ("lr = -0.1", "lr"),
         ("lr = nan", "lr"),
         ("lr = inf", "lr"),

@@ -31,6 +31,8 @@ const SMALL: &[&str] = &[
     "1",
     "--diagnostics",
     "--precise",
+    "--weighing",
+    "--evalnorm",
     "--set",
     "test_limit=300",
     "--set",
@@ -132,7 +134,7 @@ fn kill_and_compare(args: &[&str], attempts: usize) {
     }
     succeed(rough.path(), args);
     let [metrics, diagnostics] = records(calm.path());
-    assert_eq!(metrics.len(), 3 * 5, "train, val, test under memory, batch and precise statistics");
+    assert_eq!(metrics.len(), 3 * 7, "per epoch: train, val, and test under five kinds of statistics");
     assert!(diagnostics.len() > 3 * 2);
     assert_eq!(records(rough.path()), [metrics, diagnostics]);
     let weights = |dir: &Path| {
@@ -194,7 +196,14 @@ fn a_finished_run_is_not_repeated_and_evaluates_to_its_own_rows() {
 
     let rows = numbers(&run.join("metrics.csv"));
     let run = run.to_str().unwrap();
-    for (split, stats) in [("test", "memory"), ("val", "memory"), ("test", "batch"), ("test", "precise")] {
+    for (split, stats) in [
+        ("test", "memory"),
+        ("val", "memory"),
+        ("test", "batch"),
+        ("test", "precise"),
+        ("test", "weighing"),
+        ("test", "evalnorm"),
+    ] {
         let json = succeed(dir.path(), &["eval", run, "--split", split, "--stats", stats, "--json"]);
         let report: serde_json::Value = serde_json::from_str(&json).unwrap();
         // Columns 10 to 13: split, stats, loss, accuracy.

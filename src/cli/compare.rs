@@ -39,7 +39,7 @@ pub struct CompareArgs {
     /// The images that count: train, val, test [default: test, else val; rows without a column `split` need it]
     #[arg(long, value_name = "NAME", help_heading = "Comparison")]
     split: Option<Split>,
-    /// The statistics that count: ema, memory, batch, precise [default: each method's own rule]
+    /// The statistics that count: ema, memory, batch, precise, weighing, evalnorm [default: each method's own rule]
     #[arg(long, value_name = "NAME", help_heading = "Comparison")]
     stats: Option<Stats>,
     /// Diverged runs: counted beside the mean, or in it as if they guessed

@@ -200,6 +200,12 @@ struct MeasureFlags {
     /// Also evaluate under statistics re-estimated over training images
     #[arg(long, num_args = 0..=1, require_equals = true, default_missing_value = "true", value_name = "BOOL", hide_possible_values = true)]
     precise: Option<bool>,
+    /// Also evaluate with each image's own statistics mixed in, by the weight that is best on validation images
+    #[arg(long, num_args = 0..=1, require_equals = true, default_missing_value = "true", value_name = "BOOL", hide_possible_values = true)]
+    weighing: Option<bool>,
+    /// Also evaluate as a training batch normalizes on average
+    #[arg(long, num_args = 0..=1, require_equals = true, default_missing_value = "true", value_name = "BOOL", hide_possible_values = true)]
+    evalnorm: Option<bool>,
     /// Do not evaluate under batch statistics as well
     #[arg(long)]
     #[serde(skip)]

@@ -58,7 +58,7 @@ impl Layers {
 }
 
 /// What is measured where a normalizer takes batch statistics; training is the same with and without.
-const MEASURES: [&str; 3] = ["precise", "diagnostics", "gap"];
+const MEASURES: [&str; 5] = ["precise", "weighing", "evalnorm", "diagnostics", "gap"];
 
 /// The keys that change nothing beside the other settings, and why.
 fn reasons(config: &Config) -> Result<Vec<(&'static str, String)>> {
@@ -71,7 +71,7 @@ fn reasons(config: &Config) -> Result<Vec<(&'static str, String)>> {
     let statistics = NormSpec::new(&config.norm, &config.norm_params)?.remembers();
     let alone = format!("`{}` takes no batch statistics", config.norm);
     unless(statistics, &MEASURES, &alone);
-    let nothing = "nothing is estimated over images: precise, freeze_epochs and diagnostics are off";
+    let nothing = "nothing is estimated over images: precise, evalnorm, freeze_epochs and diagnostics are off";
     unless(config.estimates(), &["precise_examples"], nothing);
     unless(config.diagnostics, &["diagnostics_every"], "diagnostics is not on");
     unless(config.schedule == ScheduleKind::MultiStep, &["lr_gamma"], "schedule is not multi-step");

@@ -63,6 +63,11 @@ impl Config {
                 self.freeze_epochs, self.epochs
             )
         })?;
+        ensure(!self.weighing || self.val_fraction > 0.0, || {
+            "weighing = true: its weight is chosen on validation images, and there are none (val_fraction = 0); set \
+             val_fraction to 0.1, say, or leave weighing out"
+                .into()
+        })?;
         ensure(self.precise_examples != 1 || !self.estimates(), || {
             "precise_examples = 1: the statistics of a single image say nothing; must be 0 (all of them) or at least 2"
                 .into()
@@ -76,7 +81,7 @@ impl Config {
 
     /// Whether statistics are estimated over training images.
     pub fn estimates(&self) -> bool {
-        self.precise || self.diagnostics || self.freeze_epochs > 0
+        self.precise || self.evalnorm || self.diagnostics || self.freeze_epochs > 0
     }
 
     fn check_optimizer(&self) -> Result<()> {

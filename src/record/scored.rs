@@ -59,6 +59,9 @@ impl Stats {
     pub const ALL: &'static [Self] =
         &[Self::Memory, Self::Ema, Self::Sample, Self::Precise, Self::Weighing, Self::Evalnorm, Self::Batch];
 
+    /// Those that a trained network is evaluated under beside its own.
+    pub const POST_HOC: &'static [Self] = &[Self::Precise, Self::Weighing, Self::Evalnorm];
+
     /// Their name in files and commands.
     pub fn name(self) -> &'static str {
         match self {

@@ -83,6 +83,21 @@ fn re_estimated_statistics_have_rows_of_their_own_beside_the_method_s() {
     assert!(said.out.contains("(precise): the same networks") && !said.out.contains("gn (precise)"), "{}", said.out);
     let csv = compare(&[dir.path()], &["--format", "csv"]).out;
     assert!(csv.lines().any(|line| line.contains(",accuracy,test,precise,3,0,0,0.75,")), "{csv}");
+    // So do the other statistics that a trained network is evaluated under.
+    for seed in 0..3 {
+        let path = Fake::new("bn", 2, seed, 0.5).write(dir.path()).join("summary.json");
+        let text = std::fs::read_to_string(&path).unwrap();
+        let others = ["precise", "weighing", "evalnorm"]
+            .map(|stats| format!("{{\"split\":\"test\",\"stats\":\"{stats}\",\"loss\":0.2,\"accuracy\":0.75}},"));
+        std::fs::write(&path, text.replace("\"results\":[", &format!("\"results\":[{}", others.concat()))).unwrap();
+    }
+    let said = compare(&[dir.path()], &[]);
+    assert_eq!(said.row("2", "bn")[2], "50.00");
+    for stats in ["weighing", "evalnorm"] {
+        assert_eq!(said.row("2", &format!("bn ({stats})"))[2], "75.00");
+        assert!(said.out.contains(&format!("({stats}): the same networks")), "{}", said.out);
+        assert_eq!(compare(&[dir.path()], &["--stats", stats]).row("2", "bn")[2], "75.00");
+    }
     // Asked for, they are the table.
     let said = compare(&[dir.path()], &["--stats", "precise"]);
     assert_eq!(said.row("2", "bn")[2], "75.00");

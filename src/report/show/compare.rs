@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::document::{Comparison, MethodScore, Section, Table, UnscoredRun};
+use super::document::{Comparison, MethodScore, PostHocScore, Section, Table, UnscoredRun};
 use super::group::{ComparableRuns, Group, Length, X, tasks};
 use super::judge;
 use super::metric::Metric;
@@ -141,22 +141,25 @@ fn table(section: &Section, metric: Metric, runs: &[Run], options: &Options) -> 
     let mut cells = cells(section, runs, chance, own);
     judge::mark_best(&mut cells, metric, chance.is_some());
     let pairs = section.baseline.as_deref().map_or(vec![], |baseline| judge::pairs(&cells, baseline));
-    Table { metric, cells, pairs, precise: precise(section, metric, runs, chance) }
+    Table { metric, cells, pairs, post_hoc: post_hoc(section, metric, runs, chance) }
 }
 
-/// Where each method's own inference statistics count: the scores of the same networks under re-estimated ones, where
-/// they were measured.
-fn precise(section: &Section, metric: Metric, runs: &[Run], chance: Option<f64>) -> Vec<MethodScore> {
+/// Where each method's own inference statistics count: the scores of the same networks under others, where they were
+/// measured.
+fn post_hoc(section: &Section, metric: Metric, runs: &[Run], chance: Option<f64>) -> Vec<PostHocScore> {
     if section.stats.is_some() || !matches!(metric, Metric::Accuracy | Metric::Loss) {
         return vec![];
     }
-    let stats = Some(Stats::Precise);
-    let value = |run: &Run| {
-        let score = run.score(section.split, stats)?;
-        metric.of(run, section.split, stats).filter(|_| score.stats == stats)
-    };
     let measured = |cell: &MethodScore| cell.values.len() > if chance.is_some() { cell.diverged } else { 0 };
-    cells(section, runs, chance, value).into_iter().filter(measured).collect()
+    let under = |stats: &Stats| {
+        let (stats, wanted) = (*stats, Some(*stats));
+        let value = |run: &Run| {
+            let score = run.score(section.split, wanted)?;
+            metric.of(run, section.split, wanted).filter(|_| score.stats == wanted)
+        };
+        cells(section, runs, chance, value).into_iter().filter(measured).map(move |score| PostHocScore { stats, score })
+    };
+    Stats::POST_HOC.iter().flat_map(under).collect()
 }
 
 /// The methods at their batch sizes, with the `value` of every run that came to its end, and `chance` for those that

@@ -2,10 +2,11 @@
 
 use std::collections::BTreeSet;
 
-use super::document::{Comparison, MethodScore, Pair, Section, Table, UnscoredRun};
+use super::document::{Comparison, MethodScore, Pair, PostHocScore, Section, Table, UnscoredRun};
 use super::group::X;
 use super::metric::Metric;
 use super::stats::Sample;
+use crate::record::Stats;
 
 /// Text in rows and columns; `-` stands where there is nothing to say.
 #[derive(Debug, Clone)]
@@ -107,10 +108,10 @@ pub fn scores(section: &Section, table: &Table) -> Grid {
         row.extend(best.then(|| if cell.best { "*" } else { "" }.to_string()));
         row
     };
-    let precise = |own: &MethodScore| table.precise.iter().find(|cell| cell.x == own.x && cell.label == own.label);
-    let rows = table.cells.iter().flat_map(|cell| {
-        let beside = precise(cell).map(|cell| row(cell, format!("{} (precise)", cell.label)));
-        [row(cell, cell.label.clone())].into_iter().chain(beside)
+    let rows = table.cells.iter().flat_map(|own| {
+        let same = table.post_hoc.iter().filter(|cell| cell.score.x == own.x && cell.score.label == own.label);
+        let beside = same.map(|PostHocScore { stats, score }| row(score, format!("{} ({stats})", own.label)));
+        std::iter::once(row(own, own.label.clone())).chain(beside)
     });
     Grid { title: section.title(table.metric), header: words(header), rows: rows.collect() }
 }
@@ -175,10 +176,10 @@ fn numbers(metric: Metric, sample: Option<Sample>, sign: String) -> [String; 4] 
 
 /// How `tables` of the comparison are to be read.
 pub fn legend<'a>(comparison: &Comparison, tables: impl IntoIterator<Item = &'a Table>) -> Vec<&'static str> {
-    let (mut cells, mut precise) = (Vec::<&MethodScore>::new(), false);
+    let (mut cells, mut beside) = (Vec::<&MethodScore>::new(), BTreeSet::new());
     for table in tables {
         cells.extend(&table.cells);
-        precise |= !table.precise.is_empty();
+        beside.extend(table.post_hoc.iter().map(|cell| cell.stats));
     }
     if cells.is_empty() {
         return vec![];
@@ -187,9 +188,19 @@ pub fn legend<'a>(comparison: &Comparison, tables: impl IntoIterator<Item = &'a 
         "Scores are those of the last epoch (never of the best), under each method's own inference statistics if not said otherwise.",
         "The interval is Student's t, 95 %, on the mean of n runs; one run has none. Intervals are not corrected for how many there are.",
     ];
-    if precise {
-        lines.push("(precise): the same networks under statistics re-estimated over training images; not among those compared.");
-    }
+    lines.extend(beside.into_iter().filter_map(|stats| match stats {
+        Stats::Precise => {
+            Some("(precise): the same networks under statistics re-estimated over training images; not among those compared.")
+        }
+        Stats::Weighing => Some(
+            "(weighing): the same networks with each image's own statistics mixed in, by a weight chosen on validation images; not \
+             among those compared.",
+        ),
+        Stats::Evalnorm => Some(
+            "(evalnorm): the same networks normalizing as a training batch does on average; not among those compared.",
+        ),
+        _ => None,
+    }));
     if cells.iter().any(|cell| cell.best) {
         lines.push(
             "best: three runs or more, none lost, and the interval of the difference to every other method at that size excludes 0 \

@@ -71,6 +71,8 @@ fn how_to_measure(section: &Section, metric: Metric) -> &'static str {
         }
         _ if section.split == Split::Val => "; runs with a `val_fraction` have it",
         _ if section.stats == Some(Stats::Precise) => "; runs with `precise = true` have it",
+        _ if section.stats == Some(Stats::Weighing) => "; runs with `weighing = true` have it",
+        _ if section.stats == Some(Stats::Evalnorm) => "; runs with `evalnorm = true` have it",
         _ => "",
     }
 }

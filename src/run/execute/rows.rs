@@ -3,7 +3,9 @@
 use std::time::Instant;
 
 use super::Run;
+use crate::norm::{Moments, Pass};
 use crate::record::MetricRow;
+use crate::train::weighing::Tried;
 use crate::train::{self, Score};
 use crate::{Error, Result};
 
@@ -31,17 +33,38 @@ impl Run<'_> {
             let score = || train::evaluate_batch_statistics(network, self.session.test(), size);
             rows.push(self.beside("batch", score)?);
         }
+        let (images, size) = (self.session.sampled(&self.population), self.config.norm_batch_size);
         if self.config.precise {
-            rows.push(self.beside("precise", || {
-                let statistics = train::precise::population(network, self.session.sampled(&self.population))?;
-                if train::precise::first_not_finite(network, &statistics)?.is_some() {
-                    return Ok(None);
-                }
-                let score = || train::evaluate(network, self.session.test()).map(Some);
-                train::precise::with_statistics(network, &statistics, score)
-            })?);
+            let score = || self.under(train::precise::population(network, images)?, Pass::Eval);
+            rows.push(self.beside("precise", score)?);
+        }
+        if self.config.weighing {
+            rows.push(self.beside("weighing", || self.weighed())?);
+        }
+        if self.config.evalnorm {
+            let weighed = Pass::Weighed { weight: 1.0 / size as f64 };
+            let score = || self.under(train::observe::evalnorm(network, images, size)?, weighed);
+            rows.push(self.beside("evalnorm", score)?);
         }
         Ok(rows)
+    }
+
+    /// The score on the test images, in that pass, under statistics other than the network's; none where they are not finite.
+    fn under(&self, statistics: Vec<Option<Moments>>, pass: Pass) -> Result<Option<Score>> {
+        let network = self.trainer.network()?;
+        if train::precise::first_not_finite(network, &statistics)?.is_some() {
+            return Ok(None);
+        }
+        let score = || train::evaluate_under(network, self.session.test(), pass).map(Some);
+        train::precise::with_statistics(network, &statistics, score)
+    }
+
+    /// The score with the weight that is best on validation images.
+    fn weighed(&self) -> Result<Option<Score>> {
+        let network = self.trainer.network()?;
+        let tried = train::weighing::try_weights(network, self.session.val())?;
+        let Some(Tried { weight, .. }) = train::weighing::best(&tried) else { return Ok(None) };
+        train::evaluate_under(network, self.session.test(), Pass::Weighed { weight }).map(Some)
     }
 
     /// The row of a score and the time it took.
