@@ -415,7 +415,7 @@ proptest! {
     }
 }
 
-/// The rows of `mbn bench` for lenet with `bn` and `mbn-df` on 1 and 2 pictures, which have the contract's columns.
+/// The rows of `mbn bench` for lenet with `bn` and `mbn-df` on 1 and 2 images, which have the contract's columns.
 #[track_caller]
 fn bench(more: &[&str]) -> Vec<Vec<String>> {
     let cells = ["bench", "--models", "lenet", "--norms", "bn", "mbn-df", "--batch-sizes", "1", "2"];

@@ -139,17 +139,17 @@ impl<S: Simd> Terms<S, 2> for Deviations<S> {
 }
 
 /// g and g (z - mean), g made zero where the rectifier was.
-struct Gated<S: Simd> {
+struct GatedGradients<S: Simd> {
     g: *mut S::T,
     z: *const S::T,
     residual: Option<*const S::T>,
     channels: usize,
     n: usize,
-    by: Loaded<S>,
+    by: CoefficientLanes<S>,
     relu: bool,
 }
 
-impl<S: Simd> Terms<S, 2> for Gated<S> {
+impl<S: Simd> Terms<S, 2> for GatedGradients<S> {
     #[inline(always)]
     unsafe fn at(&self, pixel: usize) -> [S::V; 2] {
         let at = pixel * self.channels;
@@ -229,7 +229,7 @@ impl<T: Float> Kernel<T> for Normalize<'_, T> {
         for row in 0..rows {
             for c in (0..channels).step_by(S::LANES) {
                 let n = S::LANES.min(channels - c);
-                let by = Loaded::<S>::new(&self.by, c, n);
+                let by = CoefficientLanes::<S>::new(&self.by, c, n);
                 let z = self.z.0.as_ptr().add(row * self.z.1 + c);
                 let y = self.y.0.as_mut_ptr().add(row * self.y.1 + c);
                 let residual = self.residual.map(|(r, step)| r.as_ptr().add(row * step + c));
@@ -254,13 +254,13 @@ impl<T: Float> Kernel<T> for Normalize<'_, T> {
 
 /// The coefficients of one vector of channels.
 #[derive(Clone, Copy)]
-pub(super) struct Loaded<S: Simd> {
+pub(super) struct CoefficientLanes<S: Simd> {
     pub mean: S::V,
     pub slope: S::V,
     pub shift: S::V,
 }
 
-impl<S: Simd> Loaded<S> {
+impl<S: Simd> CoefficientLanes<S> {
     #[inline(always)]
     pub unsafe fn new(by: &Coefficients<S::T>, c: usize, n: usize) -> Self {
         let [mean, slope, shift] = [by.mean, by.slope, by.shift].map(|v| S::load_n(v[c..c + n].as_ptr(), n));
@@ -309,11 +309,11 @@ impl<T: Float> Kernel<T> for Reduce<'_, T> {
         for row in 0..rows {
             for c in (0..channels).step_by(S::LANES) {
                 let n = S::LANES.min(channels - c);
-                let by = Loaded::<S>::new(&self.by, c, n);
+                let by = CoefficientLanes::<S>::new(&self.by, c, n);
                 let start = row * self.rows.step() + c;
                 let (g, z) = (self.g.as_mut_ptr().add(start), self.z.as_ptr().add(start));
                 let residual = self.residual.map(|(r, step)| r.as_ptr().add(row * step + c));
-                let sums = sums::<S, 2>(pixels, Gated { g, z, residual, channels, n, by, relu: self.relu });
+                let sums = sums::<S, 2>(pixels, GatedGradients { g, z, residual, channels, n, by, relu: self.relu });
                 for i in 0..n {
                     total[c + i] += sums[0][i].to_f64();
                     along[c + i] += sums[1][i].to_f64();
@@ -350,7 +350,7 @@ impl<T: Float> Kernel<T> for Gradient<'_, T> {
         for row in 0..rows {
             for c in (0..channels).step_by(S::LANES) {
                 let n = S::LANES.min(channels - c);
-                let flow = Flow::<S>::new(self.by, c, n);
+                let flow = GradientLanes::<S>::new(self.by, c, n);
                 let start = row * self.rows.step() + c;
                 let (g, z) = (self.g.as_ptr().add(start), self.z.as_ptr().add(start));
                 let dz = self.dz.0.as_mut_ptr().add(row * self.dz.1 + c);
@@ -364,14 +364,14 @@ impl<T: Float> Kernel<T> for Gradient<'_, T> {
 }
 
 /// The second pass's coefficients of one vector of channels.
-pub(super) struct Flow<S: Simd> {
+pub(super) struct GradientLanes<S: Simd> {
     a: S::V,
     b: S::V,
     d: S::V,
     center: S::V,
 }
 
-impl<S: Simd> Flow<S> {
+impl<S: Simd> GradientLanes<S> {
     #[inline(always)]
     pub unsafe fn new(by: [&[S::T]; 4], c: usize, n: usize) -> Self {
         let [a, b, d, center] = by.map(|v| S::load_n(v[c..c + n].as_ptr(), n));

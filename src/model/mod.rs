@@ -25,7 +25,7 @@ pub use gradients::Gradients;
 pub use store::Store;
 pub use units::NamedNorm;
 
-use self::fused::{Passing, Workspace};
+use self::fused::{PassInput, Workspace};
 use self::units::{Number, Units};
 use crate::norm::{Call, NormSpec, Pass, is_statistic};
 use crate::{Error, Result};
@@ -147,7 +147,7 @@ pub struct Network {
 }
 
 /// A differentiated forward pass: logits and what was made of them, both detached.
-pub struct Differentiated {
+pub struct LogitsAndLoss {
     /// (N,classes).
     pub logits: Tensor,
     /// A scalar.
@@ -207,16 +207,16 @@ impl Network {
     /// The batches of `before` pass first, each as its pass says, if need be layer by layer beside `x`.
     pub fn differentiate(
         &self,
-        before: &[Passing<Tensor>],
-        x: Passing<Tensor>,
+        before: &[PassInput<Tensor>],
+        x: PassInput<Tensor>,
         loss: impl FnOnce(&Tensor) -> CandleResult<Tensor>,
         gradients: &mut Gradients,
-    ) -> CandleResult<Differentiated> {
+    ) -> CandleResult<LogitsAndLoss> {
         match x.x.dtype() {
             DType::F32 if self.is_fused(&x.x) => self.differentiate_fused(before, x, loss, gradients, &self.singles),
             DType::F64 if self.is_fused(&x.x) => self.differentiate_fused(before, x, loss, gradients, &self.doubles),
             _ => {
-                for Passing { x, call } in before {
+                for PassInput { x, call } in before {
                     self.forward_at(x, *call)?;
                 }
                 let logits = self.forward_at(&x.x, x.call)?;
@@ -227,19 +227,19 @@ impl Network {
                         gradients.add(&var, gradient.detach())?;
                     }
                 }
-                Ok(Differentiated { logits: logits.detach(), loss: loss.detach() })
+                Ok(LogitsAndLoss { logits: logits.detach(), loss: loss.detach() })
             }
         }
     }
 
     fn differentiate_fused<T: Number>(
         &self,
-        before: &[Passing<Tensor>],
-        x: Passing<Tensor>,
+        before: &[PassInput<Tensor>],
+        x: PassInput<Tensor>,
         loss: impl FnOnce(&Tensor) -> CandleResult<Tensor>,
         gradients: &mut Gradients,
         workspace: &Arc<Workspace<T>>,
-    ) -> CandleResult<Differentiated> {
+    ) -> CandleResult<LogitsAndLoss> {
         let mut batches = before.to_vec();
         batches.push(x);
         let (logits, tape) = fused::record(&self.units, &batches, workspace)?;
@@ -248,7 +248,7 @@ impl Network {
         if let Some(g) = loss.backward()?.remove(leaf.as_tensor()) {
             tape.backward(&g, gradients)?;
         }
-        Ok(Differentiated { logits, loss: loss.detach() })
+        Ok(LogitsAndLoss { logits, loss: loss.detach() })
     }
 
     fn is_fused(&self, x: &Tensor) -> bool {

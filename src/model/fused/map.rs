@@ -189,7 +189,7 @@ impl<T: Float> Map<T> {
     }
 
     /// The values of one image.
-    pub fn picture(&self, n: usize) -> &[T] {
+    pub fn image(&self, n: usize) -> &[T] {
         &self.values()[n * self.sizes.image()..][..self.sizes.image()]
     }
 
@@ -225,7 +225,7 @@ impl<T: Float> Map<T> {
         assert_eq!(self.sizes, other.sizes, "maps of the same sizes");
         let (sizes, work) = (self.sizes, Work::Values(self.values().len()));
         parallel(work, self.pieces(sizes.h), |_, piece| {
-            piece.values.iter_mut().zip(other.picture(piece.n)).for_each(|(sum, v)| *sum += *v);
+            piece.values.iter_mut().zip(other.image(piece.n)).for_each(|(sum, v)| *sum += *v);
         });
     }
 

@@ -32,7 +32,7 @@ impl<T: Float> Weights<T> {
 }
 
 /// A grid and how to compute it.
-pub struct Plan {
+pub struct GridPlan {
     /// The grid.
     pub grid: Grid,
     tiles: Option<Tiles>,
@@ -46,7 +46,7 @@ struct Tiles {
     to: Layout,
 }
 
-impl Plan {
+impl GridPlan {
     /// A plan for images like those of `x`; in tiles, if the sizes of the output are given.
     pub fn new<T: Float>(grid: Grid, x: &Map<T>, tiled: Option<Sizes>, weights: &mut Weights<T>) -> Self {
         let tiles = tiled.map(|to| {

@@ -38,7 +38,7 @@ impl<T: Float> Coefficient<T> {
 }
 
 /// A normalizer's coefficients for a map.
-pub struct Applied<T> {
+pub struct MapCoefficients<T> {
     mean: Coefficient<T>,
     slope: Coefficient<T>,
     shift: Coefficient<T>,
@@ -53,14 +53,14 @@ pub struct Applied<T> {
 /// The coefficients for a map with those moments, which the normalizer remembers as the pass says.
 ///
 /// `shape` is the input's as the normalizer knows it, (N,C,H,W) or (N,C); the rectifier behind is left out unless `rectify`.
-pub fn apply<T: Float>(
+pub fn map_coefficients<T: Float>(
     norm: &dyn Norm,
     seen: &PieceMoments,
     shape: &Shape,
     call: Call,
     producer: Option<&dyn Producer>,
     rectify: bool,
-) -> Result<Applied<T>> {
+) -> Result<MapCoefficients<T>> {
     norm.affine().count(shape)?;
     let per = remembered::granularity(norm, call.pass);
     let moments = remembered::observes(norm, call.pass).then(|| seen.tensors::<T>(per)).transpose()?;
@@ -74,10 +74,10 @@ pub fn apply<T: Float>(
     let [mean, slope, shift] = [&map.mean, &map.slope, &shift].map(|t| Coefficient::new(t, channels));
     let threshold = threshold.map(|threshold| Coefficient::new(threshold, channels)).transpose()?;
     let threshold = threshold.map(|coefficient| coefficient.values);
-    Ok(Applied { mean: mean?, slope: slope?, shift: shift?, threshold, rectify, coefficients, per })
+    Ok(MapCoefficients { mean: mean?, slope: slope?, shift: shift?, threshold, rectify, coefficients, per })
 }
 
-impl<T: Float> Applied<T> {
+impl<T: Float> MapCoefficients<T> {
     /// The coefficients for image `n`.
     fn slices(&self, n: usize) -> Slices<'_, T> {
         Slices { mean: self.mean.of(n), slope: self.slope.of(n), shift: self.shift.of(n) }
@@ -104,18 +104,23 @@ impl<T: Float> Applied<T> {
     }
 
     /// The second pass's coefficients, from each piece's Σ g and Σ g (z - mean); adds the parameters' gradients.
-    fn flow(&self, norm: &dyn Norm, sums: &PieceMoments, gradients: &mut Gradients) -> Result<Flow<T>> {
+    fn gradient_coefficients(
+        &self,
+        norm: &dyn Norm,
+        sums: &PieceMoments,
+        gradients: &mut Gradients,
+    ) -> Result<GradientCoefficients<T>> {
         let gradient = self.coefficients.gradient(&sums.totals::<T>(self.per)?)?;
         for (parameter, gradient) in norm.parameters().iter().zip(gradient.parameters) {
             gradients.add(parameter, gradient)?;
         }
         let [b, center, d] = [&gradient.b, &gradient.center, &gradient.d].map(|t| Coefficient::new(t, sums.sizes.c));
-        Ok(Flow { b: b?, center: center?, d: d? })
+        Ok(GradientCoefficients { b: b?, center: center?, d: d? })
     }
 }
 
 /// dz = slope g + b (z - center) + d.
-struct Flow<T> {
+struct GradientCoefficients<T> {
     b: Coefficient<T>,
     center: Coefficient<T>,
     d: Coefficient<T>,

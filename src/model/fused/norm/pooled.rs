@@ -5,7 +5,7 @@ use std::sync::Arc;
 use candle_core::{Result, bail};
 
 use super::passes::{clear_border, rows};
-use super::{Applied, PieceMoments};
+use super::{MapCoefficients, PieceMoments};
 use crate::kernel::pooled::{Gradient, Normalize, Reduce};
 use crate::kernel::{Float, Kernel};
 use crate::model::Gradients;
@@ -14,7 +14,7 @@ use crate::model::fused::map::{Map, Sizes, Workspace};
 use crate::model::fused::parallel::{Work, parallel};
 use crate::norm::Norm;
 
-impl<T: Float> Applied<T> {
+impl<T: Float> MapCoefficients<T> {
     /// The maxima of relu(normalized z), with a border for whoever is next.
     pub fn forward_pooled(&self, z: &Map<T>, border: [usize; 2], workspace: &Arc<Workspace<T>>) -> Result<Map<T>> {
         let Sizes { h, w, .. } = z.sizes;
@@ -58,7 +58,7 @@ impl<T: Float> Applied<T> {
             Reduce { rows: rows(&z.sizes, &cut), g, z: z_from, by: self.slices(n), out }.compute();
         });
         self.add_threshold(norm, self.came(g), &sums, gradients)?;
-        let flow = self.flow(norm, &sums, gradients)?;
+        let flow = self.gradient_coefficients(norm, &sums, gradients)?;
         let mut dz = Map::new(z.sizes.bordered(border), workspace);
         let sizes = dz.sizes;
         parallel(work, dz.pieces(together), |_, piece| {
