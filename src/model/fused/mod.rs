@@ -10,6 +10,8 @@ mod map;
 pub(super) mod norm;
 mod parallel;
 pub(super) mod pool;
+mod sizes;
+mod workspace;
 
 use std::sync::Arc;
 
@@ -19,7 +21,9 @@ use super::Gradients;
 use super::units::{Backward, Number, Unit};
 use crate::norm::Call;
 
-pub use self::map::{Map, Sizes, Workspace};
+pub use self::map::{Map, Piece};
+pub use self::sizes::Sizes;
+pub use self::workspace::{Buffer, Workspace};
 
 /// A batch on its way through the network.
 #[derive(Debug, Clone)]

@@ -5,8 +5,8 @@ use std::sync::Arc;
 use crate::kernel::transpose::Transpose;
 use crate::kernel::{Float, Kernel};
 
-use super::map::{Map, Sizes, Workspace};
 use super::parallel::{Work, parallel};
+use super::{Map, Sizes, Workspace};
 
 /// Mean over rows and columns.
 pub fn average<T: Float>(x: &Map<T>, workspace: &Arc<Workspace<T>>) -> Map<T> {

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use crate::kernel::contract::{Grid, Segment, padded};
 use crate::kernel::transpose::Transpose;
 use crate::kernel::{Float, Kernel};
-use crate::model::fused::map::{Buffer, Sizes, Workspace};
+use crate::model::fused::{Buffer, Sizes, Workspace};
 
 /// Kernel size, stride, padding and channels of a convolution, and the maps it goes between (without borders).
 #[derive(Debug, Clone, Copy)]

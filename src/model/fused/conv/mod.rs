@@ -10,9 +10,9 @@ use crate::kernel::outer::{Outer, Pixels};
 use crate::kernel::transpose::Transpose;
 use crate::kernel::{Float, Kernel};
 
-use super::map::{Map, Piece, Sizes};
 use super::norm::{PieceMoments, observe};
 use super::parallel::{Work, parallel};
+use super::{Map, Piece, Sizes};
 use plan::{GridPlan, Weights};
 
 pub use geometry::Geometry;

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use crate::kernel::contract::{Contract, Grid};
 use crate::kernel::winograd::{self, Convolve, Layout, POINTS};
 use crate::kernel::{Float, Kernel};
-use crate::model::fused::map::{Buffer, Map, Sizes, Workspace};
+use crate::model::fused::{Buffer, Map, Sizes, Workspace};
 
 /// Weights in the order of direct convolution and, once a plan asks for them, as Winograd's algorithm wants them.
 pub struct Weights<T: Float> {

@@ -7,7 +7,7 @@ mod pooled;
 
 use candle_core::{Device, Result, Shape, Tensor};
 
-use super::map::{Map, Sizes};
+use super::{Map, Sizes};
 use crate::kernel::norm::Coefficients as Slices;
 use crate::kernel::{Float, with_values};
 use crate::model::Gradients;

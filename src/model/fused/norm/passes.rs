@@ -9,8 +9,8 @@ use crate::kernel::norm::{Gradient, Normalize, Reduce, Residual, Rows};
 use crate::kernel::{Float, Kernel};
 use crate::model::Gradients;
 use crate::model::fused::conv::rows_together;
-use crate::model::fused::map::{Map, Piece, Sizes, Workspace};
 use crate::model::fused::parallel::{Work, parallel};
+use crate::model::fused::{Map, Piece, Sizes, Workspace};
 use crate::norm::Norm;
 
 impl<T: Float> MapCoefficients<T> {

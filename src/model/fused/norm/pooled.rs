@@ -10,8 +10,8 @@ use crate::kernel::pooled::{Gradient, Normalize, Reduce};
 use crate::kernel::{Float, Kernel};
 use crate::model::Gradients;
 use crate::model::fused::conv::rows_together;
-use crate::model::fused::map::{Map, Sizes, Workspace};
 use crate::model::fused::parallel::{Work, parallel};
+use crate::model::fused::{Map, Sizes, Workspace};
 use crate::norm::Norm;
 
 impl<T: Float> MapCoefficients<T> {

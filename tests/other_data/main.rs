@@ -1,0 +1,6 @@
+//! Runs and sweeps on other data under the same name: never taken for each other, and never scored by how a file is
+//! sorted.
+
+mod remarks;
+mod runs;
+mod support;
