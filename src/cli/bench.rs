@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use clap::Args;
 use mbn::Error;
-use mbn::bench::{Cell, Measured};
+use mbn::bench::{BenchCase, StepTime};
 use mbn::model::Kernels;
 use mbn::norm::{Kind, NORMS};
 use mbn::run::open_device;
@@ -90,12 +90,12 @@ impl BenchArgs {
         self.norms.iter().flat_map(written_out).collect()
     }
 
-    fn cells(&self) -> Vec<Cell> {
-        let mut cells = vec![];
+    fn cases(&self) -> Vec<BenchCase> {
+        let mut cases = vec![];
         let norms = self.norms();
         for model in &self.models {
             for norm in &norms {
-                cells.extend(self.batch_sizes.iter().map(|&batch_size| Cell {
+                cases.extend(self.batch_sizes.iter().map(|&batch_size| BenchCase {
                     model: model.clone(),
                     norm: norm.clone(),
                     batch_size,
@@ -105,7 +105,7 @@ impl BenchArgs {
                 }));
             }
         }
-        cells
+        cases
     }
 }
 
@@ -117,14 +117,14 @@ pub fn run(args: &BenchArgs) -> anyhow::Result<End> {
             Error::config("--separate-refresh has no effect: none of --norms is with Double-Forward (-df)").into()
         );
     }
-    let cells = args.cells();
-    cells.iter().try_for_each(Cell::check)?;
+    let cases = args.cases();
+    cases.iter().try_for_each(BenchCase::check)?;
     output::print("impl,model,norm,batch_size,threads,images_per_s,ms_per_step\n")?;
-    for cell in &cells {
-        let measured = cell.measure(&device, Duration::from_secs_f64(args.seconds), args.profile)?;
-        let Cell { model, norm, batch_size, .. } = cell;
+    for case in &cases {
+        let measured = case.measure(&device, Duration::from_secs_f64(args.seconds), args.profile)?;
+        let BenchCase { model, norm, batch_size, .. } = case;
         let numbers = match &measured {
-            Some(Measured { step, .. }) => {
+            Some(StepTime { step, .. }) => {
                 let seconds = step.as_secs_f64();
                 format!("{:.1},{:.3}", *batch_size as f64 / seconds, 1e3 * seconds)
             }
@@ -138,7 +138,7 @@ pub fn run(args: &BenchArgs) -> anyhow::Result<End> {
 }
 
 /// Prints where a step's time goes, to stderr.
-fn show_operations(measured: &Measured) {
+fn show_operations(measured: &StepTime) {
     let known: Duration = measured.operations.iter().map(|(_, time)| *time).sum();
     let rest = ("everything else", measured.step.saturating_sub(known));
     for (name, time) in measured.operations.iter().copied().chain((known > Duration::ZERO).then_some(rest)) {

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use clap::{Args, ValueEnum};
 use mbn::Error;
 use mbn::record::{Split, Stats};
-use mbn::report::{self, Comparison, CurveX, Grid, Metric, Options};
+use mbn::report::{self, CompareOptions, Comparison, CurveX, Grid, Metric};
 
 use super::exit::End;
 use super::output;
@@ -107,7 +107,7 @@ enum XArg {
 /// Runs `mbn compare`.
 pub fn run(args: &CompareArgs) -> anyhow::Result<End> {
     args.check_out()?;
-    let options = Options {
+    let options = CompareOptions {
         metric: Metric::find(&args.metric)?,
         split: args.split,
         stats: args.stats,

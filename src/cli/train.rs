@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use clap::Args;
 use mbn::record::{Status, Summary};
-use mbn::run::{self, Options, Outcome};
+use mbn::run::{self, Outcome, RunOptions};
 
 use super::exit::End;
 use super::progress::Progress;
@@ -67,7 +67,7 @@ pub fn run(args: &TrainArgs) -> anyhow::Result<End> {
         output::print(&config.to_toml()?)?;
         return Ok(End::Done);
     }
-    let options = Options {
+    let options = RunOptions {
         out: args.out.clone(),
         source,
         fresh: args.fresh,

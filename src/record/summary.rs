@@ -36,7 +36,7 @@ impl fmt::Display for Status {
 
 /// Where a run became non-finite.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct Diverged {
+pub struct Divergence {
     /// The update, from 1.
     pub step: usize,
     /// The first tensor found that is not finite, or the loss.
@@ -45,7 +45,7 @@ pub struct Diverged {
 
 /// The last epoch's score on one split under one kind of statistics.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct Final {
+pub struct SplitScore {
     /// `train`, `val`, `test`.
     pub split: String,
     /// Which statistics normalized, as in `metrics.csv`.
@@ -64,7 +64,7 @@ pub struct Summary {
     /// How it ended.
     pub status: Status,
     /// Where it became non-finite, if it did.
-    pub diverged: Option<Diverged>,
+    pub diverged: Option<Divergence>,
     /// The error that stopped it, if one did.
     pub error: Option<String>,
     /// Epochs completed.
@@ -75,7 +75,7 @@ pub struct Summary {
     pub steps: usize,
     /// Scores of the last completed epoch.
     #[serde(default)]
-    pub results: Vec<Final>,
+    pub results: Vec<SplitScore>,
     /// Test accuracy under batch statistics minus that under the method's own rule, where both were measured.
     pub gap: Option<f64>,
     /// Symmetric divergence (nats) of batch statistics under an update, where it was measured: the median of the layers'
@@ -130,10 +130,10 @@ impl Summary {
             run: config.run_name()?,
             status: if diverged.is_some() { Status::Diverged } else { Status::Done },
             error: None,
-            diverged: diverged.map(|(step, tensor)| Diverged { step, tensor }),
+            diverged: diverged.map(|(step, tensor)| Divergence { step, tensor }),
             epochs,
             steps: rows.last().map_or(0, |row| row.step),
-            results: last().map(Final::from).collect(),
+            results: last().map(SplitScore::from).collect(),
             gap: gap(last()),
             shift,
             shift_by_layer: vec![],
@@ -169,7 +169,7 @@ impl Summary {
     }
 }
 
-impl From<&MetricRow> for Final {
+impl From<&MetricRow> for SplitScore {
     fn from(row: &MetricRow) -> Self {
         Self { split: row.split.clone(), stats: row.stats.clone(), loss: row.loss, accuracy: row.accuracy }
     }

@@ -14,7 +14,7 @@ use crate::train::{Checkpoint, Position, ShiftRow, Trainer};
 use crate::{Error, Result};
 
 /// The checkpoint, and the records up to it.
-pub(super) struct Past {
+pub(super) struct RunHistory {
     path: PathBuf,
     checkpoint: Checkpoint,
     position: Position,
@@ -23,14 +23,14 @@ pub(super) struct Past {
 }
 
 /// Where training begins: a trainer, how far it has come, and its records.
-pub(super) struct Start {
+pub(super) struct StartingPoint {
     pub(super) trainer: Trainer,
     pub(super) position: Position,
     pub(super) rows: Vec<MetricRow>,
     pub(super) shifts: Vec<ShiftRow>,
 }
 
-impl Past {
+impl RunHistory {
     /// What is in the run's folder; none where there is no checkpoint.
     ///
     /// # Errors
@@ -53,7 +53,7 @@ impl Past {
     }
 }
 
-impl Start {
+impl StartingPoint {
     /// From the seed.
     pub(super) fn fresh(config: &Config, session: &Session, steps: usize) -> Result<Self> {
         let trainer = Trainer::new(config, session.task(), Store::fresh(config.seed), &session.device, steps)?;
@@ -64,8 +64,8 @@ impl Start {
     ///
     /// # Errors
     /// A checkpoint of another data set or network.
-    pub(super) fn resumed(past: Past, config: &Config, session: &Session, steps: usize) -> Result<Self> {
-        let Past { path, checkpoint, position, rows, shifts } = past;
+    pub(super) fn resumed(past: RunHistory, config: &Config, session: &Session, steps: usize) -> Result<Self> {
+        let RunHistory { path, checkpoint, position, rows, shifts } = past;
         let broken = |error: Error| match error {
             Error::Tensor(error) => Error::checkpoint(&path, Error::from(error).to_string()),
             other => other,

@@ -9,7 +9,7 @@ use toml::Value;
 
 use super::Job;
 use crate::config::Config;
-use crate::record::{Final, Status, Summary, atomic, read_summary};
+use crate::record::{SplitScore, Status, Summary, atomic, read_summary};
 use crate::{Error, Result};
 
 /// What identifies a run, first in every summary.
@@ -194,7 +194,7 @@ impl Row {
         let results = if summary.status == Status::Done { &summary.results[..] } else { &[] };
         for &(_, split, stats) in scores {
             // A method's own rule comes first.
-            let meant = |score: &&Final| score.split == split && (stats.is_empty() || score.stats == stats);
+            let meant = |score: &&SplitScore| score.split == split && (stats.is_empty() || score.stats == stats);
             let found = results.iter().find(meant);
             cells.extend([number(found.and_then(|s| s.loss)), number(found.and_then(|s| s.accuracy))]);
         }

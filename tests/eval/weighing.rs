@@ -1,6 +1,6 @@
 //! `--stats weighing`: the weight, where it comes from, and where it may not.
 
-use super::support::{Foreign, refused, report, run, tensors};
+use super::support::{ForeignCheckpoint, refused, report, run, tensors};
 
 fn of_run<'a>(more: &[&'a str]) -> Vec<&'a str> {
     [&[run().to_str().unwrap(), "--stats", "weighing"], more].concat()
@@ -33,7 +33,7 @@ fn the_weight_is_the_best_on_validation_images() {
 
 #[test]
 fn without_validation_images_the_weight_has_to_be_given() {
-    let foreign = Foreign::new(&tensors(), &[]);
+    let foreign = ForeignCheckpoint::new(&tensors(), &[]);
     foreign.refused(2, &["--stats", "weighing"], &["validation images", "made elsewhere", "--weight W"]);
     foreign.report(&["--stats", "weighing", "--weight", "0.5"]);
     refused(2, &of_run(&["--dataset", "shapes"]), &["validation images", "of this data set", "--weight W"]);

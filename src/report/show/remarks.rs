@@ -5,10 +5,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::document::{MethodScore, Section};
 use super::labels::differences;
 use super::metric::Metric;
-use super::options::Options;
+use super::options::CompareOptions;
 use crate::data;
 use crate::record::{Split, Stats};
-use crate::report::read::{Notes, Run, State};
+use crate::report::read::{Notes, Run, RunState};
 
 /// Runs of which fewer make an interval that says little.
 const FEW: usize = 3;
@@ -17,7 +17,7 @@ const FEW: usize = 3;
 const NAMED: usize = 4;
 
 /// Remarks on `section`.
-pub(super) fn on(section: &Section, runs: &[Run], options: &Options, notes: &mut Notes) {
+pub(super) fn on(section: &Section, runs: &[Run], options: &CompareOptions, notes: &mut Notes) {
     let name = section.name();
     if let Some(wanted) = options.baseline.as_ref().filter(|_| section.baseline.is_none() && section.groups.len() > 1) {
         notes.say(format!("{name}: no runs of the baseline `{wanted}`, so no paired differences"));
@@ -87,7 +87,7 @@ struct Places {
 }
 
 impl Places {
-    fn of(section: &Section, runs: &[Run], options: &Options) -> Self {
+    fn of(section: &Section, runs: &[Run], options: &CompareOptions) -> Self {
         let mut places = Self::default();
         for group in &section.groups {
             let mut cells: BTreeMap<usize, Vec<&Run>> = BTreeMap::new();
@@ -97,7 +97,7 @@ impl Places {
             for (x, runs) in cells {
                 let place = |what: String| format!("{} at {x} ({what})", group.label);
                 let value = |run: &&&Run| options.metric.of(run, section.split, section.stats).is_some();
-                let done = || runs.iter().filter(|run| run.state() == State::Done);
+                let done = || runs.iter().filter(|run| run.state() == RunState::Done);
                 let (all, counted) = (done().count(), done().filter(value).count());
                 places.without_value.extend((counted < all).then(|| place((all - counted).to_string())));
                 places.few.extend((1..FEW).contains(&counted).then(|| place(format!("n = {counted}"))));

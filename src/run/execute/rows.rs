@@ -2,14 +2,14 @@
 
 use std::time::Instant;
 
-use super::Run;
+use super::ActiveRun;
 use crate::norm::{Moments, Pass};
 use crate::record::MetricRow;
-use crate::train::weighing::Tried;
+use crate::train::weighing::WeightScore;
 use crate::train::{self, Score};
 use crate::{Error, Result};
 
-impl Run<'_> {
+impl ActiveRun<'_> {
     /// The rows of the epoch that has just been trained.
     pub(super) fn evaluate(&self) -> Result<Vec<MetricRow>> {
         let network = self.trainer.network()?;
@@ -63,7 +63,7 @@ impl Run<'_> {
     fn weighed(&self) -> Result<Option<Score>> {
         let network = self.trainer.network()?;
         let tried = train::weighing::try_weights(network, self.session.val())?;
-        let Some(Tried { weight, .. }) = train::weighing::best(&tried) else { return Ok(None) };
+        let Some(WeightScore { weight, .. }) = train::weighing::best(&tried) else { return Ok(None) };
         train::evaluate_under(network, self.session.test(), Pass::Weighed { weight }).map(Some)
     }
 

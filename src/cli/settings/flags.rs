@@ -1,100 +1,16 @@
-//! The flags of `mbn train` that are settings of the run: each field is named like its key in the configuration.
+//! The flags, by the headings of `--help`, and what they say of the tables.
 
-use std::io::{self, Read};
-
-use anyhow::Context;
 use clap::Args;
-use mbn::Error;
-use mbn::config::{Config, Layers};
+use mbn::config::Config;
 use mbn::data::DATASETS;
 use mbn::model::MODELS;
 use mbn::norm::NORMS;
 use mbn::train::OPTIMIZERS;
 use serde::Serialize;
-use toml::Table;
-
-/// Settings on top of the defaults: a file, `--set`, and flags, in rising precedence.
-#[derive(Args)]
-pub struct Settings {
-    #[command(flatten)]
-    data: DataFlags,
-    #[command(flatten)]
-    model: ModelFlags,
-    #[command(flatten)]
-    norm: NormFlags,
-    #[command(flatten)]
-    optimisation: OptimisationFlags,
-    #[command(flatten)]
-    machine: MachineFlags,
-    #[command(flatten)]
-    measures: MeasureFlags,
-    #[command(flatten)]
-    layers: LayerFlags,
-}
-
-impl Settings {
-    /// The resolved configuration, defaults < file < `--set` < flags, and what is to be said about it.
-    ///
-    /// # Errors
-    /// A setting that is unknown, out of range or contradicts another, is given twice, or has no effect.
-    pub fn resolve(&self) -> anyhow::Result<(Config, Vec<String>)> {
-        let file = match &self.layers.config {
-            None => Layers::new(),
-            Some(path) if path.as_os_str() == "-" => {
-                let mut bytes = vec![];
-                io::stdin().lock().read_to_end(&mut bytes).context("stdin")?;
-                Layers::new().bytes("stdin", bytes)?
-            }
-            Some(path) => Layers::new().file(path)?,
-        };
-        let mut given = Layers::new();
-        for assignment in &self.layers.set {
-            given = given.set(assignment)?;
-        }
-        given.once()?;
-        let given = given.flags(self.flags()?);
-        let config = file.clone().and(&given).resolve()?;
-        // On the command line, what has no effect is a mistake; a file, or a measurement, is for runs of several kinds.
-        let (measures, mistakes): (Vec<_>, Vec<_>) =
-            given.without_effect(&config)?.into_iter().partition(|idle| idle.is_measure);
-        if let Some(idle) = mistakes.first() {
-            return Err(Error::config(idle.to_string()).into());
-        }
-        let in_file = file.without_effect(&config)?.into_iter().filter(|idle| !idle.is_default);
-        let notes = in_file.chain(measures).map(|idle| format!("note: {idle}")).collect();
-        Ok((config, notes))
-    }
-
-    /// The flags that were given, as the configuration spells them.
-    fn flags(&self) -> Result<Table, Error> {
-        let mut all = Table::new();
-        all.extend(given(&self.data)?);
-        all.extend(given(&self.model)?);
-        all.extend(given(&self.norm)?);
-        all.extend(given(&self.optimisation)?);
-        all.extend(given(&self.machine)?);
-        all.extend(given(&self.measures)?);
-        if self.data.no_augment {
-            all.insert("augment".into(), false.into());
-        }
-        if self.measures.no_gap {
-            all.insert("gap".into(), false.into());
-        }
-        Ok(all)
-    }
-}
-
-/// The flags that were given, under their fields' names.
-///
-/// # Errors
-/// A number that TOML cannot hold: 2^63 or more.
-pub fn given(flags: &impl Serialize) -> Result<Table, Error> {
-    Table::try_from(flags).map_err(|e| Error::config(format!("a number given as a flag is too large: {e}")))
-}
 
 #[derive(Args, Serialize)]
 #[command(next_help_heading = "Data")]
-struct DataFlags {
+pub(super) struct DataFlags {
     /// Data set [default: digits]; see `mbn data list`
     #[arg(long, value_name = "NAME")]
     dataset: Option<String>,
@@ -102,22 +18,22 @@ struct DataFlags {
     #[arg(long, value_name = "X")]
     val_fraction: Option<f64>,
     /// Train on N images only, drawn with every class in proportion, the same for every seed
-    #[arg(long, value_name = "N", value_parser = super::count)]
+    #[arg(long, value_name = "N", value_parser = crate::cli::count)]
     train_limit: Option<usize>,
     /// Test on N images only, drawn likewise
-    #[arg(long, value_name = "N", value_parser = super::count)]
+    #[arg(long, value_name = "N", value_parser = crate::cli::count)]
     test_limit: Option<usize>,
     #[arg(long, num_args = 0, default_missing_value = "true", conflicts_with = "no_augment", help = augment_help())]
     augment: Option<bool>,
     /// Take training images as they are
     #[arg(long)]
     #[serde(skip)]
-    no_augment: bool,
+    pub(super) no_augment: bool,
 }
 
 #[derive(Args, Serialize)]
 #[command(next_help_heading = "Model")]
-struct ModelFlags {
+pub(super) struct ModelFlags {
     #[arg(long, value_name = "NAME", help = model_help())]
     model: Option<String>,
     /// Shortcuts of residual blocks that change the map's size [default: pad]: pad (option A), projection (option B)
@@ -133,25 +49,25 @@ struct ModelFlags {
 
 #[derive(Args, Serialize)]
 #[command(next_help_heading = "Normalizer")]
-struct NormFlags {
+pub(super) struct NormFlags {
     #[arg(long, value_name = "NAME", help = norm_help())]
     norm: Option<String>,
     /// Repeat the forward pass after each update, so that remembered statistics fit the new weights
     #[arg(long, num_args = 0..=1, require_equals = true, default_missing_value = "true", value_name = "BOOL", hide_possible_values = true)]
     double_forward: Option<bool>,
     /// Take statistics over consecutive parts of N images of each batch [default: the batch size]
-    #[arg(long, value_name = "N", value_parser = super::count)]
+    #[arg(long, value_name = "N", value_parser = crate::cli::count)]
     norm_batch_size: Option<usize>,
 }
 
 #[derive(Args, Serialize)]
 #[command(next_help_heading = "Optimisation")]
-struct OptimisationFlags {
+pub(super) struct OptimisationFlags {
     /// Images per update; the last, smaller batch of an epoch is dropped, and every epoch has another order [default: 32]
-    #[arg(long, value_name = "N", value_parser = super::count)]
+    #[arg(long, value_name = "N", value_parser = crate::cli::count)]
     batch_size: Option<usize>,
     /// Passes over the training data [default: 3]
-    #[arg(long, value_name = "N", value_parser = super::count)]
+    #[arg(long, value_name = "N", value_parser = crate::cli::count)]
     epochs: Option<usize>,
     /// Last epochs that normalize by constants, re-estimated over training images when they begin [default: 0]
     #[arg(long, value_name = "N")]
@@ -188,7 +104,7 @@ struct OptimisationFlags {
 
 #[derive(Args, Serialize)]
 #[command(next_help_heading = "Machine")]
-struct MachineFlags {
+pub(super) struct MachineFlags {
     /// Device [default: cpu]: cpu, cuda, cuda:N, metal
     #[arg(long, value_name = "NAME")]
     device: Option<String>,
@@ -196,7 +112,7 @@ struct MachineFlags {
 
 #[derive(Args, Serialize)]
 #[command(next_help_heading = "Output")]
-struct MeasureFlags {
+pub(super) struct MeasureFlags {
     /// Also evaluate under statistics re-estimated over training images
     #[arg(long, num_args = 0..=1, require_equals = true, default_missing_value = "true", value_name = "BOOL", hide_possible_values = true)]
     precise: Option<bool>,
@@ -209,7 +125,7 @@ struct MeasureFlags {
     /// Do not evaluate under batch statistics as well
     #[arg(long)]
     #[serde(skip)]
-    no_gap: bool,
+    pub(super) no_gap: bool,
     /// Measure the distribution shift per layer into diagnostics.csv
     #[arg(long, num_args = 0..=1, require_equals = true, default_missing_value = "true", value_name = "BOOL", hide_possible_values = true)]
     diagnostics: Option<bool>,
@@ -217,13 +133,13 @@ struct MeasureFlags {
 
 #[derive(Args)]
 #[command(next_help_heading = "Configuration")]
-struct LayerFlags {
+pub(super) struct LayerFlags {
     /// Settings from a TOML file, such as a run folder's config.toml; - for stdin
     #[arg(long, value_name = "FILE")]
-    config: Option<std::path::PathBuf>,
+    pub(super) config: Option<std::path::PathBuf>,
     /// One setting, over the file's: any key of config.toml, a normalizer's parameter as mbn.size=16
     #[arg(long, value_name = "KEY=VALUE", allow_hyphen_values = true)]
-    set: Vec<String>,
+    pub(super) set: Vec<String>,
 }
 
 /// Who augments by default, from the table of data sets.
