@@ -5,7 +5,7 @@ use std::io::{self, IsTerminal};
 use std::time::{Duration, Instant};
 
 use indicatif::{ProgressBar, ProgressStyle};
-use mbn::record::MetricRow;
+use mbn::record::{MetricRow, Split};
 use mbn::run::{RunPlan, Watcher};
 use mbn::train::StepReport;
 
@@ -157,10 +157,10 @@ fn opening(plan: &RunPlan) -> String {
 fn closing(epoch: usize, epochs: usize, rows: &[MetricRow]) -> String {
     let mut text = format!("epoch {epoch}/{epochs}");
     for row in rows {
-        let stats = if row.split == "train" { String::new() } else { format!(" ({})", row.stats) };
+        let stats = if row.split == Split::Train { String::new() } else { format!(" ({})", row.stats) };
         text.push_str(&format!("  {}{stats} {} {}", row.split, loss(row.loss), percent(row.accuracy)));
     }
-    if let Some(rate) = rows.iter().find(|row| row.split == "train").and_then(|row| row.images_per_s) {
+    if let Some(rate) = rows.iter().find(|row| row.split == Split::Train).and_then(|row| row.images_per_s) {
         text.push_str(&format!("  {rate:.0} images/s"));
     }
     text

@@ -8,7 +8,7 @@ use super::memory;
 use super::past::{RunHistory, StartingPoint};
 use super::{Outcome, RunOptions, RunPlan, Session, Watcher};
 use crate::config::Config;
-use crate::record::{self, MetricRow, RunDir, Summary};
+use crate::record::{self, MetricRow, RunDir, Split, Summary};
 use crate::train::{self, Checkpoint, Part, Position, PreUpdateMoments, ShiftRow, StepReport, Trainer};
 use crate::{Error, Result};
 
@@ -44,7 +44,7 @@ impl<'a> ActiveRun<'a> {
             Some(past) => StartingPoint::resumed(past, config, &session, steps)?,
             None => StartingPoint::fresh(config, &session, steps)?,
         };
-        let step_bytes = memory::step_bytes(trainer.network()?, session.task(), config, &session.device);
+        let step_bytes = memory::step_bytes(trainer.network()?, session.task(), config);
         memory::check(config, step_bytes)?;
         record::atomic::write(&dir.config(), config.to_toml()?.as_bytes())?;
         let population = session.sample(config.precise_examples);
@@ -178,7 +178,7 @@ impl<'a> ActiveRun<'a> {
     fn end_epoch(&mut self, rows: &[MetricRow]) -> Result<()> {
         self.rows.extend_from_slice(rows);
         record::write_rows(&self.dir.metrics(), &self.rows)?;
-        let accuracy = rows.iter().find(|row| row.split == "val").and_then(|row| row.accuracy);
+        let accuracy = rows.iter().find(|row| row.split == Split::Val).and_then(|row| row.accuracy);
         let improved = accuracy.is_some_and(|now| self.position.best.is_none_or(|best| now > best));
         if improved {
             self.position.best = accuracy;

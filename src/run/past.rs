@@ -45,7 +45,10 @@ impl RunHistory {
         let rows = record::read_metrics(&dir.metrics(), position.epoch)?;
         if rows.len() != position.rows {
             let (read, epoch, written) = (rows.len(), position.epoch, position.rows);
-            let why = format!("{read} rows up to epoch {epoch}, the checkpoint counts {written}; --fresh starts over");
+            let why = format!(
+                "it has {read} rows up to epoch {epoch}, the checkpoint counts {written}; put the complete file back, or start over \
+                 with --fresh"
+            );
             return Err(Error::data(dir.metrics(), why));
         }
         let shifts = record::read_rows(&dir.diagnostics(), |row: &ShiftRow| row.step <= position.step)?;

@@ -223,7 +223,7 @@ fn other_statistics_and_splits_can_be_asked_for() {
     let train = json(&[dir.path()], &["--split", "train"]);
     near(&cell(&train, "accuracy", 4, "bn")["mean"], 0.72);
     compare(&[dir.path()], &["--split", "val"]).warns(&[
-        "finished runs without accuracy on val, not in the table: bn at 4 (1), gn at 4 (1)",
+        "finished runs without accuracy on val, not in the table: bn at batch size 4 (1), gn at batch size 4 (1)",
         "`val_fraction`",
     ]);
     let shift = compare(&[dir.path()], &["--metric", "shift"]);

@@ -104,7 +104,7 @@ fn what_is_averaged_on_request_is_said_as_it_is() {
     let rows = row(4, 4, 1, "0.1,0.9,true", 0.5) + &row(4, 4, 1, "0.4,0.9,true", 0.6);
     let (dir, _) = summary(&rows);
     let said = compare(&[dir.path()], &["--by", "norm"]);
-    said.warns(&["runs of different settings are averaged: mbn at 4 (lr 0.1, 0.4)"]);
+    said.warns(&["runs of different settings are averaged: mbn at batch size 4 (lr 0.1, 0.4)"]);
     assert!(!said.err.contains("their rows do not say"), "the rows do say it: {}", said.err);
 }
 
@@ -114,7 +114,7 @@ fn runs_that_nothing_tells_apart_are_named() {
     let again = rows.replacen("4-4-1", "again", 1).replace("0.5,done", "0.6,done");
     let (dir, _) = summary(&(rows + &again));
     compare(&[dir.path()], &[])
-        .warns(&["a seed occurs in two runs, which may differ in something their rows do not say"]);
+        .warns(&["the same seed occurs in two runs, which may differ in a setting that their rows do not record"]);
 }
 
 #[test]
@@ -140,7 +140,7 @@ fn only_settings_that_differ_are_named() {
     assert_eq!(json["sections"][0]["baseline"], "bn");
     // Pooling is said, and so is an unknown key.
     let pooled = compare(&[dir.path()], &["--by", "norm"]);
-    pooled.warns(&["different settings are averaged: mbn at 4 (mbn.size 16, 8"]);
+    pooled.warns(&["different settings are averaged: mbn at batch size 4 (mbn.size 16, 8"]);
     assert_eq!(pooled.row("4", "mbn")[2], "55.00");
     let unknown = compare(&[dir.path()], &["--by", "mbn.sise"]);
     assert_eq!(unknown.code, Some(2));

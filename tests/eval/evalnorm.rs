@@ -27,5 +27,5 @@ fn a_checkpoint_made_elsewhere_does_not_know_its_batch() {
     foreign.refused(2, &["--stats", "evalnorm"], &["made elsewhere", "--batch-size N"]);
     foreign.report(&["--stats", "evalnorm", "--batch-size", "32"]);
     refused(2, &of_run(&["--set", "precise_examples=1"]), &["precise_examples = 1"]);
-    refused(2, &of_run(&["--weight", "0.5"]), &["--stats weighing only"]);
+    refused(2, &of_run(&["--weight", "0.5"]), &["only with --stats weighing"]);
 }

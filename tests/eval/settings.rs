@@ -21,7 +21,7 @@ fn the_split_of_a_run_is_not_drawn_anew() {
 #[test]
 fn a_checkpoint_made_elsewhere_has_no_validation_images() {
     let foreign = ForeignCheckpoint::new(&tensors(), &[]);
-    foreign.refused(2, &["--split", "val"], &["made elsewhere", "not trained on"]);
+    foreign.refused(2, &["--split", "val"], &["made elsewhere", "held out of training"]);
     foreign.refused(2, &["--split", "val", "--set", "val_fraction=0.5"], &["made elsewhere"]);
     let (found, _) = foreign.report(&["--split", "train", "--set", "train_limit=30"]);
     assert_eq!(found["images"], 30);

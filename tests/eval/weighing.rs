@@ -42,8 +42,8 @@ fn without_validation_images_the_weight_has_to_be_given() {
 #[test]
 fn a_weight_is_a_share_and_belongs_to_weighing() {
     for weight in ["-0.1", "1.5", "nan", "inf"] {
-        refused(2, &of_run(&["--weight", weight]), &["--weight", "a share, 0 to 1"]);
+        refused(2, &of_run(&["--weight", weight]), &["--weight", "a number from 0 to 1"]);
     }
-    refused(2, &[run().to_str().unwrap(), "--weight", "0.5"], &["--stats weighing only"]);
-    refused(2, &[run().to_str().unwrap(), "--stats", "precise", "--weight", "0.5"], &["--stats weighing only"]);
+    refused(2, &[run().to_str().unwrap(), "--weight", "0.5"], &["only with --stats weighing"]);
+    refused(2, &[run().to_str().unwrap(), "--stats", "precise", "--weight", "0.5"], &["only with --stats weighing"]);
 }
