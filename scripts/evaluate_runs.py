@@ -2,8 +2,9 @@
 """Evaluates the finished runs of a sweep with `mbn eval`, once per option string, into one CSV.
 
     python3 scripts/evaluate_runs.py results/cifar10-batch-size post-hoc.csv --data-dir DIR --labels bn \
-        "--stats ema" "--stats precise" "--stats weighing" "--stats evalnorm"
-    python3 scripts/evaluate_runs.py results/cifar10-batch-size noise.csv --data-dir DIR --labels bn mbn "--weight-noise 0.1"
+        --eval "--stats precise" --eval "--stats precise --layer-by-layer" --eval "--stats evalnorm"
+    python3 scripts/evaluate_runs.py results/cifar10-batch-size noise.csv --data-dir DIR --labels bn mbn \
+        --eval "--weight-noise 0.1"
 
 A row is one score: the run, its label, batch size and seed, the options, the statistics, the weight of `weighing` where
 there is one, loss and accuracy; with noise, means over the draws. What the file holds already is not evaluated again, so
@@ -24,7 +25,7 @@ def arguments():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("sweep", type=pathlib.Path, help="folder of the sweep")
     parser.add_argument("csv", type=pathlib.Path, help="the file to write or to continue")
-    parser.add_argument("options", nargs="+", help="options of `mbn eval`, one string per evaluation")
+    parser.add_argument("--eval", action="append", required=True, metavar="OPTIONS", help="options of an `mbn eval`; once for each")
     parser.add_argument("--mbn", default="target/release/mbn", help="the program [%(default)s]")
     parser.add_argument("--data-dir", required=True)
     parser.add_argument("--labels", nargs="+", help="methods [all]")
@@ -62,7 +63,7 @@ def main():
         if not known and file.tell() == 0:
             rows.writerow(COLUMNS)
         for row in chosen(args):
-            for options in args.options:
+            for options in args.eval:
                 if (row["run"], options) in known:
                     continue
                 identity = [row["run"], row["label"], row["batch_size"], row["seed"], options]
