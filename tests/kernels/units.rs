@@ -8,9 +8,10 @@ use mbn::norm::{NORMS, NormSpec, Pass};
 use crate::chain::{CLASSES, Chain, LabelledImages, Numbers, Recipe, fitting, host, spec};
 use crate::support::{Real, on_one_isa};
 
-/// Largest difference allowed, relative to the largest value of a tensor.
+/// Largest difference allowed, relative to the largest value of a tensor. In f64 the two forms agree to ten digits; in f32 three
+/// steps through normalizers of two images magnify roundings to some 1e4 of them.
 fn tolerance<T: Real>() -> f64 {
-    (T::UNIT * 1e4).max(1e-11)
+    (T::UNIT * 2e4).max(1e-11)
 }
 
 /// Every pass there is, the training passes with their gradients, up to one that is refused, and why it is.
