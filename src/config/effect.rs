@@ -57,8 +57,9 @@ impl Layers {
     }
 }
 
-/// What is measured where a normalizer takes batch statistics; training is the same with and without.
-const MEASURES: [&str; 5] = ["precise", "weighing", "evalnorm", "diagnostics", "gap"];
+/// Settings that say whether something is measured where a normalizer takes batch statistics; training is the same with and
+/// without.
+pub(crate) const MEASURES: [&str; 5] = ["precise", "weighing", "evalnorm", "diagnostics", "gap"];
 
 /// The keys that change nothing beside the other settings, and why.
 fn reasons(config: &Config) -> Result<Vec<(&'static str, String)>> {

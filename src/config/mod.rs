@@ -12,6 +12,7 @@ mod validate;
 
 pub use device::DeviceName;
 pub use effect::IdleSetting;
+pub(crate) use effect::MEASURES;
 pub(crate) use keys::is_known;
 pub use layers::Layers;
 pub(crate) use messages::in_plain_words;

@@ -3,7 +3,7 @@
 use std::ops::Range;
 
 use candle_core::backend::BackendStorage;
-use candle_core::{CpuStorage, Layout, Result, Shape, Tensor, WithDType, bail};
+use candle_core::{CpuStorage, Layout, Result, Shape, Tensor, WithDType};
 
 use super::norm::sum2;
 use super::{Real, for_each_plane, like, map, output, read2, values, with_real};
@@ -51,17 +51,10 @@ pub(in crate::ops) fn depthwise_storage(
     turned: bool,
 ) -> Result<(CpuStorage, Shape)> {
     let sizes = Sizes::new(x_layout.dims(), kernel_layout.dims());
-    match x {
-        CpuStorage::F32(_) => {
-            let (x, kernel) = (values::<f32>(x, x_layout)?, values(kernel, kernel_layout)?);
-            output(convolved(x, kernel, sizes, turned), x_layout.shape())
-        }
-        CpuStorage::F64(_) => {
-            let (x, kernel) = (values::<f64>(x, x_layout)?, values(kernel, kernel_layout)?);
-            output(convolved(x, kernel, sizes, turned), x_layout.shape())
-        }
-        _ => bail!("no kernel for {:?}", x.dtype()),
-    }
+    with_real!(x, T => {
+        let (x, kernel) = (values::<T>(x, x_layout)?, values(kernel, kernel_layout)?);
+        output(convolved(x, kernel, sizes, turned), x_layout.shape())
+    })
 }
 
 fn convolved<T: Real>(x: &[T], kernel: &[T], sizes: Sizes, turned: bool) -> Vec<T> {

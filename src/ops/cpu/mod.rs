@@ -24,7 +24,7 @@ impl Real for f32 {}
 
 impl Real for f64 {}
 
-/// Evaluates an expression with `$t` standing for the number type of a tensor.
+/// Evaluates an expression with `$t` standing for the number type of a tensor, or of the CPU's storage of one.
 macro_rules! with_real {
     ($tensor:expr, $t:ident => $body:expr) => {
         match $tensor.dtype() {

@@ -4,7 +4,7 @@ use super::{Real, for_each_plane, like, map, output, read, read2, values, with_r
 use crate::ops::check::Channels;
 use crate::ops::{Granularity, Linear, LinearGradient, Moments, Sums};
 use candle_core::backend::BackendStorage;
-use candle_core::{CpuStorage, Device, Layout, Result, Shape, Tensor, WithDType, bail};
+use candle_core::{CpuStorage, Device, Layout, Result, Shape, Tensor, WithDType};
 
 impl Channels {
     /// The shape of a statistic.
@@ -57,11 +57,7 @@ pub(in crate::ops) fn linear_map(x: &Tensor, sizes: Channels, by: &Linear) -> Re
 /// [`linear_map`] of the values that a custom operation is given.
 pub(in crate::ops) fn linear_map_storage(x: &CpuStorage, layout: &Layout, by: &Linear) -> Result<(CpuStorage, Shape)> {
     let sizes = Channels::of("normalize", layout.dims())?;
-    match x {
-        CpuStorage::F32(_) => output(mapped(values::<f32>(x, layout)?, sizes, by)?, layout.shape()),
-        CpuStorage::F64(_) => output(mapped(values::<f64>(x, layout)?, sizes, by)?, layout.shape()),
-        _ => bail!("no kernel for {:?}", x.dtype()),
-    }
+    with_real!(x, T => output(mapped(values::<T>(x, layout)?, sizes, by)?, layout.shape()))
 }
 
 fn mapped<T: Real>(x: &[T], sizes: Channels, by: &Linear) -> Result<Vec<T>> {

@@ -4,14 +4,11 @@ use std::collections::BTreeMap;
 
 use toml::{Table, Value};
 
-use crate::config::up_to_date;
+use crate::config::{MEASURES, up_to_date};
 
 /// Settings that say who a run is; they have fields and columns of their own.
 const IDENTITY: [&str; 8] =
     ["dataset", "model", "norm", "double_forward", "batch_size", "norm_batch_size", "seed", "epochs"];
-
-/// Settings that say whether something is measured beside training, which they do not change.
-const SWITCHES: [&str; 5] = ["gap", "precise", "weighing", "evalnorm", "diagnostics"];
 
 /// Settings that say how it is measured: they tell two runs apart only where nothing else does.
 const MEASURING: [&str; 2] = ["precise_examples", "diagnostics_every"];
@@ -60,7 +57,7 @@ pub(super) fn of_config(config: &Table) -> BTreeMap<String, String> {
 
 /// Whether the setting `key` can make two runs two methods.
 fn distinguishes(key: &str) -> bool {
-    !IDENTITY.contains(&key) && !SWITCHES.contains(&key)
+    !IDENTITY.contains(&key) && !MEASURES.contains(&key)
 }
 
 /// Whether what `key` is a detail of is measured at all.
