@@ -58,6 +58,7 @@ pub mod report;
 pub mod rng;
 #[doc(hidden)]
 pub mod run;
+mod stats;
 #[doc(hidden)]
 pub mod sweep;
 mod text;

@@ -149,6 +149,16 @@ impl Network {
         &self.norms
     }
 
+    /// Name of the rule of inference ([`crate::norm::Norm::rule`]) that its normalizers have.
+    pub fn rule(&self) -> &'static str {
+        self.norms.first().map_or("sample", |layer| layer.norm.rule())
+    }
+
+    /// Name of what normalizes in training, likewise.
+    pub fn training_rule(&self) -> &'static str {
+        self.norms.first().map_or("sample", |layer| layer.norm.training_rule())
+    }
+
     /// Where the tensors live.
     pub fn store(&self) -> &Store {
         &self.store

@@ -23,21 +23,26 @@ pub fn layer_by_layer(network: &Network, part: Part) -> Result<Vec<Option<Moment
     estimated.and(found)
 }
 
-/// Statistics to infer with in the manner of EvalNorm (Singh & Shrivastava, ICCV 2019, arXiv 1904.06031), by
-/// [`Pass::Weighed`] with weight 1/N: on average, and given an image, its layers normalize it as in a batch of N.
+/// Statistics, and the pass with weight 1/N, to infer with in the manner of EvalNorm (Singh & Shrivastava, ICCV 2019,
+/// arXiv 1904.06031): on average, and given an image, its layers normalize it as in a batch of N.
 ///
 /// For a batch of N images drawn independently that has the image x, E\[mu_B\] is (1-1/N) M + m_x/N, and E\[v_B\] is the variance
 /// of example weighing at 1/N less (N-1)/N² V, V the variance of the images' means m. As the remembered variance v has a share
 /// of (N-1)/N in that, it is lessened by V/N: what a batch's variance is short of v. M, v and V are those of the images in
-/// `part`, by one pass under the statistics of [`precise::population`].
-pub fn evalnorm(network: &Network, part: Part, images: usize) -> Result<Vec<Option<Moments>>> {
-    let rough = precise::population(network, part)?;
-    let seen = precise::with_statistics(network, &rough, || observe(network, part, 0..network.norms().len()))?;
+/// `part`, by one pass under `population`, their statistics as [`precise::population`] has them.
+pub fn evalnorm(
+    network: &Network,
+    part: Part,
+    population: &[Option<Moments>],
+    images: usize,
+) -> Result<(Vec<Option<Moments>>, Pass)> {
+    let seen = precise::with_statistics(network, population, || observe(network, part, 0..network.norms().len()))?;
     let lessened = |seen: LayerMoments| -> Result<Moments> {
         let var = (seen.values.var - seen.means.var.affine(1.0 / images as f64, 0.0)?)?.relu()?;
         Ok(Moments { mean: seen.values.mean, var })
     };
-    seen.into_iter().map(|seen| seen.map(lessened).transpose()).collect()
+    let statistics = seen.into_iter().map(|seen| seen.map(lessened).transpose()).collect::<Result<_>>()?;
+    Ok((statistics, Pass::Weighed { weight: 1.0 / images as f64 }))
 }
 
 /// What the images make of a layer's input: mean and variance, (C), of all its values, and of the images' means.

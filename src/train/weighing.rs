@@ -21,16 +21,14 @@ pub struct WeightScore {
     pub accuracy: f64,
 }
 
-/// Scores every weight of [`WEIGHTS`].
-pub fn try_weights(network: &Network, part: Part) -> Result<Vec<WeightScore>> {
+/// The weight with the least loss on `part`, the smaller one where two are as good, and the scores of all of [`WEIGHTS`]; no
+/// weight where no loss is finite.
+pub fn choose(network: &Network, part: Part) -> Result<(Option<f64>, Vec<WeightScore>)> {
     let tried = WEIGHTS.iter().map(|&weight| {
         let Score { loss, accuracy, .. } = evaluate_under(network, part, Pass::Weighed { weight })?;
         Ok(WeightScore { weight, loss, accuracy })
     });
-    tried.collect()
-}
-
-/// The one with the least loss, the smaller weight where two are as good; none where no loss is finite.
-pub fn best(tried: &[WeightScore]) -> Option<WeightScore> {
-    tried.iter().copied().filter(|tried| tried.loss.is_finite()).min_by(|a, b| a.loss.total_cmp(&b.loss))
+    let tried = tried.collect::<Result<Vec<_>>>()?;
+    let finite = tried.iter().filter(|tried| tried.loss.is_finite());
+    Ok((finite.min_by(|a, b| a.loss.total_cmp(&b.loss)).map(|best| best.weight), tried))
 }

@@ -59,9 +59,10 @@ fn evalnorm_normalizes_an_image_as_the_batches_that_have_it_do_on_average() {
             let network = network("bn");
             let weight = network.tensors().remove("conv1.weight").unwrap();
             let z = ops::conv2d(&part.batch(0, 5).unwrap().x, &weight, 1, 0).unwrap();
-            let statistics = observe::evalnorm(&network, part, count).unwrap();
+            let population = precise::population(&network, part).unwrap();
+            let (statistics, weighed) = observe::evalnorm(&network, part, &population, count).unwrap();
+            assert_eq!(weighed, Pass::Weighed { weight: 1.0 / count as f64 });
             precise::set(&network, &statistics).unwrap();
-            let weighed = Pass::Weighed { weight: 1.0 / count as f64 };
             let got = first(&network).forward(&z, weighed).unwrap();
             // Every batch of `count` images, drawn one by one, whose first is the image.
             let companions = 5usize.pow(count as u32 - 1);

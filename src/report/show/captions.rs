@@ -2,8 +2,8 @@
 
 use super::document::{Comparison, MethodScore, Section};
 use super::metric::Metric;
-use super::stats::Sample;
 use super::svg::Mark;
+use crate::stats::Sample;
 
 /// The mark of `sample` at `x`, where it can be drawn: the mean of two huge numbers is none.
 pub(super) fn mark(x: f64, sample: Sample, text: String) -> Option<Mark> {

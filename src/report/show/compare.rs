@@ -8,10 +8,10 @@ use super::judge;
 use super::metric::Metric;
 use super::options::CompareOptions;
 use super::remarks;
-use super::stats::Sample;
 use crate::lookup::closest;
 use crate::record::{Split, Stats};
 use crate::report::read::{Collection, Notes, Run, RunState};
+use crate::stats::Sample;
 use crate::{Error, Result, data};
 
 impl Comparison {

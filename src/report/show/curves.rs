@@ -6,9 +6,9 @@ use super::captions::{describe, lost, mark, y_title};
 use super::document::{Comparison, Section};
 use super::metric::Metric;
 use super::range;
-use super::stats::Sample;
 use super::svg::{Axis, Chart, Line, Mark, Scale};
 use crate::report::read::{Point, Run, RunState};
+use crate::stats::Sample;
 
 /// What training is followed along.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]

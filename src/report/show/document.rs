@@ -4,9 +4,9 @@ use serde::Serialize;
 
 use super::group::{Group, X};
 use super::metric::Metric;
-use super::stats::Sample;
 use crate::record::{Split, Stats};
 use crate::report::read::{Note, Run};
+use crate::stats::Sample;
 
 /// One method at one batch size.
 #[derive(Debug, Clone, Serialize)]

@@ -5,8 +5,8 @@ use std::collections::BTreeSet;
 use super::document::{Comparison, MethodScore, Pair, PostHocScore, Section, Table, UnscoredRun};
 use super::group::X;
 use super::metric::Metric;
-use super::stats::Sample;
 use crate::record::Stats;
+use crate::stats::Sample;
 
 /// Text in rows and columns; `-` stands where there is nothing to say.
 #[derive(Debug, Clone)]

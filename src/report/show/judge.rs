@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use super::document::{MethodScore, Pair};
 use super::metric::Metric;
-use super::stats::{Sample, welch};
+use crate::stats::{Sample, welch};
 
 /// Every method's difference from `baseline` at the same batch size; none where they share no seed.
 pub(super) fn pairs(cells: &[MethodScore], baseline: &str) -> Vec<Pair> {

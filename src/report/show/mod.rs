@@ -17,9 +17,9 @@ mod metric;
 mod options;
 mod range;
 mod remarks;
-mod stats;
 mod svg;
 
+pub use crate::stats::{Sample, t_quantile, welch};
 pub use curves::CurveX;
 pub use document::{Comparison, MethodScore, Pair, Section, Table, UnscoredRun};
 pub use files::{TidyRow, tidy, tidy_csv, write};
@@ -27,4 +27,3 @@ pub use grid::{Grid, apart, differences, legend, overview, scores};
 pub use group::{Group, X};
 pub use metric::Metric;
 pub use options::CompareOptions;
-pub use stats::{Sample, t_quantile, welch};

@@ -6,12 +6,13 @@
 
 use serde::Serialize;
 
-use super::score::{check, finite, re_estimated, rule_of};
+use super::score::{check, finite, re_estimated};
 use super::{EvalRequest, Session};
 use crate::Result;
 use crate::config::Config;
 use crate::model::Network;
 use crate::record::Stats;
+use crate::stats::Sample;
 use crate::train::noise::Weights;
 use crate::train::{Part, Score, evaluate, precise};
 
@@ -66,10 +67,7 @@ pub struct ScoreSpread {
 
 impl ScoreSpread {
     fn of(values: &[f64]) -> Self {
-        let n = values.len() as f64;
-        let mean = values.iter().sum::<f64>() / n;
-        let squares = values.iter().map(|v| (v - mean).powi(2)).sum::<f64>();
-        Self { mean, sd: (values.len() > 1).then(|| (squares / (n - 1.0)).sqrt()) }
+        Sample::of(values).map_or(Self { mean: f64::NAN, sd: None }, |sample| Self { mean: sample.mean, sd: sample.sd })
     }
 }
 
@@ -93,7 +91,7 @@ pub(super) fn score(
     request: &EvalRequest,
     noise: Noise,
 ) -> Result<NoiseReport> {
-    let (rule, weights) = (rule_of(network), Weights::of(network)?);
+    let (rule, weights) = (network.rule(), Weights::of(network)?);
     let (mut own, mut recalibrated) = (vec![], vec![]);
     for draw in 0..noise.draws {
         weights.disturb(noise.sd, draw)?;

@@ -31,7 +31,7 @@ pub(super) fn score(
     config: &Config,
     request: &EvalRequest,
 ) -> Result<StatsScore> {
-    let rule = rule_of(network);
+    let rule = network.rule();
     let Some(wanted) = request.stats.filter(|stats| stats.name() != rule) else {
         return scored(network, part, rule, Pass::Eval);
     };
@@ -75,9 +75,8 @@ fn weighed(network: &Network, session: &Session, part: Part, weight: Option<f64>
     let (weight, tried) = match weight {
         Some(weight) => (weight, vec![]),
         None => {
-            let tried = weighing::try_weights(network, session.val())?;
-            let best = weighing::best(&tried).ok_or_else(|| not_finite("the loss", stats))?;
-            (best.weight, tried)
+            let (best, tried) = weighing::choose(network, session.val())?;
+            (best.ok_or_else(|| not_finite("the loss", stats))?, tried)
         }
     };
     Ok(StatsScore { tried, ..scored(network, part, stats, Pass::Weighed { weight })? })
@@ -85,10 +84,12 @@ fn weighed(network: &Network, session: &Session, part: Part, weight: Option<f64>
 
 /// As in batches of training's size, on average.
 fn as_in_batches(network: &Network, session: &Session, part: Part, config: &Config) -> Result<StatsScore> {
-    let (stats, images) = (Stats::Evalnorm, config.norm_batch_size);
     let sample = session.sample(config.precise_examples);
-    set(network, &observe::evalnorm(network, session.sampled(&sample), images)?, stats)?;
-    scored(network, part, stats.name(), Pass::Weighed { weight: 1.0 / images as f64 })
+    let images = session.sampled(&sample);
+    let population = precise::population(network, images)?;
+    let (statistics, pass) = observe::evalnorm(network, images, &population, config.norm_batch_size)?;
+    set(network, &statistics, Stats::Evalnorm)?;
+    scored(network, part, Stats::Evalnorm.name(), pass)
 }
 
 /// The running averages that the checkpoint holds.
@@ -98,11 +99,6 @@ fn averages(network: &Network) -> Result<Vec<Option<Moments>>> {
         return Err(Error::config(format!("--stats ema: the checkpoint has no tensor `{name}`")));
     }
     Ok(network.norms().iter().map(|layer| layer.norm.ema()).collect())
-}
-
-/// Name of the method's own rule of inference.
-pub(super) fn rule_of(network: &Network) -> &'static str {
-    network.norms().first().map_or("sample", |layer| layer.norm.rule())
 }
 
 /// Statistics taken anew over training images, layer by layer if that was asked for.

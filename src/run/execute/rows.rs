@@ -5,7 +5,6 @@ use std::time::Instant;
 use super::ActiveRun;
 use crate::norm::{Moments, Pass};
 use crate::record::{MetricRow, Split, Stats};
-use crate::train::weighing::WeightScore;
 use crate::train::{self, Score};
 use crate::{Error, Result};
 
@@ -16,10 +15,8 @@ impl ActiveRun<'_> {
         let p = &self.position;
         let n = p.images.max(1) as f64;
         let trained = Score { loss: p.loss_sum / n, accuracy: p.correct as f64 / n, images: p.images };
-        let first = network.norms().first().map(|layer| layer.norm.as_ref());
-        let training_rule = first.map_or(Ok(Stats::Sample), |norm| norm.training_rule().parse())?;
-        let rule = first.map_or(Ok(Stats::Sample), |norm| norm.rule().parse())?;
-        let trained_by = if self.trainer.frozen { rule } else { training_rule };
+        let rule = network.rule().parse()?;
+        let trained_by = if self.trainer.frozen { rule } else { network.training_rule().parse()? };
         let mut rows = vec![self.row(Split::Train, trained_by, Some(trained), p.train_seconds)];
         if !self.session.val().indices.is_empty() {
             rows.push(self.timed(Split::Val, rule, || train::evaluate(network, self.session.val()).map(Some))?);
@@ -33,37 +30,44 @@ impl ActiveRun<'_> {
             let score = || train::evaluate_batch_statistics(network, self.session.test(), size);
             rows.push(self.beside(Stats::Batch, score)?);
         }
-        let (images, size) = (self.session.sampled(&self.population), self.config.norm_batch_size);
+        let images = self.session.sampled(&self.population);
+        let mut population = None;
         if self.config.precise {
-            let score = || self.under(train::precise::population(network, images)?, Pass::Eval);
+            let score = || {
+                let found = population.insert(train::precise::population(network, images)?);
+                self.under(found, Pass::Eval)
+            };
             rows.push(self.beside(Stats::Precise, score)?);
         }
         if self.config.weighing {
             rows.push(self.beside(Stats::Weighing, || self.weighed())?);
         }
         if self.config.evalnorm {
-            let weighed = Pass::Weighed { weight: 1.0 / size as f64 };
-            let score = || self.under(train::observe::evalnorm(network, images, size)?, weighed);
+            let score = || {
+                let size = self.config.norm_batch_size;
+                let population = population.map_or_else(|| train::precise::population(network, images), Ok)?;
+                let (statistics, pass) = train::observe::evalnorm(network, images, &population, size)?;
+                self.under(&statistics, pass)
+            };
             rows.push(self.beside(Stats::Evalnorm, score)?);
         }
         Ok(rows)
     }
 
     /// The score on the test images, in that pass, under statistics other than the network's; none where they are not finite.
-    fn under(&self, statistics: Vec<Option<Moments>>, pass: Pass) -> Result<Option<Score>> {
+    fn under(&self, statistics: &[Option<Moments>], pass: Pass) -> Result<Option<Score>> {
         let network = self.trainer.network()?;
-        if train::precise::first_not_finite(network, &statistics)?.is_some() {
+        if train::precise::first_not_finite(network, statistics)?.is_some() {
             return Ok(None);
         }
         let score = || train::evaluate_under(network, self.session.test(), pass).map(Some);
-        train::precise::with_statistics(network, &statistics, score)
+        train::precise::with_statistics(network, statistics, score)
     }
 
     /// The score with the weight that is best on validation images.
     fn weighed(&self) -> Result<Option<Score>> {
         let network = self.trainer.network()?;
-        let tried = train::weighing::try_weights(network, self.session.val())?;
-        let Some(WeightScore { weight, .. }) = train::weighing::best(&tried) else { return Ok(None) };
+        let (Some(weight), _) = train::weighing::choose(network, self.session.val())? else { return Ok(None) };
         train::evaluate_under(network, self.session.test(), Pass::Weighed { weight }).map(Some)
     }
 
