@@ -96,14 +96,6 @@ impl Norm for EnhancedBatchNorm {
         Some(Beyond { parameters: self.linear.clone(), map: transformed })
     }
 
-    fn rule(&self) -> &'static str {
-        self.bn.rule()
-    }
-
-    fn training_rule(&self) -> &'static str {
-        self.bn.training_rule()
-    }
-
     fn batch_statistics(&self) -> Option<BatchStatistics<'_>> {
         self.bn.batch_statistics()
     }

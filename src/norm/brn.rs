@@ -108,10 +108,16 @@ pub fn batch_renorm(num_features: usize, config: BatchRenormConfig, vb: VarBuild
 }
 
 impl BatchRenorm {
-    /// r and d.
-    fn corrections(&self, batch: &Moments, running: &Moments, [r_max, d_max]: [f64; 2]) -> Result<[Tensor; 2]> {
+    /// r and d, given s_B.
+    fn corrections(
+        &self,
+        batch: &Moments,
+        deviation: &Tensor,
+        running: &Moments,
+        [r_max, d_max]: [f64; 2],
+    ) -> Result<[Tensor; 2]> {
         let scale = self.affine.scale(&running.var)?;
-        let r = ((&batch.var + self.config.eps)?.sqrt()? * &scale)?.clamp(1.0 / r_max, r_max)?;
+        let r = (deviation * &scale)?.clamp(1.0 / r_max, r_max)?;
         let d = ((&batch.mean - &running.mean)? * &scale)?.clamp(-d_max, d_max)?;
         Ok([r, d])
     }
@@ -144,20 +150,13 @@ impl Norm for BatchRenorm {
             self.observed.set(batch, batch, count);
             return Ok(plain);
         };
-        let [r, d] = self.corrections(batch, &running.before, limits)?;
+        let deviation = (&batch.var + self.config.eps)?.sqrt()?;
+        let [r, d] = self.corrections(batch, &deviation, &running.before, limits)?;
         // Mean and variance whose x̂ is r x̂_B + d.
-        let deviation = ((&batch.var + self.config.eps)?.sqrt()? / &r)?;
+        let deviation = (deviation / &r)?;
         let mean = (&batch.mean - (&d * &deviation)?)?;
         self.observed.set(batch, &Moments { mean, var: (deviation.sqr()? - self.config.eps)? }, count);
         self.corrected(plain, [r, d])
-    }
-
-    fn rule(&self) -> &'static str {
-        "ema"
-    }
-
-    fn training_rule(&self) -> &'static str {
-        "batch"
     }
 
     fn batch_statistics(&self) -> Option<BatchStatistics<'_>> {

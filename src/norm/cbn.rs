@@ -169,10 +169,6 @@ impl Norm for CrossIterationBatchNorm {
         self.affine.shared(&used, count, center, share)
     }
 
-    fn rule(&self) -> &'static str {
-        "ema"
-    }
-
     fn training_rule(&self) -> &'static str {
         "memory"
     }

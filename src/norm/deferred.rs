@@ -120,14 +120,6 @@ impl Norm for DeferredBatchNorm {
         self.affine.projected(batch, count)
     }
 
-    fn rule(&self) -> &'static str {
-        "ema"
-    }
-
-    fn training_rule(&self) -> &'static str {
-        "batch"
-    }
-
     fn batch_statistics(&self) -> Option<BatchStatistics<'_>> {
         Some(BatchStatistics::average(&self.running, &self.observed))
     }

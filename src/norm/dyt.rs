@@ -80,10 +80,6 @@ impl Norm for DynamicTanh {
             map: |y, parameters| ops::scale_and_shift(&y.tanh()?, &parameters[0], &parameters[1]),
         })
     }
-
-    fn rule(&self) -> &'static str {
-        "sample"
-    }
 }
 
 module_t!(DynamicTanh);

@@ -117,10 +117,6 @@ impl Norm for FilterResponseNorm {
     fn threshold(&self) -> Option<&Tensor> {
         self.tau.as_ref()
     }
-
-    fn rule(&self) -> &'static str {
-        "sample"
-    }
 }
 
 module_t!(FilterResponseNorm);

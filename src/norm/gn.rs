@@ -76,10 +76,6 @@ impl Norm for GroupNorm {
         let groups = Groups::new(input.images(), 1, self.channels);
         normalized(&self.affine, input.own("group normalization")?, groups, input.shape)
     }
-
-    fn rule(&self) -> &'static str {
-        "sample"
-    }
 }
 
 module_t!(GroupNorm);

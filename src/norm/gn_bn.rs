@@ -114,14 +114,6 @@ impl Norm for BatchGroupNorm {
         Ok(coefficients)
     }
 
-    fn rule(&self) -> &'static str {
-        "ema"
-    }
-
-    fn training_rule(&self) -> &'static str {
-        "batch"
-    }
-
     fn batch_statistics(&self) -> Option<BatchStatistics<'_>> {
         Some(BatchStatistics::average(&self.running, &self.observed))
     }

@@ -123,10 +123,6 @@ impl Norm for HybridBatchNorm {
         self.affine.parameters().into_iter().chain([&self.theta]).cloned().collect()
     }
 
-    fn rule(&self) -> &'static str {
-        "ema"
-    }
-
     fn training_rule(&self) -> &'static str {
         "memory"
     }

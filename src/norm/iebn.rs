@@ -99,14 +99,6 @@ impl Norm for InstanceEnhancementBatchNorm {
         self.bn.parameters().into_iter().chain([self.gate_weight.clone(), self.gate_bias.clone()]).collect()
     }
 
-    fn rule(&self) -> &'static str {
-        self.bn.rule()
-    }
-
-    fn training_rule(&self) -> &'static str {
-        self.bn.training_rule()
-    }
-
     fn batch_statistics(&self) -> Option<BatchStatistics<'_>> {
         self.bn.batch_statistics()
     }

@@ -198,10 +198,6 @@ impl Norm for MovingAverageBatchNorm {
         self.coefficients_for(&chi, r, count, move |psi| squares.psi(&psi, extent, alone))
     }
 
-    fn rule(&self) -> &'static str {
-        "ema"
-    }
-
     fn training_rule(&self) -> &'static str {
         "memory"
     }

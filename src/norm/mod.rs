@@ -132,12 +132,16 @@ pub trait Norm: Send + Sync + std::fmt::Debug {
         forward::forward(self, x, call, producer)
     }
 
-    /// Name of the inference rule, as the column `stats` has it: `ema`, `memory`, `sample`.
-    fn rule(&self) -> &'static str;
+    /// Name of the inference rule, as the column `stats` has it: `ema`, `memory`, `sample`. The running average where there is
+    /// one, if nothing else is said, else each image's own.
+    fn rule(&self) -> &'static str {
+        if self.batch_statistics().is_some() { "ema" } else { "sample" }
+    }
 
-    /// Name of what normalizes in training, likewise: `batch`, `memory`, `sample`.
+    /// Name of what normalizes in training, likewise: `batch`, `memory`, `ema`, `sample`. The batch's statistics where any are
+    /// kept, if nothing else is said, else as in inference.
     fn training_rule(&self) -> &'static str {
-        self.rule()
+        if self.batch_statistics().is_some() { "batch" } else { self.rule() }
     }
 
     /// What it keeps of the batches it has seen, where it keeps any: [`Self::inference`] and the functions behind it follow.

@@ -111,10 +111,6 @@ impl Norm for MomentumBatchNorm {
         self.affine.shared(&moving.after, count, batch.mean.clone(), share)
     }
 
-    fn rule(&self) -> &'static str {
-        "ema"
-    }
-
     fn training_rule(&self) -> &'static str {
         "memory"
     }

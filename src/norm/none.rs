@@ -49,10 +49,6 @@ impl Norm for NoNorm {
     fn coefficients(&self, _: &Input) -> Result<Coefficients> {
         self.affine.constant(&self.identity)
     }
-
-    fn rule(&self) -> &'static str {
-        "sample"
-    }
 }
 
 module_t!(NoNorm);

@@ -128,14 +128,6 @@ impl Norm for StochasticNorm {
         self.affine.shared(&used, count, batch.mean.clone(), z.to_dtype(batch.mean.dtype())?)
     }
 
-    fn rule(&self) -> &'static str {
-        "ema"
-    }
-
-    fn training_rule(&self) -> &'static str {
-        "batch"
-    }
-
     fn batch_statistics(&self) -> Option<BatchStatistics<'_>> {
         Some(BatchStatistics::average(&self.running, &self.observed))
     }

@@ -137,7 +137,7 @@ impl Norm for EstimatedBatchNorm {
         self.affine.parameters().into_iter().chain(&self.first).cloned().collect()
     }
 
-    fn rule(&self) -> &'static str {
+    fn training_rule(&self) -> &'static str {
         "ema"
     }
 

@@ -168,7 +168,7 @@ impl Norm for OnlineNorm {
         }))
     }
 
-    fn rule(&self) -> &'static str {
+    fn training_rule(&self) -> &'static str {
         "ema"
     }
 
