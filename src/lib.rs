@@ -44,6 +44,7 @@ mod error;
 mod guarded;
 #[doc(hidden)]
 pub mod kernel;
+mod lock;
 mod lookup;
 pub mod model;
 pub mod norm;

@@ -5,7 +5,7 @@ use std::io::{self, ErrorKind, Read};
 use std::path::{Path, PathBuf};
 
 use crate::data::{folder, gzip, magic, stamp};
-use crate::{Error, Result};
+use crate::{Error, Result, lock};
 
 /// An archive may hold this much besides the files wanted of it.
 const SLACK: u64 = 1 << 20;
@@ -17,8 +17,9 @@ const LIST: &str = "unpacked.txt";
 /// there yet, or not as they were unpacked.
 ///
 /// Files are recognised by their last name alone and written under it, so no entry can land elsewhere. They are written
-/// to a temporary folder that is then renamed: an interrupted or simultaneous unpacking does no harm. The folder's name
-/// holds the archive's path, size and times, so a changed archive is unpacked anew.
+/// to a temporary folder that is then renamed, so that an interrupted unpacking does no harm, and by one process at a
+/// time: the others wait for its files. The folder's name holds the archive's path, size and times, so a changed archive
+/// is unpacked anew.
 ///
 /// # Errors
 /// A corrupt or truncated archive, a wanted file that is missing, doubled or longer than `limit` bytes, or a cache that
@@ -29,14 +30,20 @@ pub(super) fn unpack(archive: &Path, versions: &[&[&str]], limit: u64, cache: &P
     if is_whole(&place) {
         return Ok(place);
     }
+    let parent = place.parent().unwrap_or(Path::new("."));
+    fs::create_dir_all(parent).map_err(Error::io(parent))?;
+    let lock = lock::wait(parent)?;
+    if is_whole(&place) {
+        return Ok(place); // another process was faster: its files are as good
+    }
+    if lock.alone {
+        remove_unfinished(parent)?;
+    }
     let scratch = Scratch::new(&place)?;
     let files = extract(archive, versions, limit, &scratch.0)?;
     let list = stamp::of(&files, last_name).unwrap_or_default();
     let list_path = scratch.0.join(LIST);
     fs::write(&list_path, list).map_err(Error::io(&list_path))?;
-    if is_whole(&place) {
-        return Ok(place); // another process was faster: its files are as good
-    }
     let damaged = Scratch::new(&place)?;
     // What is there is damaged; where nothing is, nothing is moved away.
     let _ = fs::rename(&place, damaged.0.join("damaged"));
@@ -44,6 +51,17 @@ pub(super) fn unpack(archive: &Path, versions: &[&[&str]], limit: u64, cache: &P
         Err(_) if is_whole(&place) => Ok(place),
         done => done.map(|()| place.clone()).map_err(Error::io(&place)),
     }
+}
+
+/// Removes what processes killed while unpacking left; no one else is unpacking here.
+fn remove_unfinished(cache: &Path) -> Result<()> {
+    for entry in fs::read_dir(cache).map_err(Error::io(cache))? {
+        let path = entry.map_err(Error::io(cache))?.path();
+        if path.is_dir() && last_name(&path).starts_with('.') {
+            fs::remove_dir_all(&path).map_err(Error::io(&path))?;
+        }
+    }
+    Ok(())
 }
 
 /// Whether the folder holds what was unpacked into it, as it was then.
@@ -135,9 +153,8 @@ struct Scratch(PathBuf);
 impl Scratch {
     fn new(place: &Path) -> Result<Self> {
         let parent = place.parent().unwrap_or(Path::new("."));
-        fs::create_dir_all(parent).map_err(Error::io(parent))?;
         let name = place.file_name().unwrap_or_default().to_string_lossy();
-        // Threads of one process may meet here, too; the first free number is taken.
+        // Where the file system has no locks, threads of one process may meet here; the first free number is taken.
         for attempt in 0..1000 {
             let path = parent.join(format!(".{name}.{}.{attempt}", std::process::id()));
             match fs::create_dir(&path) {

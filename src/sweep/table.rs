@@ -1,14 +1,14 @@
 //! `summary.csv`: one row per run that is over, rebuilt from the run folders.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::fs::{self, File, OpenOptions};
-use std::io::ErrorKind;
+use std::fs;
 use std::path::{Path, PathBuf};
 
 use toml::Value;
 
 use super::Job;
 use crate::config::Config;
+use crate::lock::{self, Lock};
 use crate::record::{Split, SplitScore, Stats, Status, Summary, atomic, read_summary};
 use crate::{Error, Result};
 
@@ -155,16 +155,13 @@ pub(super) fn replace(path: &Path, bytes: &[u8]) -> Result<()> {
 }
 
 /// One process at a time reads the folders and replaces the file, so that none replaces it by an older one.
-pub(super) fn lock(dir: &Path) -> Result<File> {
-    let path = dir.join(".lock");
-    let file = OpenOptions::new().create(true).truncate(false).write(true).open(&path).map_err(Error::io(&path))?;
-    match file.lock() {
-        // Without locks there may be someone else who is just writing here.
-        Err(error) if error.kind() == ErrorKind::Unsupported => {}
-        Err(error) => return Err(Error::io(&path)(error)),
-        Ok(()) => atomic::clean(dir)?,
+pub(super) fn lock(dir: &Path) -> Result<Lock> {
+    let lock = lock::wait(dir)?;
+    // Without locks there may be someone else who is just writing here.
+    if lock.alone {
+        atomic::clean(dir)?;
     }
-    Ok(file)
+    Ok(lock)
 }
 
 /// The settings beyond the identity in which runs differ, then every parameter of their normalizers.
