@@ -1,11 +1,11 @@
 //! Comparing runs: from their folders or CSV files to tables, charts and one page.
 //!
 //! ```no_run
-//! use mbn::report::{collect, write, Comparison, CurveX, Options};
+//! use mbn::report::{CompareOptions, Comparison, CurveX, collect, write};
 //!
 //! # fn main() -> mbn::Result<()> {
 //! let runs = collect(&["results/runs".into()])?;
-//! let comparison = Comparison::new(runs, &Options::default())?;
+//! let comparison = Comparison::new(runs, &CompareOptions::default())?;
 //! for note in &comparison.notes {
 //!     eprintln!("{note}");
 //! }
