@@ -18,6 +18,7 @@ import torch.nn.functional as F
 import networks
 from golden_images import images
 from golden_memory import memorized_networks, memorized_passes
+from golden_rivals import rivals
 from values import parameter, summary, uniform
 
 def leaf(name, *shape):
@@ -195,8 +196,8 @@ NETWORKS = (("lenet", 1, 28, 10), ("lenet", 3, 32, 100), ("resnet8", 1, 28, 10),
 def main():
     torch.set_num_threads(1)
     folder = pathlib.Path(sys.argv[1] if len(sys.argv) > 1 else pathlib.Path(__file__).parent.parent / "tests/golden")
-    cases = (batch_norm, memorized, memorized_passes, memorized_networks, group_norm, images, cross_entropy, sgd, adamw,
-             schedules)
+    cases = (batch_norm, memorized, memorized_passes, memorized_networks, group_norm, images, rivals, cross_entropy, sgd,
+             adamw, schedules)
     files = {case.__name__: case() for case in cases}
     files["networks"] = (case for spec in NETWORKS for case in network(*spec))
     for name, cases in files.items():

@@ -2,13 +2,7 @@
 import torch
 import torch.nn.functional as F
 
-from values import parameter, summary, uniform
-
-EPS = 1e-5
-
-
-def channels(t):
-    return t.view(1, -1, 1, 1)
+from golden_layers import EPS, answers, channels
 
 
 def grouped(x, groups):
@@ -25,15 +19,15 @@ class Iebn:
     def __call__(self, x, p, train):
         y = F.batch_norm(x, *self.running, None, None, train, 0.1, EPS)
         gate = torch.sigmoid(p["gate_weight"] * x.mean((2, 3)) + p["gate_bias"])[:, :, None, None]
-        return gate * channels(p["weight"]) * y + channels(p["bias"])
+        return gate * channels(p["weight"], x) * y + channels(p["bias"], x)
 
 
 class GnBn:
     """Averages of raw moments, (G), as the authors' code has them; reported as mean and variance of each channel."""
     parameters = ("weight", "bias")
 
-    def __init__(self, params, features):
-        self.params, self.size = params, features // params["groups"]
+    def __init__(self, params, features, runs):
+        self.params, self.runs, self.size = params, runs, features // params["groups"]
         self.raw = torch.zeros(params["groups"]).double(), torch.ones(params["groups"]).double()
 
     @property
@@ -44,7 +38,7 @@ class GnBn:
         """By statistics (1 or N, G)."""
         scale = (square - mean**2 + EPS).rsqrt()
         mean, scale = (t.repeat_interleave(self.size, 1)[:, :, None, None] for t in (mean, scale))
-        return channels(p["weight"]) * (x - mean) * scale + channels(p["bias"])
+        return channels(p["weight"], x) * (x - mean) * scale + channels(p["bias"], x)
 
     def __call__(self, x, p, train):
         groups, w = self.params["groups"], self.params["weighing"]
@@ -56,7 +50,7 @@ class GnBn:
             own, a = grouped(x, groups), self.params["momentum"]
             self.raw = [(1 - a) * old + a * new for old, new in zip(self.raw, (own.mean((0, 2)), (own**2).mean((0, 2))))]
         parts = []
-        for run in x.split(self.params["runs"]):
+        for run in x.split(self.runs):
             own = grouped(run, groups)
             parts.append(self.normalize(run, p, own.mean((0, 2))[None], (own**2).mean((0, 2))[None]))
         return torch.cat(parts)
@@ -72,7 +66,7 @@ class EstBn:
         if train:
             with torch.no_grad():
                 (mean, var), a = self.running, self.params["momentum"]
-                around = ((x - channels(mean)) ** 2).mean((0, 2, 3))
+                around = ((x - channels(mean, x)) ** 2).mean((0, 2, 3))
                 self.running = [(1 - a) * mean + a * x.mean((0, 2, 3)), (1 - a) * var + a * around]
         z = F.batch_norm(x, *(t.clone() for t in self.running), p["first_weight"], p["first_bias"], False, 0.0, EPS)
         return F.group_norm(z, self.params["groups"], p["weight"], p["bias"], EPS)
@@ -116,7 +110,7 @@ class Online:
         self.mean, self.cov = torch.zeros(features).double(), torch.zeros(features).double()
 
     def __call__(self, x, p, train):
-        y = channels(p["weight"]) * Control.apply(x, self, train) + channels(p["bias"])
+        y = channels(p["weight"], x) * Control.apply(x, self, train) + channels(p["bias"], x)
         if self.params["compensation"] == "none":
             return y
         return y * ((y**2).mean((1, 2, 3), keepdim=True) + EPS).rsqrt()
@@ -124,8 +118,8 @@ class Online:
 
 CASES = (
     ("iebn", Iebn, [3, 4, 5, 2], {}),
-    ("gn-bn", GnBn, [5, 4, 3, 2], {"images": 2, "groups": 2, "momentum": 0.1, "weighing": 0.3, "runs": [2, 3]}),
-    ("gn-bn", GnBn, [5, 4, 3, 2], {"images": 3, "groups": 4, "momentum": 0.1, "weighing": 0.0, "runs": [3, 2]}),
+    ("gn-bn", GnBn, [5, 4, 3, 2], {"images": 2, "groups": 2, "momentum": 0.1, "weighing": 0.3}, [2, 3]),
+    ("gn-bn", GnBn, [5, 4, 3, 2], {"images": 3, "groups": 4, "momentum": 0.1, "weighing": 0.0}, [3, 2]),
     ("estbn", EstBn, [3, 4, 5, 2], {"groups": 2, "momentum": 0.1}),
     ("online", Online, [3, 4, 5, 2], {"decay": 0.9, "grad_decay": 0.8, "compensation": "ls"}),
     ("online", Online, [3, 4, 5, 2], {"decay": 0.9, "grad_decay": 0.8, "compensation": "none"}),
@@ -133,17 +127,5 @@ CASES = (
 
 
 def images():
-    """Three training steps, x<t> 2 + t and g<t>, then inference; parameters are `parameter(name)`."""
-    for norm, build, shape, params in CASES:
-        layer, steps = build(params, shape[1]), []
-        p = {name: parameter(name, shape[1]).requires_grad_() for name in layer.parameters}
-        for t in range(3):
-            x = (uniform(f"x{t}", *shape) * 2 + t).requires_grad_()
-            y = layer(x, p, True)
-            dx, *gradients = torch.autograd.grad((y * uniform(f"g{t}", *shape)).sum(), [x, *p.values()])
-            steps.append({"y": summary(y), "dx": summary(dx), "parameters": [*map(summary, gradients)]})
-        mean, var = layer.running
-        y = layer(uniform("x3", *shape) * 2, p, False)
-        shown = {key: value for key, value in params.items() if key != "runs"}
-        yield {"norm": norm, "params": shown, "shape": shape, "names": layer.parameters, "steps": steps,
-               "mean": summary(mean), "var": summary(var), "eval": summary(y)}
+    for norm, build, shape, params, *given in CASES:
+        yield answers(norm, build(params, shape[1], *given), params, shape)

@@ -2,14 +2,14 @@
 //!
 //! `scripts/golden.py` computed the answers in `tests/golden/*.json`; the tests need no PyTorch.
 
-#[path = "golden/images.rs"]
-mod images;
 #[path = "golden/layers.rs"]
 mod layers;
 #[path = "golden/memory.rs"]
 mod memory;
 #[path = "golden/networks.rs"]
 mod networks;
+#[path = "golden/normalizers.rs"]
+mod normalizers;
 #[path = "golden/support.rs"]
 mod support;
 #[path = "golden/training.rs"]

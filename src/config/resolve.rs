@@ -16,8 +16,18 @@ const FORMAT: u32 = 3;
 
 /// Settings that came after runs had been named: where they say what held before, [`Config::canonical`] leaves them out, so
 /// that those runs keep their names.
-const LATER: [&str; 8] =
-    ["adam_eps", "beta1", "beta2", "freeze_epochs", "init", "optimizer", "shortcut", "zero_init_residual"];
+const LATER: [&str; 10] = [
+    "adam_eps",
+    "beta1",
+    "beta2",
+    "evalnorm",
+    "freeze_epochs",
+    "init",
+    "optimizer",
+    "shortcut",
+    "weighing",
+    "zero_init_residual",
+];
 
 impl Config {
     /// Checked ([`Config::validate`]) and completed: names as the tables spell them, `norm_batch_size` and `augment`
@@ -121,7 +131,7 @@ impl Config {
     /// What the run's hash is taken over: the line `mbn-config VERSION`, then one line `key = value` per setting of the
     /// resolved configuration, defaults included, keys sorted, a normalizer's parameter as `mbn.size = 16`, values as
     /// TOML writes them, each line ended by `\n`. Of the settings that later versions added (`freeze_epochs`, `optimizer`,
-    /// `beta1`, `beta2`, `adam_eps`, `init`, `shortcut`, `zero_init_residual`) only those are there that differ from their
+    /// `beta1`, `beta2`, `adam_eps`, `init`, `shortcut`, `zero_init_residual`, `weighing`, `evalnorm`) only those are there that differ from their
     /// defaults.
     ///
     /// # Errors

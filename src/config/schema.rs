@@ -114,7 +114,12 @@ pub struct Config {
     pub gap: bool,
     /// Evaluate under re-estimated statistics, too, at every epoch (rows `stats = precise`).
     pub precise: bool,
-    /// Images whose pooled statistics `precise`, `freeze_epochs` and the diagnostics use; 0: the whole training set.
+    /// Evaluate by inference example weighing, too, at every epoch (rows `stats = weighing`), with the weight that is best on
+    /// validation images.
+    pub weighing: bool,
+    /// Evaluate as a training batch normalizes on average, too, at every epoch (rows `stats = evalnorm`).
+    pub evalnorm: bool,
+    /// Images whose pooled statistics `precise`, `evalnorm`, `freeze_epochs` and the diagnostics use; 0: the whole training set.
     pub precise_examples: usize,
     /// Measure the distribution shift per layer into `diagnostics.csv`.
     pub diagnostics: bool,
@@ -170,6 +175,8 @@ impl Default for Config {
             augment: None,
             gap: true,
             precise: false,
+            weighing: false,
+            evalnorm: false,
             precise_examples: 8192,
             diagnostics: false,
             diagnostics_every: 50,

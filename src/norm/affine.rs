@@ -40,6 +40,12 @@ impl Affine {
         })
     }
 
+    /// A scale of 1 and a shift of 0, constants, for a layer that scales and shifts by itself.
+    pub(super) fn unit(features: usize, eps: f64, vb: &VarBuilder) -> Result<Self> {
+        let weight = Tensor::ones(features, vb.dtype(), vb.device())?;
+        Ok(Self { bias: weight.zeros_like()?, weight, eps, layer: vb.prefix(), seen: Arc::default() })
+    }
+
     /// gamma and beta, attached to the graph.
     pub fn parameters(&self) -> [&Tensor; 2] {
         [&self.weight, &self.bias]

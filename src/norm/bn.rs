@@ -17,7 +17,7 @@ use super::observed::Observation;
 use super::registry::{Family, Site};
 use super::running::{Blend, RunningAverage};
 use super::state::{RUNNING, StateTensor};
-use super::{Affine, Coefficients, Input, Kept, Norm, module_t};
+use super::{Affine, BatchStatistics, Coefficients, Input, Norm, module_t};
 
 /// Parameters of [`BatchNorm`].
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
@@ -46,12 +46,15 @@ pub struct BatchNorm {
 
 /// A [`BatchNorm`] for `num_features` channels: `weight`, `bias`, `running_mean`, `running_var` from `vb`.
 pub fn batch_norm(num_features: usize, config: BatchNormConfig, vb: VarBuilder) -> Result<BatchNorm> {
-    Ok(BatchNorm {
-        affine: Affine::new(num_features, config.eps, &vb)?,
-        running: RunningAverage::new(RUNNING, num_features, Blend::Unbiased, &vb)?,
-        momentum: config.momentum,
-        observed: Observation::default(),
-    })
+    BatchNorm::scaled(Affine::new(num_features, config.eps, &vb)?, config.momentum, &vb)
+}
+
+impl BatchNorm {
+    /// With that scale and shift.
+    pub(super) fn scaled(affine: Affine, momentum: f64, vb: &VarBuilder) -> Result<Self> {
+        let running = RunningAverage::new(RUNNING, affine.gamma().elem_count(), Blend::Unbiased, vb)?;
+        Ok(Self { affine, running, momentum, observed: Observation::default() })
+    }
 }
 
 impl Norm for BatchNorm {
@@ -76,8 +79,8 @@ impl Norm for BatchNorm {
         "batch"
     }
 
-    fn kept(&self) -> Option<Kept<'_>> {
-        Some(Kept::average(&self.running, &self.observed))
+    fn batch_statistics(&self) -> Option<BatchStatistics<'_>> {
+        Some(BatchStatistics::average(&self.running, &self.observed))
     }
 }
 

@@ -20,12 +20,13 @@ pub(super) fn forward<N: Norm + ?Sized>(
         false => norm.parameters().iter().map(Tensor::detach).collect(),
     };
     let map = coefficients.map.clone();
-    ops::differentiable_linear_map(x, &parameters, map, move |x, g, wanted| {
+    let y = ops::differentiable_linear_map(x, &parameters, map, move |x, g, wanted| {
         let map = &coefficients.map;
         let sums = ops::gradient_sums(x, g, &map.mean, per)?;
         let gradient = coefficients.gradient(&sums)?;
         let by = LinearGradient { a: map.slope.clone(), b: gradient.b, center: gradient.center, d: gradient.d };
         let dx = wanted.then(|| ops::linear_map_gradient(x, g, &by)).transpose()?;
         Ok((dx, gradient.parameters))
-    })
+    })?;
+    norm.beyond().map_or(Ok(y.clone()), |beyond| beyond.apply(&y, call.pass))
 }

@@ -110,6 +110,22 @@ pub(super) fn shortcut(x: &Tensor, stride: usize, out_channels: usize) -> Result
     }
 }
 
+/// Demands a kernel of (C,k,k), k odd, and a bias (C) for the C channels of (N,C,H,W) or (N,C).
+pub(super) fn depthwise(x: &Tensor, kernel: &Tensor, bias: &Tensor) -> Result<()> {
+    let Channels { channels, .. } = Channels::of("depthwise", x.dims())?;
+    let [of, k, across] = dims("depthwise", "kernel", kernel)?;
+    if of != channels || k != across || k % 2 == 0 {
+        bail!(
+            "depthwise: the kernel has shape {:?}, expected [{channels},k,k], k odd, for {:?}",
+            kernel.dims(),
+            x.dims()
+        );
+    }
+    per_channel("depthwise", "bias", x, channels, bias)?;
+    same_dtype("depthwise", x, kernel)?;
+    same_dtype("depthwise", x, bias)
+}
+
 /// Rows and classes of logits and their targets; the targets' values are not looked at.
 pub(super) fn cross_entropy(logits: &Tensor, targets: &Tensor, label_smoothing: f64) -> Result<(usize, usize)> {
     let [rows, classes] = dims("cross_entropy", "logits", logits)?;

@@ -20,7 +20,10 @@ pub fn differentiable_linear_map(
         return linear_map(x, &by);
     }
     // candle's operations take three operands at most; the parameters go as one.
-    let packed = Tensor::cat(&parameters.iter().map(Tensor::flatten_all).collect::<Result<Vec<_>>>()?, 0)?;
+    let packed = match parameters {
+        [] => Tensor::zeros(1, x.dtype(), x.device())?,
+        _ => Tensor::cat(&parameters.iter().map(Tensor::flatten_all).collect::<Result<Vec<_>>>()?, 0)?,
+    };
     let x = x.contiguous()?;
     if own_kernel(&x) {
         let op = LinearMap { by, backward: Box::new(backward) };

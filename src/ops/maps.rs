@@ -1,7 +1,7 @@
 //! Operations on maps and features in terms of candle's own, differentiable on every device: the definition that the fused
 //! passes are tested against, and what runs where there are none.
 
-use super::check;
+use super::{check, plain::spread};
 use candle_core::{D, Result, Tensor};
 
 /// Cross-correlation, (N,Cin,H,W) with (Cout,Cin,kh,kw) to (N,Cout,oh,ow), oh = (H + 2·padding - kh) / stride + 1.
@@ -38,10 +38,16 @@ pub fn relu(x: &Tensor) -> Result<Tensor> {
 pub fn rectify(x: &Tensor, threshold: Option<&Tensor>) -> Result<Tensor> {
     let Some(threshold) = threshold else { return relu(x) };
     check::per_channel("rectify", "threshold", x, x.dim(1)?, threshold)?;
-    let mut shape = vec![1; x.rank()];
-    shape[1] = threshold.elem_count();
-    let threshold = threshold.reshape(shape)?;
+    let threshold = spread(x, threshold)?;
     relu(&x.broadcast_sub(&threshold)?)?.broadcast_add(&threshold)
+}
+
+/// scale x + shift of (N,C,H,W) or (N,C), each of shape (C).
+pub fn scale_and_shift(x: &Tensor, scale: &Tensor, shift: &Tensor) -> Result<Tensor> {
+    for (what, vector) in [("scale", scale), ("shift", shift)] {
+        check::per_channel("scale_and_shift", what, x, x.dim(1)?, vector)?;
+    }
+    x.broadcast_mul(&spread(x, scale)?)?.broadcast_add(&spread(x, shift)?)
 }
 
 /// Maximum over size x size windows, side by side; an incomplete window at the lower or right edge is left out.

@@ -18,6 +18,21 @@ pub fn linear_map(x: &Tensor, by: &Linear) -> Result<Tensor> {
     x.broadcast_sub(&mean?)?.broadcast_mul(&slope?)?.broadcast_add(&shift?)
 }
 
+/// [`super::depthwise`] before its bias.
+pub fn depthwise(x: &Tensor, kernel: &Tensor) -> Result<Tensor> {
+    let (features, k, _) = kernel.dims3()?;
+    let size = |axis: usize| x.dims().get(axis).copied().unwrap_or(1);
+    let (h, w) = (size(2), size(3));
+    let padded = x.reshape((x.dim(0)?, features, h, w))?.pad_with_zeros(2, k / 2, k / 2)?;
+    let padded = padded.pad_with_zeros(3, k / 2, k / 2)?;
+    let tap = |down: usize, right: usize| {
+        let weight = kernel.narrow(1, down, 1)?.narrow(2, right, 1)?.reshape((1, features, 1, 1))?;
+        padded.narrow(2, down, h)?.narrow(3, right, w)?.broadcast_mul(&weight)
+    };
+    let y = (1..k * k).try_fold(tap(0, 0)?, |sum, i| sum + tap(i / k, i % k)?)?;
+    y.reshape(x.shape())
+}
+
 /// See [`super::gradient_sums`].
 pub fn gradient_sums(x: &Tensor, g: &Tensor, mean: &Tensor, per: Granularity) -> Result<Sums> {
     let dims = summed(x, per);
@@ -99,7 +114,7 @@ fn flat(x: &Tensor, statistic: Tensor, per: Granularity) -> Result<Tensor> {
 }
 
 /// A coefficient, (C) or (N,C), in a shape that broadcasts against `x`.
-fn spread(x: &Tensor, coefficient: &Tensor) -> Result<Tensor> {
+pub(super) fn spread(x: &Tensor, coefficient: &Tensor) -> Result<Tensor> {
     let images = if coefficient.rank() == 2 { coefficient.dim(0)? } else { 1 };
     let mut shape = vec![1; x.rank()];
     (shape[0], shape[1]) = (images, x.dim(1)?);

@@ -20,8 +20,8 @@
 mod read;
 mod show;
 
-pub use read::{Collection, FinalScore, Note, Point, Run, Series, State, collect};
+pub use read::{Collection, FinalScore, Note, Point, Run, RunState, Series, collect};
 pub use show::{
-    Comparison, CurveX, Grid, Group, MethodScore, Metric, Options, Pair, Sample, Section, Table, TidyRow, UnscoredRun,
-    X, apart, differences, legend, overview, scores, t_quantile, tidy, tidy_csv, welch, write,
+    CompareOptions, Comparison, CurveX, Grid, Group, MethodScore, Metric, Pair, Sample, Section, Table, TidyRow,
+    UnscoredRun, X, apart, differences, legend, overview, scores, t_quantile, tidy, tidy_csv, welch, write,
 };

@@ -56,7 +56,8 @@ impl Session {
             )));
         }
         if config.estimates() && self.sample(config.precise_examples).len() < 2 {
-            let why = "precise, freeze_epochs, diagnostics: the statistics of a single training image say nothing";
+            let why =
+                "precise, evalnorm, freeze_epochs, diagnostics: the statistics of a single training image say nothing";
             return Err(Error::config(why));
         }
         Ok(())

@@ -34,7 +34,8 @@ impl Estimate {
 fn keys(c: &Config) -> [String; 4] {
     let network = format!("{} {}", c.dataset, c.model);
     let method = format!("{network} {} {} {} {}", c.norm, c.double_forward, c.batch_size, c.norm_batch_size);
-    let alike = format!("{method} {} {} {} {}", c.norm_params, c.val_fraction, c.precise, c.diagnostics);
+    let measures = [c.precise, c.weighing, c.evalnorm, c.diagnostics];
+    let alike = format!("{method} {} {} {measures:?}", c.norm_params, c.val_fraction);
     [alike, method, network, String::new()]
 }
 

@@ -8,7 +8,8 @@ use std::path::{Path, PathBuf};
 use toml::Value;
 
 use super::Job;
-use crate::record::{Final, Status, Summary, atomic, read_summary};
+use crate::config::Config;
+use crate::record::{Split, SplitScore, Stats, Status, Summary, atomic, read_summary};
 use crate::{Error, Result};
 
 /// What identifies a run, first in every summary.
@@ -26,14 +27,29 @@ const IDENTITY: [&str; 11] = [
     "data_digest",
 ];
 
-/// The scores, by split and kind of statistics; an empty kind is the method's own rule.
-const SCORES: [(&str, &str, &str); 5] = [
-    ("train", "train", ""),
-    ("val", "val", ""),
-    ("test", "test", ""),
-    ("test_batch", "test", "batch"),
-    ("test_precise", "test", "precise"),
+/// The scores: name, split and statistics, those of the method's own rule where none are given.
+const SCORES: [Column; 7] = [
+    ("train", Split::Train, None),
+    ("val", Split::Val, None),
+    ("test", Split::Test, None),
+    ("test_batch", Split::Test, Some(Stats::Batch)),
+    ("test_precise", Split::Test, Some(Stats::Precise)),
+    ("test_weighing", Split::Test, Some(Stats::Weighing)),
+    ("test_evalnorm", Split::Test, Some(Stats::Evalnorm)),
 ];
+
+type Column = (&'static str, Split, Option<Stats>);
+
+/// The columns of scores that a sweep has: those that came later only where they are measured.
+fn scores(jobs: &[Job]) -> Vec<Column> {
+    let any = |is_on: fn(&Config) -> bool| jobs.iter().any(|job| is_on(&job.config));
+    let measured = |column: &Column| match column.2 {
+        Some(Stats::Weighing) => any(|config| config.weighing),
+        Some(Stats::Evalnorm) => any(|config| config.evalnorm),
+        _ => true,
+    };
+    SCORES.into_iter().filter(measured).collect()
+}
 
 const MEASURES: [&str; 12] = [
     "gap",
@@ -55,6 +71,7 @@ pub struct SummaryTable {
     dir: PathBuf,
     /// Settings beyond [`IDENTITY`] in which the runs differ, and every parameter of their normalizers.
     settings: Vec<String>,
+    scores: Vec<Column>,
     rows: Vec<Option<Row>>,
 }
 
@@ -69,7 +86,8 @@ impl SummaryTable {
     /// # Errors
     /// A configuration that cannot be written; resolved ones can.
     pub fn new(dir: &Path, jobs: &[Job]) -> Result<Self> {
-        Ok(Self { dir: dir.to_path_buf(), settings: settings(jobs)?, rows: jobs.iter().map(|_| None).collect() })
+        let (settings, scores) = (settings(jobs)?, scores(jobs));
+        Ok(Self { dir: dir.to_path_buf(), settings, scores, rows: jobs.iter().map(|_| None).collect() })
     }
 
     /// Copies the text of the sweep file to `sweep.toml`.
@@ -107,7 +125,7 @@ impl SummaryTable {
             // A run that failed may have been repeated since.
             if row.as_ref().is_none_or(|row| row.failed) {
                 let summary = read_summary(&self.dir.join("runs").join(&job.name)).ok().flatten();
-                *row = summary.map(|summary| Row::new(job, &summary, &self.settings));
+                *row = summary.map(|summary| Row::new(job, &summary, &self.settings, &self.scores));
             }
         }
         let bytes = self.bytes().map_err(|reason| Error::io(self.path())(std::io::Error::other(reason)))?;
@@ -116,7 +134,7 @@ impl SummaryTable {
 
     fn bytes(&self) -> std::result::Result<Vec<u8>, String> {
         let mut writer = csv::Writer::from_writer(Vec::new());
-        let scores = SCORES.iter().flat_map(|(name, ..)| [format!("{name}_loss"), format!("{name}_accuracy")]);
+        let scores = self.scores.iter().flat_map(|(name, ..)| [format!("{name}_loss"), format!("{name}_accuracy")]);
         let header =
             ["run", "label"].into_iter().chain(IDENTITY).map(String::from).chain(self.settings.iter().cloned());
         let header = header.chain(scores).chain(MEASURES.map(String::from));
@@ -165,7 +183,7 @@ fn settings(jobs: &[Job]) -> Result<Vec<String>> {
 }
 
 impl Row {
-    fn new(job: &Job, summary: &Summary, settings: &[String]) -> Self {
+    fn new(job: &Job, summary: &Summary, settings: &[String], scores: &[Column]) -> Self {
         let flat = job.config.flat().unwrap_or_default();
         let setting = |key: &str| flat.get(key).map_or(String::new(), plain);
         let mut cells = vec![job.name.clone(), job.label.clone()];
@@ -173,9 +191,9 @@ impl Row {
         cells.extend(settings.iter().map(|key| setting(key)));
         // What a run scored before it was stopped or diverged is not its final score.
         let results = if summary.status == Status::Done { &summary.results[..] } else { &[] };
-        for (_, split, stats) in SCORES {
+        for &(_, split, stats) in scores {
             // A method's own rule comes first.
-            let meant = |score: &&Final| score.split == split && (stats.is_empty() || score.stats == stats);
+            let meant = |score: &&SplitScore| score.split == split && stats.is_none_or(|stats| score.stats == stats);
             let found = results.iter().find(meant);
             cells.extend([number(found.and_then(|s| s.loss)), number(found.and_then(|s| s.accuracy))]);
         }

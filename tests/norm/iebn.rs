@@ -1,10 +1,9 @@
 //! Instance Enhancement Batch Normalization by its definition.
 
-use candle_core::{Device, Tensor, Var};
-use mbn::model::Store;
+use candle_core::Tensor;
 use mbn::norm::{Norm, Pass};
 
-use crate::support::{assert_close, data, host, layer, stored, train};
+use crate::support::{assert_close, data, host, layer, moved, train};
 
 #[test]
 fn an_open_gate_leaves_batch_normalization() {
@@ -22,44 +21,9 @@ fn an_open_gate_leaves_batch_normalization() {
     }
 }
 
-/// A layer with all its parameters away from where they begin, and one value of one of them moved.
-fn moved(name: &str, index: usize, by: f64) -> std::sync::Arc<dyn Norm> {
-    let store = Store::fresh(0);
-    let norm = stored(&store, "iebn", "", 3);
-    for (known, var) in store.vars().into_iter().filter(|(known, _)| !known.contains("running")) {
-        let mut values: Vec<f64> = (0..3).map(|c| known.len() as f64 * 0.05 - 0.4 * c as f64).collect();
-        if known.ends_with(name) {
-            values[index] += by;
-        }
-        var.set(&Tensor::from_vec(values, 3, &Device::Cpu).unwrap()).unwrap();
-    }
-    norm
-}
-
-#[test]
-fn gradients_of_input_and_gates_are_those_of_finite_differences() {
-    let (h, shape) = (1e-5, [3, 3, 2, 2]);
-    let (x, g) = (data(&shape, 1), data(&shape, 2));
-    let norm = moved("", 0, 0.0);
-    let leaf = Var::from_tensor(&x).unwrap();
-    let y = norm.forward(&leaf, Pass::Train).unwrap();
-    let grads = (&y * &g).unwrap().sum_all().unwrap().backward().unwrap();
-    let loss = |norm: &dyn Norm, x: &Tensor| {
-        let y = norm.forward(x, Pass::Train).unwrap();
-        (y * &g).unwrap().sum_all().unwrap().to_scalar::<f64>().unwrap()
-    };
-    for (name, parameter) in ["bn1.weight", "bn1.bias", "gate_weight", "gate_bias"].iter().zip(norm.parameters()) {
-        let at = |i: usize, by: f64| loss(moved(name, i, by).as_ref(), &x);
-        let want: Vec<f64> = (0..3).map(|i| (at(i, h) - at(i, -h)) / (2.0 * h)).collect();
-        assert_close(&host(grads.get(&parameter).unwrap()), &want, 1e-7);
-    }
-    let want = crate::support::numeric(&|| moved("", 0, 0.0), &x, &g);
-    assert_close(&host(grads.get(&leaf).unwrap()), &want, 1e-7);
-}
-
 #[test]
 fn gates_come_from_each_image_s_own_mean() {
-    let norm = moved("", 0, 0.0);
+    let (norm, _) = moved("iebn", "", 3, ("", 0, 0.0));
     let x = data(&[2, 3, 2, 2], 4);
     norm.forward(&data(&[2, 3, 2, 2], 3), Pass::Train).unwrap();
     let running = norm.inference().unwrap();

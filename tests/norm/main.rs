@@ -1,6 +1,8 @@
 //! Normalizers against slow f64 references, finite differences and identities.
 
+mod bnet;
 mod cbn;
+mod dyt;
 mod estbn;
 mod groups;
 mod iebn;

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use candle_core::{DType, Device, Tensor, Var};
 use mbn::model::Store;
-use mbn::norm::{Kind, NORMS, Norm, NormSpec, Pass, Site};
+use mbn::norm::{Kind, NORMS, Norm, NormSpec, Pass, Site, is_statistic};
 use toml::Table;
 
 /// A layer of `features` channels whose parameters and state are those of a store.
@@ -25,6 +25,21 @@ pub fn layer(name: &str, params: &str, features: usize) -> Arc<dyn Norm> {
         }
     }
     norm
+}
+
+/// A layer with all its parameters away from where they begin, and one value of one of them moved; and its tensors.
+pub fn moved(name: &str, params: &str, features: usize, by: (&str, usize, f64)) -> (Arc<dyn Norm>, Store) {
+    let store = Store::fresh(0);
+    let norm = stored(&store, name, params, features);
+    for (known, var) in store.vars().into_iter().filter(|(known, _)| !is_statistic(known)) {
+        let value = |i: usize| known.len() as f64 * 0.05 - 0.4 * (i % features) as f64;
+        let mut values: Vec<f64> = (0..var.elem_count()).map(value).collect();
+        if known == by.0 {
+            values[by.1] += by.2;
+        }
+        var.set(&Tensor::from_vec(values, var.shape(), &Device::Cpu).unwrap()).unwrap();
+    }
+    (norm, store)
 }
 
 /// Deterministic data, another distribution for every `tag` and channel.

@@ -1,11 +1,11 @@
 //! What holds for every normalizer of the table.
 
-use candle_core::{DType, Device, Tensor};
+use candle_core::{DType, Device, Tensor, Var};
 use mbn::model::Store;
-use mbn::norm::{Norm, Pass};
+use mbn::norm::{Norm, Pass, is_statistic};
 
 use crate::support::{
-    alone, assert_close, data, exact, host, layer, numeric, refreshed, refuses, short, stored, train,
+    alone, assert_close, data, exact, host, layer, moved, numeric, refreshed, refuses, short, stored, train,
 };
 
 #[test]
@@ -40,6 +40,34 @@ fn every_normalizer_has_the_gradient_of_its_own_forward_pass() {
             let (x, g) = (data(shape, 7), data(shape, 8));
             let (_, dx) = train(make().as_ref(), &x, &g);
             assert_close(&host(&dx), &numeric(&make, &x, &g), 1e-7);
+        }
+    }
+}
+
+#[test]
+fn so_do_its_parameters_wherever_they_are() {
+    for (kind, params) in alone().filter_map(|kind| Some((kind, exact(kind.name)?))) {
+        for shape in [&[2usize, 4, 3, 2][..], &[5, 4]].into_iter().filter(|shape| !refuses(kind.name, shape)) {
+            let make = |by: (&str, usize, f64)| {
+                let (norm, store) = moved(kind.name, params, 4, by);
+                (0..2).for_each(|step| drop(norm.forward(&data(shape, step), Pass::Train).unwrap()));
+                (norm, store)
+            };
+            let (x, g) = (data(shape, 7), data(shape, 8));
+            let loss =
+                |norm: &dyn Norm, x: &Tensor| (norm.forward(x, Pass::Train).unwrap() * &g).unwrap().sum_all().unwrap();
+            let (norm, store) = make(("", 0, 0.0));
+            let leaf = Var::from_tensor(&x).unwrap();
+            let gradients = loss(norm.as_ref(), &leaf).backward().unwrap();
+            assert_close(&host(gradients.get(&leaf).unwrap()), &numeric(&|| make(("", 0, 0.0)).0, &x, &g), 1e-7);
+            for (name, var) in store.vars().into_iter().filter(|(name, _)| !is_statistic(name)) {
+                let at = |i, by| loss(make((&name, i, by)).0.as_ref(), &x).to_scalar::<f64>().unwrap();
+                let h = 1e-5;
+                let want: Vec<f64> = (0..var.elem_count()).map(|i| (at(i, h) - at(i, -h)) / (2.0 * h)).collect();
+                // A threshold is the rectifier's, not the layer's.
+                let got = gradients.get(&var).map_or_else(|| vec![0.0; want.len()], host);
+                assert_close(&got, &want, 1e-7);
+            }
         }
     }
 }

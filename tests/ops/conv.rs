@@ -1,8 +1,8 @@
-//! Convolution.
+//! Convolution, and that of each channel by itself.
 
 use crate::support::{assert_close, assert_gradients, assert_same, list, random};
 use candle_core::{Device, Tensor, Var};
-use mbn::ops;
+use mbn::ops::{self, plain};
 
 /// The definition, as seven loops.
 fn reference(x: &Tensor, weight: &Tensor, stride: usize, padding: usize) -> Tensor {
@@ -85,4 +85,45 @@ fn constants_change_no_gradient() {
     let by_input = grads(&xv, &weight);
     assert_close("weight", by_weight.get(&wv).unwrap(), both.get(&wv).unwrap(), 0.0);
     assert_close("input", by_input.get(&xv).unwrap(), both.get(&xv).unwrap(), 0.0);
+}
+
+/// Kernels smaller and larger than the maps, and maps of one pixel.
+fn depthwise_cases() -> Vec<(String, [Tensor; 3])> {
+    let mut cases = vec![];
+    for shape in [&[2usize, 3, 5, 7][..], &[3, 2, 1, 4], &[1, 4, 2, 1], &[2, 5, 3, 3], &[4, 3]] {
+        for k in [1, 3, 5, 7] {
+            let what = format!("depthwise {k}x{k} of {shape:?}");
+            cases.push((what, [random("x", shape), random("kernel", &[shape[1], k, k]), random("bias", &shape[1..2])]));
+        }
+    }
+    cases
+}
+
+#[test]
+fn depthwise_is_a_convolution_of_each_channel() {
+    for (what, [x, kernel, bias]) in depthwise_cases() {
+        let size = |axis: usize| x.dims().get(axis).copied().unwrap_or(1);
+        let ([n, c, h, w], k) = ([size(0), size(1), size(2), size(3)], kernel.dims()[1]);
+        let maps = x.reshape((n, c, h, w)).unwrap();
+        let each = |i: usize| {
+            let own = kernel.narrow(0, i, 1).unwrap().unsqueeze(0).unwrap();
+            (reference(&maps.narrow(1, i, 1).unwrap(), &own, 1, k / 2) + list(&bias)[i]).unwrap()
+        };
+        let expected = Tensor::cat(&(0..c).map(each).collect::<Vec<_>>(), 1).unwrap().reshape(x.shape()).unwrap();
+        assert_close(&what, &ops::depthwise(&x, &kernel, &bias).unwrap(), &expected, 1e-13);
+    }
+}
+
+#[test]
+fn depthwise_has_the_gradients_of_finite_differences_and_of_its_plain_form() {
+    for (what, inputs) in depthwise_cases() {
+        let own = |t: &[Tensor]| ops::depthwise(&t[0], &t[1], &t[2]);
+        assert_gradients(&what, &own, &inputs);
+        let plain = |t: &[Tensor]| ops::scale_and_shift(&plain::depthwise(&t[0], &t[1])?, &t[2].ones_like()?, &t[2]);
+        assert_same(&what, &own, &plain, &inputs);
+    }
+    let turned = [random("x", &[2, 3, 4, 5]), random("kernel", &[3, 3, 3]), random("bias", &[3])];
+    let own = |t: &[Tensor]| ops::depthwise(&t[0].transpose(2, 3)?, &t[1].transpose(1, 2)?, &t[2])?.transpose(2, 3);
+    let copied = |t: &[Tensor]| ops::depthwise(&t[0], &t[1], &t[2]);
+    assert_same("depthwise, transposed", &own, &copied, &turned);
 }

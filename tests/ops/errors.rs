@@ -48,6 +48,7 @@ proptest! {
         stands("conv2d", ops::conv2d(&x, &weight, stride, padding))?;
         stands("linear", ops::linear(&x, &weight, None))?;
         stands("linear", ops::linear(&x, &x, Some(&weight)))?;
+        stands("depthwise", ops::depthwise(&x, &weight, &ones(&[stride], DType::F32)))?;
     }
 
     #[test]

@@ -31,6 +31,8 @@ fn convolution_and_linear() {
         assert_same_bits("conv2d", &|t| ops::conv2d(&t[0], &t[1], stride, 1), &inputs);
         assert_same_bits("conv2d", &|t| ops::conv2d(&t[0], &t[1], stride, 0), &inputs);
     }
+    let inputs = [random("x", &[21, 5, 33, 17]), random("kernel", &[5, 3, 3]), random("bias", &[5])];
+    assert_same_bits("depthwise", &|t| ops::depthwise(&t[0], &t[1], &t[2]), &inputs);
     let inputs = [random("x", &[200, 90]), random("weight", &[150, 90]), random("bias", &[150])];
     assert_same_bits("linear", &|t| ops::linear(&t[0], &t[1], Some(&t[2])), &inputs);
 }

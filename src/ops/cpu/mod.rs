@@ -3,9 +3,11 @@
 //! Work is cut into pieces that depend on the shapes alone and partial sums are added in a fixed order, so results are
 //! the same bits for any number of threads.
 
+mod depthwise;
 mod loss;
 mod norm;
 
+pub(super) use depthwise::{depthwise_kernel_gradient, depthwise_storage};
 pub(super) use loss::cross_entropy;
 pub(super) use norm::{gradient_sums, linear_map, linear_map_gradient, linear_map_storage, moments};
 

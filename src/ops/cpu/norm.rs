@@ -146,7 +146,7 @@ fn sum<T: Real>(values: &[T], f: impl Fn(f64) -> f64) -> f64 {
 }
 
 /// Σ f(a, b) in f64 over two slices of one length.
-fn sum2<T: Real>(a: &[T], b: &[T], f: impl Fn(f64, f64) -> f64) -> f64 {
+pub(super) fn sum2<T: Real>(a: &[T], b: &[T], f: impl Fn(f64, f64) -> f64) -> f64 {
     let mut lanes = [0.0; LANES];
     let (a, b) = (a.chunks_exact(LANES), b.chunks_exact(LANES));
     let rest = a.remainder().iter().zip(b.remainder()).map(|(a, b)| f(a.to_f64(), b.to_f64())).sum::<f64>();

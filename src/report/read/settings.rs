@@ -11,7 +11,7 @@ const IDENTITY: [&str; 8] =
     ["dataset", "model", "norm", "double_forward", "batch_size", "norm_batch_size", "seed", "epochs"];
 
 /// Settings that say whether something is measured beside training, which they do not change.
-const SWITCHES: [&str; 3] = ["gap", "precise", "diagnostics"];
+const SWITCHES: [&str; 5] = ["gap", "precise", "weighing", "evalnorm", "diagnostics"];
 
 /// Settings that say how it is measured: they tell two runs apart only where nothing else does.
 const MEASURING: [&str; 2] = ["precise_examples", "diagnostics_every"];
@@ -69,7 +69,7 @@ fn is_measured(config: &Table, key: &str) -> bool {
     match key {
         "precise_examples" => {
             let freezes = config.get("freeze_epochs").and_then(Value::as_integer).is_some_and(|epochs| epochs > 0);
-            is_on("precise") || is_on("diagnostics") || freezes
+            ["precise", "evalnorm", "diagnostics"].into_iter().any(is_on) || freezes
         }
         "diagnostics_every" => is_on("diagnostics"),
         _ => true,

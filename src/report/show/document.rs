@@ -49,9 +49,19 @@ pub struct Table {
     pub cells: Vec<MethodScore>,
     /// Differences from the baseline.
     pub pairs: Vec<Pair>,
-    /// Where `cells` are under each method's own inference statistics: the same under re-estimated (`precise`) ones,
-    /// where they were measured. They are compared with nothing.
-    pub precise: Vec<MethodScore>,
+    /// Where `cells` are under each method's own inference statistics: the same under others (`precise`, `weighing`,
+    /// `evalnorm`), where they were measured. They are compared with nothing.
+    pub post_hoc: Vec<PostHocScore>,
+}
+
+/// A score under statistics other than the method's own.
+#[derive(Debug, Clone, Serialize)]
+pub struct PostHocScore {
+    /// Which.
+    pub stats: Stats,
+    /// The score.
+    #[serde(flatten)]
+    pub score: MethodScore,
 }
 
 /// A run that is in no table: it has no final scores.

@@ -7,10 +7,10 @@ use std::path::{Path, PathBuf};
 use serde::Serialize;
 
 use super::curves::CurveX;
-use super::document::{Comparison, MethodScore, Pair, Section, Table};
+use super::document::{Comparison, MethodScore, Pair, PostHocScore, Section, Table};
 use super::metric::Metric;
 use super::{charts, html};
-use crate::record::{Stats, atomic, csv_bytes, write_rows};
+use crate::record::{atomic, csv_bytes, write_rows};
 use crate::{Error, Result};
 
 /// One row of `comparison.csv`: a method at a batch size under one metric. What cannot be said is an empty cell.
@@ -73,11 +73,11 @@ pub fn tidy(comparison: &Comparison) -> Vec<TidyRow> {
     let rows = |section, table: &Table| -> Vec<TidyRow> {
         let pair = |cell: &MethodScore| table.pairs.iter().find(|pair| pair.x == cell.x && pair.label == cell.label);
         let own = table.cells.iter().map(|cell| tidy_row(comparison, section, table.metric, cell, pair(cell)));
-        let precise = |cell| TidyRow {
-            stats: Stats::Precise.to_string(),
-            ..tidy_row(comparison, section, table.metric, cell, None)
+        let beside = |cell: &PostHocScore| TidyRow {
+            stats: cell.stats.to_string(),
+            ..tidy_row(comparison, section, table.metric, &cell.score, None)
         };
-        own.chain(table.precise.iter().map(precise)).collect()
+        own.chain(table.post_hoc.iter().map(beside)).collect()
     };
     let sections = comparison.sections.iter();
     sections.flat_map(|section| section.tables.iter().flat_map(move |table| rows(section, table))).collect()

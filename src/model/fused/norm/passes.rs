@@ -4,18 +4,18 @@ use std::sync::Arc;
 
 use candle_core::Result;
 
-use super::{Applied, PieceMoments};
+use super::{MapCoefficients, PieceMoments};
 use crate::kernel::norm::{Gradient, Normalize, Reduce, Residual, Rows};
 use crate::kernel::{Float, Kernel};
 use crate::model::Gradients;
 use crate::model::fused::conv::rows_together;
-use crate::model::fused::map::{Map, Piece, Sizes, Workspace};
 use crate::model::fused::parallel::{Work, parallel};
+use crate::model::fused::{Map, Piece, Sizes, Workspace};
 use crate::norm::Norm;
 
-impl<T: Float> Applied<T> {
-    /// relu(normalized z + residual), with a border for whoever is next.
-    pub fn forward(
+impl<T: Float> MapCoefficients<T> {
+    /// relu(slope (z - mean) + shift + residual), with a border for whoever is next.
+    pub(super) fn normalize(
         &self,
         z: &Map<T>,
         residual: Option<&Map<T>>,
@@ -41,10 +41,10 @@ impl<T: Float> Applied<T> {
         y
     }
 
-    /// The gradient: `g`, dL/dy, becomes that of the sum before the rectifier, which is also the residual's; returns dz,
+    /// Its gradient: `g`, dL/dy, becomes that of the sum before the rectifier, which is also the residual's; returns dz,
     /// with such a border, and adds the parameters' gradients.
     #[allow(clippy::too_many_arguments)]
-    pub fn backward(
+    pub(super) fn gradient(
         &self,
         norm: &dyn Norm,
         z: &Map<T>,
@@ -70,7 +70,7 @@ impl<T: Float> Applied<T> {
             .compute();
         });
         self.add_threshold(norm, came, &sums, gradients)?;
-        let flow = self.flow(norm, &sums, gradients)?;
+        let flow = self.gradient_coefficients(norm, &sums, gradients)?;
         let mut dz = Map::new(z.sizes.bordered(border), workspace);
         let sizes = dz.sizes;
         parallel(work, dz.pieces(rows_together(&z.sizes)), |_, piece| {

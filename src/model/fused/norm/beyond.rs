@@ -1,0 +1,148 @@
+//! What a normalizer does behind its linear map ([`Beyond`]): out of the maps, through candle's graph, and back into maps,
+//! where residual and rectifier follow.
+
+use std::sync::Arc;
+
+use candle_core::{Result, Shape, Tensor, Var, bail};
+
+use super::{MapCoefficients, tensor};
+use crate::kernel::Float;
+use crate::model::Gradients;
+use crate::model::fused::{Map, Sizes, Workspace};
+use crate::norm::{Beyond, Call, Coefficients, Gradient, Norm};
+use crate::ops::{Granularity, Linear};
+
+/// A layer's way through the graph.
+pub(super) struct Detour<T: Float> {
+    beyond: Beyond,
+    call: Call,
+    /// The input's as the normalizer knows it.
+    shape: Shape,
+    /// What follows: the identity with residual and rectifier.
+    after: MapCoefficients<T>,
+    made: Option<Made<T>>,
+}
+
+/// The way there: where it left the maps, where it came back, and there as a map.
+struct Made<T: Float> {
+    from: Tensor,
+    to: Tensor,
+    y: Map<T>,
+}
+
+impl<T: Float> Detour<T> {
+    pub fn new(beyond: Beyond, call: Call, shape: &Shape, after: MapCoefficients<T>) -> Self {
+        Self { beyond, call, shape: shape.clone(), after, made: None }
+    }
+
+    fn make(&mut self, x: &Map<T>) -> Result<()> {
+        let values = x.to_tensor(&self.shape)?;
+        let from = match self.call.pass.is_differentiated() {
+            true => Var::from_tensor(&values)?.into_inner(),
+            false => values,
+        };
+        let to = self.beyond.apply(&from, self.call.pass)?;
+        let y = Map::from_tensor(&to, [0, 0], x.workspace())?.reshaped(x.sizes);
+        self.made = Some(Made { from, to, y });
+        Ok(())
+    }
+
+    fn made(&self) -> Result<&Made<T>> {
+        match &self.made {
+            Some(made) => Ok(made),
+            None => bail!("a layer's way back before its way there"),
+        }
+    }
+
+    /// The gradient with respect to the linear map's result; adds those of the parameters behind it.
+    fn back(&self, g: &Map<T>, gradients: &mut Gradients) -> Result<Map<T>> {
+        let Made { from, to, y } = self.made()?;
+        let mut found = (to * g.to_tensor(&self.shape)?)?.sum_all()?.backward()?;
+        let mut of = |tensor: &Tensor| found.remove(tensor).map_or_else(|| tensor.zeros_like(), |g| Ok(g.detach()));
+        for parameter in &self.beyond.parameters {
+            gradients.add(parameter, of(parameter)?)?;
+        }
+        Ok(Map::from_tensor(&of(from)?, [0, 0], g.workspace())?.reshaped(y.sizes))
+    }
+}
+
+/// y = x.
+pub(super) fn identity<T: Float>(sizes: &Sizes) -> Result<Coefficients> {
+    let all = |value: f64| tensor::<T>(&vec![value; sizes.c], sizes, Granularity::Channel);
+    let (zero, one) = (all(0.0)?, all(1.0)?);
+    let map = Linear { mean: zero.clone(), slope: one, shift: zero.clone() };
+    Ok(Coefficients::new(map, move |_| {
+        Ok(Gradient { b: zero.clone(), center: zero.clone(), d: zero.clone(), parameters: vec![] })
+    }))
+}
+
+impl<T: Float> MapCoefficients<T> {
+    /// Makes the detour, where there is one: what it gives, and what is to be done with that.
+    fn detour(&mut self, z: &Map<T>, workspace: &Arc<Workspace<T>>) -> Result<Option<(&Map<T>, &Self)>> {
+        let Some(mut detour) = self.detour.take() else { return Ok(None) };
+        detour.make(&self.normalize(z, None, [0, 0], workspace))?;
+        let detour = self.detour.insert(detour);
+        Ok(Some((&detour.made()?.y, &detour.after)))
+    }
+
+    /// relu(normalized z + residual), with a border for whoever is next.
+    pub fn forward(
+        &mut self,
+        z: &Map<T>,
+        residual: Option<&Map<T>>,
+        border: [usize; 2],
+        workspace: &Arc<Workspace<T>>,
+    ) -> Result<Map<T>> {
+        match self.detour(z, workspace)? {
+            Some((y, after)) => Ok(after.normalize(y, residual, border, workspace)),
+            None => Ok(self.normalize(z, residual, border, workspace)),
+        }
+    }
+
+    /// The maxima of relu(normalized z), with a border for whoever is next.
+    pub fn forward_pooled(&mut self, z: &Map<T>, border: [usize; 2], workspace: &Arc<Workspace<T>>) -> Result<Map<T>> {
+        match self.detour(z, workspace)? {
+            Some((y, after)) => after.normalize_pooled(y, border, workspace),
+            None => self.normalize_pooled(z, border, workspace),
+        }
+    }
+
+    /// The gradient: `g`, dL/dy, becomes that of the sum before the rectifier, which is also the residual's; returns dz,
+    /// with such a border, and adds the parameters' gradients.
+    #[allow(clippy::too_many_arguments)]
+    pub fn backward(
+        &self,
+        norm: &dyn Norm,
+        z: &Map<T>,
+        residual: Option<&Map<T>>,
+        g: &mut Map<T>,
+        border: [usize; 2],
+        gradients: &mut Gradients,
+        workspace: &Arc<Workspace<T>>,
+    ) -> Result<Map<T>> {
+        let Some(detour) = &self.detour else {
+            return self.gradient(norm, z, residual, g, border, gradients, workspace);
+        };
+        let dy = detour.after.gradient(norm, &detour.made()?.y, residual, g, [0, 0], gradients, workspace)?;
+        let mut dy = detour.back(&dy, gradients)?;
+        self.gradient(norm, z, None, &mut dy, border, gradients, workspace)
+    }
+
+    /// The gradient, given that with respect to the maxima: dz, with such a border; adds the parameters' gradients.
+    pub fn backward_pooled(
+        &self,
+        norm: &dyn Norm,
+        z: &Map<T>,
+        g: &Map<T>,
+        border: [usize; 2],
+        gradients: &mut Gradients,
+        workspace: &Arc<Workspace<T>>,
+    ) -> Result<Map<T>> {
+        let Some(detour) = &self.detour else {
+            return self.gradient_pooled(norm, z, g, border, gradients, workspace);
+        };
+        let dy = detour.after.gradient_pooled(norm, &detour.made()?.y, g, [0, 0], gradients, workspace)?;
+        let mut dy = detour.back(&dy, gradients)?;
+        self.gradient(norm, z, None, &mut dy, border, gradients, workspace)
+    }
+}
