@@ -2,7 +2,7 @@
 
 use std::time::Instant;
 
-use mbn::kernel::contract::{Contract, Grid, Run, padded};
+use mbn::kernel::contract::{Contract, Grid, Segment, padded};
 use mbn::kernel::outer::{Outer, Pixels};
 use mbn::kernel::winograd::{Convolve, Layout, POINTS, Weights};
 use mbn::kernel::{Isa, Kernel};
@@ -32,9 +32,9 @@ fn main() {
             let pitch = padded(c);
             let w = vec![0.1f32; 9 * c * pitch];
             let mut y = vec![0f32; side * side * c];
-            let runs = (0..3).map(|ky| Run { x: ky * row, w: ky * 3 * c }).collect();
+            let segments = (0..3).map(|ky| Segment { x: ky * row, w: ky * 3 * c }).collect();
             let (x_at, y_at) = ([0, row, c], [0, side * c, c]);
-            let grid = Grid { len: 3 * c, runs, size: [side, side], x: x_at, y: y_at, channels: c, pitch };
+            let grid = Grid { len: 3 * c, segments, size: [side, side], x: x_at, y: y_at, channels: c, pitch };
             let time = fastest(|| {
                 Contract { grid: &grid, x: &x, w: &w, y: &mut y, rows: 0..side, origin: 0, add: false }.compute()
             });

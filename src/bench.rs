@@ -19,7 +19,7 @@ const WARM_UP: usize = 3;
 
 /// What is measured: one network, one normalizer, one batch size.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Cell {
+pub struct BenchCase {
     /// Network.
     pub model: String,
     /// `bn`, `mbn`, `gn`, ...; `-df` behind it adds Double-Forward.
@@ -36,14 +36,14 @@ pub struct Cell {
 
 /// A step's time.
 #[derive(Debug, Clone)]
-pub struct Measured {
+pub struct StepTime {
     /// In all.
     pub step: Duration,
     /// By operation, the longest first, where that was asked for; what is missing to the whole is the rest of the program.
     pub operations: Vec<(&'static str, Duration)>,
 }
 
-impl Cell {
+impl BenchCase {
     /// The settings of the step: SGD with momentum 0.9 and weight decay 1e-4; normalizers as they are by default.
     fn config(&self) -> Result<Config> {
         let (norm, double_forward) = match self.norm.strip_suffix("-df") {
@@ -51,7 +51,7 @@ impl Cell {
             None => (self.norm.as_str(), false),
         };
         let config = Config {
-            dataset: self.pictures().into(),
+            dataset: self.dataset().into(),
             model: self.model.clone(),
             norm: norm.into(),
             double_forward,
@@ -66,7 +66,7 @@ impl Cell {
     }
 
     /// The data set whose images have the size the network is meant for; none of them are used.
-    fn pictures(&self) -> &'static str {
+    fn dataset(&self) -> &'static str {
         match self.model.as_str() {
             "lenet" | "mlp" => "digits",
             _ => "shapes",
@@ -86,7 +86,7 @@ impl Cell {
     ///
     /// # Errors
     /// An unknown network or normalizer, or a device that cannot be used.
-    pub fn measure(&self, device: &Device, time: Duration, profile: bool) -> Result<Option<Measured>> {
+    pub fn measure(&self, device: &Device, time: Duration, profile: bool) -> Result<Option<StepTime>> {
         let config = self.config()?;
         let kind = crate::data::find(&config.dataset)?;
         let task = Task { shape: kind.shape, classes: kind.classes };
@@ -112,7 +112,7 @@ impl Cell {
         let elapsed = begun.elapsed();
         let per_step = |time: Duration| time / steps;
         let operations = profile::stop().into_iter().map(|(name, time)| (name, per_step(time))).collect();
-        Ok(Some(Measured { step: per_step(elapsed), operations }))
+        Ok(Some(StepTime { step: per_step(elapsed), operations }))
     }
 
     /// What is repeated: both kinds read loss and correct answers back, as training and evaluation do.

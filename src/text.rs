@@ -4,13 +4,18 @@ use std::path::Path;
 
 use crate::{Error, Result};
 
+/// Whether `bytes` are UTF-16 by their byte-order mark, as spreadsheets and some editors save text.
+pub(crate) fn is_utf16(bytes: &[u8]) -> bool {
+    let is_marked = bytes.starts_with(&[0xff, 0xfe]) || bytes.starts_with(&[0xfe, 0xff]);
+    is_marked && bytes.len().is_multiple_of(2)
+}
+
 /// The text in `bytes`, without a byte-order mark.
 ///
 /// # Errors
 /// Why they are not UTF-8, as the end of a sentence on the file.
 pub(crate) fn decode(bytes: Vec<u8>) -> std::result::Result<String, String> {
-    let marked = bytes.starts_with(&[0xff, 0xfe]) || bytes.starts_with(&[0xfe, 0xff]);
-    if marked && bytes.len().is_multiple_of(2) {
+    if is_utf16(&bytes) {
         return Err("is a UTF-16 file; save it as UTF-8".into());
     }
     let text = String::from_utf8(bytes).map_err(|error| {

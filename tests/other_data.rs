@@ -2,11 +2,23 @@
 //! sorted.
 
 use std::fs;
+use std::io::{BufRead, BufReader, Write};
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output};
+use std::process::{Command, Output, Stdio};
 
+use flate2::Compression;
+use flate2::write::GzEncoder;
 use mbn::data::{Images, Source, load};
 use serde_json::Value;
+
+fn of(shape: [usize; 3], pixels: Vec<u8>, labels: Vec<u8>) -> Images {
+    Images::new(Path::new("memory"), shape, 10, pixels, labels).unwrap()
+}
+
+/// The pixels of all images.
+fn pixels(images: &Images) -> Vec<u8> {
+    images.iter().flat_map(|(image, _)| image.to_vec()).collect()
+}
 
 /// The images at `indices`, from the program's own digits.
 fn pick(images: &Images, indices: impl IntoIterator<Item = usize>) -> Images {
@@ -16,7 +28,7 @@ fn pick(images: &Images, indices: impl IntoIterator<Item = usize>) -> Images {
         pixels.extend_from_slice(image);
         labels.push(label);
     }
-    Images { shape: images.shape, pixels, labels }
+    of(images.shape, pixels, labels)
 }
 
 /// 400 training and 100 test images, ten classes in turn.
@@ -40,14 +52,15 @@ fn write(dir: &Path, name: &str, [train, test]: &[Images; 2]) {
         let count = (images.len() as u32).to_be_bytes();
         let size = [0, 0, 0, 28, 0, 0, 0, 28];
         let file = |kind: &str| folder.join(format!("{part}-{kind}-ubyte"));
-        fs::write(file("images-idx3"), [&[0, 0, 8, 3][..], &count, &size, &images.pixels].concat()).unwrap();
+        fs::write(file("images-idx3"), [&[0, 0, 8, 3][..], &count, &size, &pixels(images)].concat()).unwrap();
         fs::write(file("labels-idx1"), [&[0, 0, 8, 1][..], &count, &images.labels].concat()).unwrap();
     }
 }
 
 /// The negatives.
 fn negative([train, test]: &[Images; 2]) -> [Images; 2] {
-    [train, test].map(|images| Images { pixels: images.pixels.iter().map(|p| 255 - p).collect(), ..images.clone() })
+    let inverted = |images: &Images| pixels(images).iter().map(|p| 255 - p).collect();
+    [train, test].map(|images| of(images.shape, inverted(images), images.labels.clone()))
 }
 
 /// A folder with two data folders, `a` and `b`, which hold other images under the same name.
@@ -294,4 +307,72 @@ fn an_empty_variable_is_unset_and_a_flag_goes_before_it() {
     fs::write(dir.path().join("s.toml"), "[fixed]\ndataset = \"mnist\"\nmodel = \"mlp\"\nepochs = 1\n").unwrap();
     let sweep = mbn(dir.path(), &["sweep", "s.toml"]).env("MBN_DATA_DIR", "a").output().unwrap();
     assert!(sweep.status.success(), "{}", said(&sweep));
+}
+
+/// What a long run says after `change` was made to its training images: it has to fail.
+fn after(change: impl Fn(&Path)) -> String {
+    let dir = two();
+    let mut run = small(dir.path(), &["--epochs", "1000000"])
+        .args(["--data-dir", "a"])
+        .stdout(Stdio::null())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut messages = BufReader::new(run.stderr.take().unwrap()).lines().map(Result::unwrap);
+    assert!(messages.any(|line| line.contains("epoch 1/")));
+    change(&dir.path().join("a/mnist/train-images-idx3-ubyte"));
+    let rest: Vec<String> = messages.collect();
+    assert_eq!(run.wait().unwrap().code(), Some(1), "{rest:?}");
+    rest.join("\n")
+}
+
+#[test]
+fn a_run_does_not_go_on_with_data_that_have_been_written_to() {
+    // What is there already: the file's time alone changes.
+    let rewrite = |images: &Path| {
+        let mut file = fs::OpenOptions::new().write(true).open(images).unwrap();
+        file.write_all(&[0, 0, 8, 3]).unwrap();
+    };
+    let said = after(rewrite);
+    assert!(said.contains("train-images-idx3-ubyte: has been written to while it was in use"), "{said}");
+}
+
+#[test]
+#[cfg(target_os = "linux")]
+fn a_run_whose_data_are_cut_short_says_so() {
+    let said = after(|images| fs::OpenOptions::new().write(true).open(images).unwrap().set_len(1000).unwrap());
+    // The latter where it happens between the epoch's last batch and its record.
+    assert!(said.contains("a data file was cut short") || said.contains("has been written to"), "{said}");
+}
+
+#[test]
+fn processes_of_a_sweep_on_mapped_files_end_as_on_compressed_ones() {
+    let dir = two();
+    let packed = dir.path().join("packed/mnist");
+    fs::create_dir_all(&packed).unwrap();
+    for entry in fs::read_dir(dir.path().join("a/mnist")).unwrap() {
+        let path = entry.unwrap().path();
+        let name = format!("{}.gz", path.file_name().unwrap().to_str().unwrap());
+        let mut encoder = GzEncoder::new(fs::File::create(packed.join(name)).unwrap(), Compression::fast());
+        encoder.write_all(&fs::read(path).unwrap()).unwrap();
+        encoder.finish().unwrap();
+    }
+    let fixed =
+        "dataset = \"mnist\"\nmodel = \"mlp\"\nnorm = \"bn\"\nbatch_size = 10\nepochs = 2\nval_fraction = 0.2\n";
+    let text = format!("seeds = 2\n[fixed]\n{fixed}train_limit = 200\n[grid]\naugment = [true, false]\n");
+    fs::write(dir.path().join("s.toml"), text).unwrap();
+    let losses = |data: &str| {
+        let args = ["sweep", "s.toml", "--jobs", "2", "--data-dir", data, "--out", data];
+        let output = mbn(dir.path(), &args).output().unwrap();
+        assert!(output.status.success(), "{}", said(&output));
+        let mut reader = csv::Reader::from_path(dir.path().join(data).join("summary.csv")).unwrap();
+        let columns = ["run", "data_digest", "train_loss", "val_loss", "test_loss"];
+        let header = reader.headers().unwrap().clone();
+        let places = columns.map(|name| header.iter().position(|column| column == name).unwrap());
+        let rows = reader.records().map(|row| places.map(|place| row.as_ref().unwrap()[place].to_string()));
+        rows.collect::<Vec<_>>()
+    };
+    let (mapped, packed) = (losses("a"), losses("packed"));
+    assert_eq!(mapped.len(), 4);
+    assert_eq!(mapped, packed);
 }

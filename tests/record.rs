@@ -22,8 +22,8 @@ fn row(epoch: usize, split: &str, stats: &str, accuracy: Option<f64>) -> MetricR
         seed: u64::MAX,
         epoch,
         step: 10 * epoch,
-        split: split.into(),
-        stats: stats.into(),
+        split: split.parse().unwrap(),
+        stats: stats.parse().unwrap(),
         loss: Some(0.1 + 0.2),
         accuracy,
         lr: Some(1e-7),
@@ -67,14 +67,39 @@ fn a_torn_last_line_is_left_out() {
 }
 
 #[test]
+fn rows_that_a_spreadsheet_saved_as_utf_16_are_called_that() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("metrics.csv");
+    write_rows(&path, &[row(1, "train", "memory", None)]).unwrap();
+    let text = fs::read_to_string(&path).unwrap();
+    fs::write(&path, format!("\u{feff}{text}")).unwrap();
+    assert_eq!(read_metrics(&path, 9).unwrap().len(), 1, "UTF-8 with a mark");
+    for bytes in [u16::to_le_bytes, u16::to_be_bytes] {
+        let utf16: Vec<u8> = format!("\u{feff}{text}").encode_utf16().flat_map(bytes).collect();
+        fs::write(&path, &utf16).unwrap();
+        let message = read_metrics(&path, 9).unwrap_err().to_string();
+        for part in ["metrics.csv: ", "UTF-16", "save it as UTF-8", "--fresh"] {
+            assert!(message.contains(part), "{message}");
+        }
+        fs::write(&path, &utf16[2..]).unwrap();
+        let message = read_metrics(&path, 9).unwrap_err().to_string();
+        assert!(message.contains("UTF-16 file without its mark"), "{message}");
+    }
+}
+
+#[test]
 fn a_damaged_line_is_named() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("metrics.csv");
     write_rows(&path, &[row(1, "train", "memory", None), row(2, "test", "memory", None)]).unwrap();
     let text = fs::read_to_string(&path).unwrap();
-    for (from, to) in
-        [(",2,20,", ",two,20,"), (",2,20,", ",20,"), (",2,20,", ",2,20,21,"), ("epoch,step", "epoch,stop")]
-    {
+    for (from, to) in [
+        (",2,20,", ",two,20,"),
+        (",2,20,", ",20,"),
+        (",2,20,", ",2,20,21,"),
+        (",test,", ",tset,"),
+        ("epoch,step", "epoch,stop"),
+    ] {
         fs::write(&path, text.replace(from, to)).unwrap();
         let message = read_metrics(&path, 9).unwrap_err().to_string();
         assert!(message.contains("metrics.csv:"), "{message}");
@@ -179,6 +204,11 @@ fn a_summary_says_how_the_run_ended() {
     let diverged = Summary::new(&config, &[], Some((3, "loss".into())), None, 2.5, 100).unwrap();
     assert_eq!((diverged.status, diverged.epochs), (Status::Diverged, 0));
     assert_eq!(diverged.diverged.map(|d| (d.step, d.tensor)), Some((3, "loss".into())));
+    // Another version may know statistics that this one does not.
+    let path = dir.path().join("summary.json");
+    let other = fs::read_to_string(&path).unwrap().replace("\"stats\": \"batch\"", "\"stats\": \"oracle\"");
+    fs::write(&path, other).unwrap();
+    assert_eq!(read_finished(dir.path()).unwrap().unwrap().results, done.results[..2]);
     Summary { status: Status::Failed, ..done }.write(&dir.path().join("summary.json")).unwrap();
     assert!(read_finished(dir.path()).unwrap().is_none(), "a failed run is run again");
 }

@@ -122,5 +122,5 @@ fn memory_that_cannot_be_had_is_an_error() {
     let dir = tempfile::tempdir().unwrap();
     let out = dir.path().to_str().unwrap();
     let args = ["train", "--model", "lenet", "--batch-size", "3000", "--epochs", "1", "--threads", "1", "--out", out];
-    fails(&limited(300_000, &args), &["error: out of memory", "a training step takes at least", "--batch-size"]);
+    fails(&limited(300_000, &args), &["error: out of memory", "a training step needs at least", "--batch-size"]);
 }

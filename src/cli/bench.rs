@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use clap::Args;
 use mbn::Error;
-use mbn::bench::{Cell, Measured};
+use mbn::bench::{BenchCase, StepTime};
 use mbn::model::Kernels;
 use mbn::norm::{Kind, NORMS};
 use mbn::run::open_device;
@@ -14,19 +14,19 @@ use super::output;
 
 const EXAMPLES: &str = "\
 Examples:
-  mbn bench                                              resnet20 and lenet, one thread
+  mbn bench                                                   resnet20 and lenet, one thread
   mbn bench --models resnet20 --norms bn mbn-df --batch-sizes 2 8 --threads 2
-  mbn bench --models resnet20 --norms all --batch-sizes 2 what each normalizer costs
-  mbn bench --models resnet20 --norms bn --eval           evaluation instead of training";
+  mbn bench --models resnet20 --norms all --batch-sizes 2   what each normalizer costs
+  mbn bench --models resnet20 --norms bn --eval                evaluation instead of training";
 
 /// The config key `kernels`, as a flag.
 #[derive(Debug, Clone, Copy, clap::ValueEnum)]
 enum KernelsArg {
-    /// Own passes, Winograd's algorithm where it is faster
+    /// Fused passes, with Winograd's algorithm where it is faster
     Fused,
-    /// Own passes, direct convolutions only
+    /// Fused passes, with direct convolutions only
     Direct,
-    /// One tensor operation after the other
+    /// One tensor operation after another
     Plain,
 }
 
@@ -47,14 +47,14 @@ pub struct BenchArgs {
     /// Networks
     #[arg(long, value_name = "NAME", num_args = 1.., default_values = ["resnet20", "lenet"])]
     models: Vec<String>,
-    /// Normalizers; -df behind a name adds Double-Forward; `all` for every one, each with -df where it has it
+    /// Normalizers; a suffix -df adds Double-Forward; `all` for every one, also with -df where it has Double-Forward
     #[arg(long, value_name = "NAME", num_args = 1.., default_values = ["bn", "mbn", "mbn-df"])]
     norms: Vec<String>,
     /// Images per step
-    #[arg(long, value_name = "N", num_args = 1.., default_values = ["2", "4", "8", "32", "128"])]
+    #[arg(long, value_name = "N", num_args = 1.., value_parser = super::count, default_values = ["2", "4", "8", "32", "128"])]
     batch_sizes: Vec<usize>,
     /// CPU threads
-    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..))]
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = super::positive)]
     pub(super) threads: u16,
     /// Seconds per measurement
     #[arg(long, value_name = "SECONDS", default_value_t = 3.0, value_parser = super::seconds)]
@@ -62,10 +62,10 @@ pub struct BenchArgs {
     /// How the CPU computes
     #[arg(long, value_name = "KIND", value_enum, default_value_t = KernelsArg::Fused)]
     kernels: KernelsArg,
-    /// Make Double-Forward's second pass at the end of each step, not beside the next step's first
+    /// Run Double-Forward's second pass at the end of each step, not together with the next step's first pass
     #[arg(long, conflicts_with = "eval")]
     separate_refresh: bool,
-    /// Measure evaluation (forward pass, loss, accuracy), not training; the columns are the same
+    /// Measure evaluation (forward pass, loss, accuracy) instead of training; the columns are the same
     #[arg(long)]
     eval: bool,
     /// Also show where a step's time goes, by operation, on stderr
@@ -90,12 +90,12 @@ impl BenchArgs {
         self.norms.iter().flat_map(written_out).collect()
     }
 
-    fn cells(&self) -> Vec<Cell> {
-        let mut cells = vec![];
+    fn cases(&self) -> Vec<BenchCase> {
+        let mut cases = vec![];
         let norms = self.norms();
         for model in &self.models {
             for norm in &norms {
-                cells.extend(self.batch_sizes.iter().map(|&batch_size| Cell {
+                cases.extend(self.batch_sizes.iter().map(|&batch_size| BenchCase {
                     model: model.clone(),
                     norm: norm.clone(),
                     batch_size,
@@ -105,7 +105,7 @@ impl BenchArgs {
                 }));
             }
         }
-        cells
+        cases
     }
 }
 
@@ -113,18 +113,16 @@ impl BenchArgs {
 pub fn run(args: &BenchArgs) -> anyhow::Result<End> {
     let device = open_device(&args.device)?;
     if args.separate_refresh && !args.norms().iter().any(|norm| norm.ends_with("-df")) {
-        return Err(
-            Error::config("--separate-refresh has no effect: none of --norms is with Double-Forward (-df)").into()
-        );
+        return Err(Error::config("--separate-refresh has no effect: none of --norms has Double-Forward (-df)").into());
     }
-    let cells = args.cells();
-    cells.iter().try_for_each(Cell::check)?;
+    let cases = args.cases();
+    cases.iter().try_for_each(BenchCase::check)?;
     output::print("impl,model,norm,batch_size,threads,images_per_s,ms_per_step\n")?;
-    for cell in &cells {
-        let measured = cell.measure(&device, Duration::from_secs_f64(args.seconds), args.profile)?;
-        let Cell { model, norm, batch_size, .. } = cell;
+    for case in &cases {
+        let measured = case.measure(&device, Duration::from_secs_f64(args.seconds), args.profile)?;
+        let BenchCase { model, norm, batch_size, .. } = case;
         let numbers = match &measured {
-            Some(Measured { step, .. }) => {
+            Some(StepTime { step, .. }) => {
                 let seconds = step.as_secs_f64();
                 format!("{:.1},{:.3}", *batch_size as f64 / seconds, 1e3 * seconds)
             }
@@ -138,7 +136,7 @@ pub fn run(args: &BenchArgs) -> anyhow::Result<End> {
 }
 
 /// Prints where a step's time goes, to stderr.
-fn show_operations(measured: &Measured) {
+fn show_operations(measured: &StepTime) {
     let known: Duration = measured.operations.iter().map(|(_, time)| *time).sum();
     let rest = ("everything else", measured.step.saturating_sub(known));
     for (name, time) in measured.operations.iter().copied().chain((known > Duration::ZERO).then_some(rest)) {

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use clap::{Args, ValueEnum};
 use mbn::Error;
 use mbn::record::{Split, Stats};
-use mbn::report::{self, Comparison, CurveX, Grid, Metric, Options};
+use mbn::report::{self, CompareOptions, Comparison, CurveX, Grid, Metric};
 
 use super::exit::End;
 use super::output;
@@ -14,35 +14,35 @@ const EXAMPLES: &str = "\
 Examples:
   mbn compare results/runs                            tables of test accuracy
   mbn compare results/sweep --out report              also report.html, charts, comparison.csv
-  mbn compare a/metrics.csv b.csv --baseline gn       CSV files alone, also put end to end or edited
-  mbn compare results/runs --format latex             also markdown, csv: mean, sd and n for other documents
+  mbn compare a/metrics.csv b.csv --baseline gn       CSV files alone, even concatenated or edited
+  mbn compare results/runs --format latex             or markdown, csv: mean, sd and n for other documents
   mbn compare results/runs --metric loss --split val --json";
 
 /// Arguments of `mbn compare`.
 #[derive(Args)]
 #[command(help_template = super::TEMPLATE, before_help = EXAMPLES)]
 pub struct CompareArgs {
-    /// Run folders, folders of such, sweep folders, CSV files
+    /// Run folders, folders of run folders, sweep folders, CSV files
     #[arg(value_name = "PATH", required = true)]
     paths: Vec<PathBuf>,
     /// Metric to tabulate: accuracy, loss, gap, shift, used_to_population, inference_to_population, images_per_s,
     /// seconds, peak_memory_mib
     #[arg(long, value_name = "NAME", default_value = "accuracy", help_heading = "Comparison")]
     metric: String,
-    /// Settings that make a method: norm, label, run, double_forward, norm_batch_size, or any setting as lr or mbn.size
-    /// [default: the label, else norm and double_forward, and every setting that differs]
+    /// Settings that distinguish methods: norm, label, run, double_forward, norm_batch_size, or any setting, such as lr or
+    /// mbn.size [default: the label, else norm and double_forward; and every setting that differs]
     #[arg(long, value_name = "KEY", value_delimiter = ',', help_heading = "Comparison")]
     by: Vec<String>,
-    /// The method to take differences from [default: bn, else the first]
+    /// Method that the others are compared with [default: bn, else the first]
     #[arg(long, value_name = "METHOD", help_heading = "Comparison")]
     baseline: Option<String>,
-    /// The images that count: train, val, test [default: test, else val; rows without a column `split` need it]
+    /// Images to compare scores on: train, val, test [default: test, else val; required for rows without a `split` column]
     #[arg(long, value_name = "NAME", help_heading = "Comparison")]
     split: Option<Split>,
-    /// The statistics that count: ema, memory, batch, precise, weighing, evalnorm [default: each method's own rule]
+    /// Statistics to compare scores under: ema, memory, batch, precise, weighing, evalnorm [default: each method's own]
     #[arg(long, value_name = "NAME", help_heading = "Comparison")]
     stats: Option<Stats>,
-    /// Diverged runs: counted beside the mean, or in it as if they guessed
+    /// What to do with diverged runs
     #[arg(long, value_enum, default_value = "apart", help_heading = "Comparison")]
     diverged: DivergedArg,
     /// Write report.html, charts (SVG) and comparison.csv to this folder
@@ -51,7 +51,7 @@ pub struct CompareArgs {
     /// Horizontal axis of the training curves
     #[arg(long, value_enum, default_value = "epoch", requires = "out", help_heading = "Output")]
     x: XArg,
-    /// How the tables are written: for the terminal, or for another document
+    /// Format of the tables
     #[arg(long, value_enum, value_name = "FORMAT", default_value = "text", help_heading = "Output")]
     format: FormatArg,
     /// One JSON document instead of tables
@@ -76,21 +76,21 @@ impl CompareArgs {
 
 #[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
 enum DivergedArg {
-    /// Beside the mean
+    /// Leave them out of the mean and count them separately
     Apart,
-    /// In the mean, as guessing
+    /// Include them in the mean, as guessing
     Chance,
 }
 
 #[derive(Clone, Copy, ValueEnum)]
 enum FormatArg {
-    /// Columns that line up
+    /// Aligned columns, for the terminal
     Text,
     /// Markdown tables
     Markdown,
-    /// LaTeX tables, with the rules of the package booktabs
+    /// LaTeX tables for the booktabs package
     Latex,
-    /// The rows that comparison.csv has for this metric
+    /// The rows of comparison.csv for this metric
     Csv,
 }
 
@@ -100,14 +100,14 @@ enum XArg {
     Epoch,
     /// Training images seen
     Examples,
-    /// Time as measured
+    /// Measured time
     Seconds,
 }
 
 /// Runs `mbn compare`.
 pub fn run(args: &CompareArgs) -> anyhow::Result<End> {
     args.check_out()?;
-    let options = Options {
+    let options = CompareOptions {
         metric: Metric::find(&args.metric)?,
         split: args.split,
         stats: args.stats,

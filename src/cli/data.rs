@@ -22,13 +22,13 @@ enum DataCommand {
         json: bool,
     },
     /// Make sure a data set is on this machine, downloading it where necessary
-    Fetch(Named),
+    Fetch(NameArgs),
     /// Read a data set, count and measure it, and compare it with the published one
-    Check(Named),
+    Check(NameArgs),
 }
 
 #[derive(Args)]
-struct Named {
+struct NameArgs {
     /// Data set
     name: String,
     #[command(flatten)]
@@ -65,7 +65,7 @@ fn list(json: bool) -> anyhow::Result<()> {
     output::print(&output::table(&["name", "shape", "classes", "train", "test", "what"], &rows))
 }
 
-fn fetch(named: &Named) -> anyhow::Result<()> {
+fn fetch(named: &NameArgs) -> anyhow::Result<()> {
     let found = data::fetch(&named.name, &named.data_dir.source())?;
     if named.json {
         return output::print_json(&serde_json::json!({ "name": named.name, "path": found }));
@@ -76,7 +76,7 @@ fn fetch(named: &Named) -> anyhow::Result<()> {
     })
 }
 
-fn check(named: &Named) -> anyhow::Result<()> {
+fn check(named: &NameArgs) -> anyhow::Result<()> {
     let report = data::check(&named.name, &named.data_dir.source())?;
     if named.json {
         return output::print_json(&report);

@@ -30,29 +30,29 @@ pub struct EvalArgs {
     /// A run folder (its last.safetensors) or a checkpoint
     #[arg(value_name = "RUN_DIR|CHECKPOINT")]
     path: PathBuf,
-    /// Which images
+    /// Images to evaluate on
     #[arg(long, value_parser = splits(), default_value = "test", help_heading = "Data")]
     split: Split,
-    /// Which statistics normalize [default: the method's own]
+    /// Statistics to normalize with [default: the method's own]
     #[arg(long, value_parser = statistics(), help_heading = "Normalizer")]
     stats: Option<Stats>,
-    /// Weight of the image's own statistics, 0 to 1, for --stats weighing [default: the best of a few on validation images]
-    #[arg(long, value_name = "W", allow_negative_numbers = true, help_heading = "Normalizer")]
+    /// Weight of each image's own statistics, 0 to 1, for --stats weighing [default: chosen on validation images]
+    #[arg(long, value_name = "W", value_parser = super::number, allow_negative_numbers = true, help_heading = "Normalizer")]
     weight: Option<f64>,
     /// Images normalized together, for --stats batch and evalnorm [default: as in training]
-    #[arg(long, value_name = "N", help_heading = "Normalizer")]
-    batch_size: Option<u32>,
-    /// Re-estimate each layer's statistics under those of the layers before it: slower, for --stats precise
+    #[arg(long, value_name = "N", value_parser = super::count, help_heading = "Normalizer")]
+    batch_size: Option<usize>,
+    /// Re-estimate the statistics layer by layer, each under those of the layers before it (slower), for --stats precise
     #[arg(long, help_heading = "Normalizer")]
     layer_by_layer: bool,
     /// Also score with Gaussian noise on the weights, of SD times each tensor's standard deviation, before and after
     /// statistics are re-estimated under it
-    #[arg(long, value_name = "SD", allow_negative_numbers = true, help_heading = "Noise")]
+    #[arg(long, value_name = "SD", value_parser = super::number, allow_negative_numbers = true, help_heading = "Noise")]
     weight_noise: Option<f64>,
-    /// Draws of that noise, the same ones every time [default: 5]
-    #[arg(long, value_name = "K", requires = "weight_noise", help_heading = "Noise")]
+    /// Number of noise draws, the same draws every time [default: 5]
+    #[arg(long, value_name = "K", value_parser = super::count, requires = "weight_noise", help_heading = "Noise")]
     noise_draws: Option<usize>,
-    /// One setting where the checkpoint does not say, such as a normalizer's parameter: gn.groups=4
+    /// Give a setting that the checkpoint does not record, such as a normalizer's parameter: gn.groups=4
     #[arg(long, value_name = "KEY=VALUE", allow_hyphen_values = true, help_heading = "Normalizer")]
     set: Vec<String>,
     #[command(flatten)]
@@ -64,7 +64,7 @@ pub struct EvalArgs {
     /// One JSON document instead of a table
     #[arg(long, help_heading = "Output")]
     json: bool,
-    /// Also write the first images and their logits to this safetensors file, which must be new
+    /// Also write the first images and their logits to a new safetensors file
     #[arg(long, value_name = "FILE", help_heading = "Output")]
     dump: Option<PathBuf>,
 }
@@ -75,16 +75,16 @@ struct Overrides {
     /// Data set [default: the one trained on]
     #[arg(long, value_name = "NAME", help_heading = "Data")]
     dataset: Option<String>,
-    /// Evaluate on N test images only, drawn with every class in proportion
+    /// Evaluate on only N test images, drawn in proportion to the classes
     #[arg(long, value_name = "N", value_parser = super::count, help_heading = "Data")]
     test_limit: Option<usize>,
-    /// Images that statistics are re-estimated over; 0: all training images [default: as in training]
-    #[arg(long, value_name = "N", help_heading = "Normalizer")]
+    /// Training images to re-estimate statistics over; 0 for all of them [default: as in training]
+    #[arg(long, value_name = "N", value_parser = super::count, help_heading = "Normalizer")]
     precise_examples: Option<usize>,
-    /// Network, where the checkpoint does not say (then give --dataset and --norm, too)
+    /// Network, if the checkpoint does not record it (then --dataset and --norm are needed, too)
     #[arg(long, value_name = "NAME", help_heading = "Model")]
     model: Option<String>,
-    /// Normalizer, where the checkpoint does not say
+    /// Normalizer, if the checkpoint does not record it
     #[arg(long, value_name = "NAME", help_heading = "Normalizer")]
     norm: Option<String>,
     /// Device [default: the one trained on]
@@ -102,11 +102,11 @@ fn splits() -> impl TypedValueParser<Value = Split> {
 fn statistics() -> impl TypedValueParser<Value = Stats> {
     let values = [
         (Stats::Memory, "MBN's memory"),
-        (Stats::Ema, "The running average"),
+        (Stats::Ema, "The running average of batch statistics"),
         (Stats::Precise, "Re-estimated over training images"),
         (Stats::Weighing, "The method's own, mixed with each image's"),
-        (Stats::Evalnorm, "Re-estimated, mixed with each image's as a training batch would"),
-        (Stats::Batch, "Those of each batch"),
+        (Stats::Evalnorm, "Re-estimated, and mixed with each image's as in a training batch"),
+        (Stats::Batch, "Each batch's own"),
     ];
     let values = values.map(|(stats, help)| PossibleValue::new(stats.name()).help(help));
     PossibleValuesParser::new(values).try_map(|name| name.parse::<Stats>())
@@ -139,10 +139,10 @@ pub fn run(args: &EvalArgs) -> anyhow::Result<End> {
 /// The settings that the flags change.
 fn overrides(args: &EvalArgs) -> Result<Table, mbn::Error> {
     let mut table = given(&args.overrides)?;
-    if let Some(size) = args.batch_size.map(i64::from) {
+    if let Some(size) = args.batch_size.and_then(|size| i64::try_from(size).ok()) {
         if !matches!(args.stats, Some(Stats::Batch | Stats::Evalnorm)) {
             return Err(mbn::Error::config(
-                "--batch-size changes the result of --stats batch and --stats evalnorm only; give one of them, too, or neither",
+                "--batch-size has an effect only with --stats batch or --stats evalnorm; add one of these, or leave --batch-size out",
             ));
         }
         table.insert("batch_size".into(), size.into());

@@ -1,7 +1,7 @@
 //! What `mbn eval` says of a checkpoint, as tables.
 
-use mbn::run::{EvalReport, NoiseReport, UnderNoise};
-use mbn::train::weighing::Tried;
+use mbn::run::{EvalReport, NoiseReport, NoiseScores};
+use mbn::train::weighing::WeightScore;
 
 use super::output;
 
@@ -20,7 +20,7 @@ pub fn describe(report: &EvalReport) -> String {
         text.push_str(&format!("\nweight of each image's own statistics: {weight}\n"));
     }
     if !report.weights.is_empty() {
-        let row = |tried: &Tried| {
+        let row = |tried: &WeightScore| {
             vec![tried.weight.to_string(), output::loss(Some(tried.loss)), output::percent(Some(tried.accuracy))]
         };
         let rows: Vec<_> = report.weights.iter().map(row).collect();
@@ -35,8 +35,8 @@ pub fn describe(report: &EvalReport) -> String {
 }
 
 fn under_noise(noise: &NoiseReport) -> String {
-    let row = |result: &UnderNoise| {
-        let UnderNoise { stats, loss, accuracy, draws } = result;
+    let row = |result: &NoiseScores| {
+        let NoiseScores { stats, loss, accuracy, draws } = result;
         let scores = [output::loss(Some(loss.mean)), output::loss(loss.sd)];
         let shares = [output::percent(Some(accuracy.mean)), output::percent(accuracy.sd)];
         [vec![stats.clone(), draws.len().to_string()], scores.to_vec(), shares.to_vec()].concat()

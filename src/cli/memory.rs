@@ -56,9 +56,9 @@ fn give_up(size: usize) -> ! {
     let mib = |bytes: u64| bytes.div_ceil(1 << 20);
     let step = STEP.load(Ordering::Relaxed);
     // What does not fit into the text is left out.
-    let _ = write!(rest, "error: out of memory: the system does not give {} MiB more", mib(size as u64));
+    let _ = write!(rest, "error: out of memory: the system refuses {} MiB more", mib(size as u64));
     if step > 0 {
-        let _ = write!(rest, "; a training step takes at least {} MiB in all", mib(step));
+        let _ = write!(rest, "; a training step needs at least {} MiB in all", mib(step));
     }
     let _ = writeln!(rest, "\nhint: use a smaller --batch-size, or fewer --threads or --jobs, or raise the limit");
     let unused = rest.len();

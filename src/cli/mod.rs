@@ -12,6 +12,7 @@ mod memory;
 mod output;
 mod progress;
 mod settings;
+mod shortened;
 mod sweep;
 mod sweep_dry_run;
 mod sweep_progress;
@@ -55,10 +56,10 @@ enum Command {
     Train(Box<train::TrainArgs>),
     /// Evaluate a checkpoint under the statistics of your choice
     Eval(eval::EvalArgs),
-    /// Compare runs: tables with intervals, images, one page
+    /// Compare runs: tables with confidence intervals, charts, an HTML report
     #[command(arg_required_else_help = true)]
     Compare(compare::CompareArgs),
-    /// Train a grid of settings, each run in a process of its own; the same command continues it
+    /// Train over a grid of settings, each run in its own process; the same command continues the sweep
     #[command(arg_required_else_help = true)]
     Sweep(sweep::SweepArgs),
     /// One run of a sweep, started by it
@@ -79,8 +80,8 @@ enum Command {
 /// Where data is on this machine.
 #[derive(Args)]
 struct DataDir {
-    /// Folder looked at first for data, such as DIR/mnist/*.gz or DIR/cifar-10-binary.tar.gz [default: MBN_DATA_DIR from
-    /// the environment]
+    /// Folder to look for data in first, such as DIR/mnist/*.gz or DIR/cifar-10-binary.tar.gz [default: the environment
+    /// variable MBN_DATA_DIR]
     #[arg(long, value_name = "DIR", help_heading = "Data")]
     data_dir: Option<std::path::PathBuf>,
 }
@@ -109,8 +110,8 @@ impl DataDir {
 /// How much of this machine to use; the results are the same.
 #[derive(Args)]
 struct Threads {
-    /// CPU threads [default: as many as there are cores, or RAYON_NUM_THREADS]
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..), help_heading = "Machine")]
+    /// CPU threads [default: RAYON_NUM_THREADS, else the number of cores]
+    #[arg(long, value_name = "N", value_parser = positive, help_heading = "Machine")]
     threads: Option<u16>,
 }
 
@@ -160,6 +161,19 @@ fn count(text: &str) -> Result<usize, String> {
     }
 }
 
+/// A number, such as a learning rate.
+fn number(text: &str) -> Result<f64, String> {
+    text.parse().map_err(|_| "expected a number".into())
+}
+
+/// A number of threads or of runs at a time.
+fn positive(text: &str) -> Result<u16, String> {
+    match text.parse() {
+        Ok(count) if count > 0 => Ok(count),
+        _ => Err(format!("expected a whole number, 1 to {}", u16::MAX)),
+    }
+}
+
 /// The command line. Values may be negative numbers, so that what is said about one is about its value.
 fn command() -> clap::Command {
     let with_negative = |arg: clap::Arg| match arg.get_action().takes_values() {
@@ -181,6 +195,7 @@ pub fn main() -> ExitCode {
         Ok(cli) => cli,
         Err(error) => return exit::usage(&error),
     };
+    shortened::explain();
     exit::report(threads::start(cli.command.threads()).and_then(|()| {
         // Inside the pool, work is shared with the other threads without waking and waiting for this one at every
         // operation.

@@ -98,7 +98,7 @@ pub fn scores(summary: &Summary) -> String {
     let rows: Vec<_> = summary
         .results
         .iter()
-        .map(|r| vec![r.split.clone(), r.stats.clone(), loss(r.loss), percent(r.accuracy)])
+        .map(|r| vec![r.split.to_string(), r.stats.to_string(), loss(r.loss), percent(r.accuracy)])
         .collect();
     table(&["split", "stats", "loss", "accuracy"], &rows)
 }

@@ -5,8 +5,8 @@ use std::io::{self, IsTerminal};
 use std::time::{Duration, Instant};
 
 use indicatif::{ProgressBar, ProgressStyle};
-use mbn::record::MetricRow;
-use mbn::run::{Plan, Watcher};
+use mbn::record::{MetricRow, Split};
+use mbn::run::{RunPlan, Watcher};
 use mbn::train::StepReport;
 
 use super::memory;
@@ -21,19 +21,19 @@ pub struct Progress {
     bar: Option<ProgressBar>,
     epochs: usize,
     steps_per_epoch: usize,
-    running: Running,
+    running: EpochMeans,
     last_line: Instant,
 }
 
 /// Means over the epoch so far (since the start or the resumption).
-pub(super) struct Running {
+pub(super) struct EpochMeans {
     images: usize,
     correct: usize,
     loss: f64,
     since: Instant,
 }
 
-impl Running {
+impl EpochMeans {
     pub(super) fn new() -> Self {
         Self { images: 0, correct: 0, loss: 0.0, since: Instant::now() }
     }
@@ -57,7 +57,7 @@ impl Progress {
     /// A reporter that suits stderr; `quiet` reports nothing.
     pub fn new(quiet: bool) -> Self {
         let bar = (!quiet && bars_suit()).then(|| ProgressBar::new(0).with_style(style(colours())));
-        Self { quiet, bar, epochs: 0, steps_per_epoch: 0, running: Running::new(), last_line: Instant::now() }
+        Self { quiet, bar, epochs: 0, steps_per_epoch: 0, running: EpochMeans::new(), last_line: Instant::now() }
     }
 
     /// Removes the bar.
@@ -77,7 +77,7 @@ impl Progress {
 }
 
 impl Watcher for Progress {
-    fn start(&mut self, plan: &Plan) {
+    fn start(&mut self, plan: &RunPlan) {
         memory::note_step(plan.step_bytes);
         (self.epochs, self.steps_per_epoch) = (plan.epochs, plan.steps_per_epoch);
         if let Some(bar) = &self.bar {
@@ -86,7 +86,7 @@ impl Watcher for Progress {
             bar.reset_eta();
         }
         self.line(&opening(plan));
-        (self.running, self.last_line) = (Running::new(), Instant::now());
+        (self.running, self.last_line) = (EpochMeans::new(), Instant::now());
     }
 
     fn note(&mut self, text: &str) {
@@ -112,7 +112,7 @@ impl Watcher for Progress {
 
     fn epoch(&mut self, epoch: usize, rows: &[MetricRow]) {
         self.line(&closing(epoch, self.epochs, rows));
-        (self.running, self.last_line) = (Running::new(), Instant::now());
+        (self.running, self.last_line) = (EpochMeans::new(), Instant::now());
     }
 }
 
@@ -134,8 +134,8 @@ fn style(colours: bool) -> ProgressStyle {
 }
 
 /// What is about to happen.
-fn opening(plan: &Plan) -> String {
-    let [train, val, test] = plan.pictures;
+fn opening(plan: &RunPlan) -> String {
+    let [train, val, test] = plan.image_counts;
     let val = if val > 0 { format!(" + {val} validation") } else { String::new() };
     let resumed = match (plan.epoch, plan.batch) {
         (0, 0) => String::new(),
@@ -157,10 +157,10 @@ fn opening(plan: &Plan) -> String {
 fn closing(epoch: usize, epochs: usize, rows: &[MetricRow]) -> String {
     let mut text = format!("epoch {epoch}/{epochs}");
     for row in rows {
-        let stats = if row.split == "train" { String::new() } else { format!(" ({})", row.stats) };
+        let stats = if row.split == Split::Train { String::new() } else { format!(" ({})", row.stats) };
         text.push_str(&format!("  {}{stats} {} {}", row.split, loss(row.loss), percent(row.accuracy)));
     }
-    if let Some(rate) = rows.iter().find(|row| row.split == "train").and_then(|row| row.images_per_s) {
+    if let Some(rate) = rows.iter().find(|row| row.split == Split::Train).and_then(|row| row.images_per_s) {
         text.push_str(&format!("  {rate:.0} images/s"));
     }
     text

@@ -20,12 +20,12 @@ use super::{DataDir, interrupt, output, threads};
 const EXAMPLES: &str = "\
 Examples:
   mbn sweep experiments/smoke.toml                        into results/smoke
-  mbn sweep FILE.toml --dry-run                           what there is to do, and how long it takes
+  mbn sweep FILE.toml --dry-run                           what is left to do, and how long it will take
   mbn sweep FILE.toml --jobs 2 --data-dir ./data
-  mbn sweep FILE.toml --shard 3/20                        one of 20 parts, in a queue's job
+  mbn sweep FILE.toml --shard 3/20                        the third of 20 parts, as one job of a queue
 
-The same command continues a sweep that was broken off. Sweeps that work in the same folder at the same time, on this \
-machine or on others, share the runs.";
+The same command continues an interrupted sweep. Sweeps that work in the same folder at the same time, on this machine \
+or on others, share the runs.";
 
 /// Arguments of `mbn sweep`.
 #[derive(Args)]
@@ -35,16 +35,16 @@ pub struct SweepArgs {
     file: PathBuf,
     #[command(flatten)]
     data_dir: DataDir,
-    /// Runs at a time
-    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..), help_heading = "Machine")]
+    /// Number of runs at a time
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = super::positive, help_heading = "Machine")]
     jobs: u16,
     /// CPU threads per run [default: the cores divided by --jobs]
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..), help_heading = "Machine")]
+    #[arg(long, value_name = "N", value_parser = super::positive, help_heading = "Machine")]
     threads: Option<u16>,
-    /// Do only the I-th run, from 1
-    #[arg(long, value_name = "I", conflicts_with = "shard", help_heading = "Part of the sweep")]
+    /// Do only the I-th run, counting from 1
+    #[arg(long, value_name = "I", value_parser = super::count, conflicts_with = "shard", help_heading = "Part of the sweep")]
     index: Option<usize>,
-    /// Do only every N-th run, from the M-th
+    /// Do only every N-th run, starting with the M-th
     #[arg(long, value_name = "M/N", help_heading = "Part of the sweep")]
     shard: Option<Shard>,
     /// Repeat the runs that failed in an earlier call
@@ -53,13 +53,13 @@ pub struct SweepArgs {
     /// Sweep folder [default: results/<the file's name>]
     #[arg(long, value_name = "DIR", help_heading = "Output")]
     out: Option<PathBuf>,
-    /// Print the runs, how far they are and the time they will take, and stop
+    /// Print the runs, their state and the expected time, and exit
     #[arg(long, help_heading = "Output")]
     dry_run: bool,
-    /// Rebuild summary.csv from the run folders, and stop
+    /// Rebuild summary.csv from the run folders, and exit
     #[arg(long, conflicts_with_all = ["dry_run", "index", "shard", "retry_failed"], help_heading = "Output")]
     collect: bool,
-    /// Seconds between checkpoints inside an epoch; there is one after every epoch, too
+    /// Seconds between checkpoints within an epoch; one is also saved after every epoch
     #[arg(long, value_name = "SECONDS", default_value_t = 60.0, value_parser = super::seconds, help_heading = "Output")]
     checkpoint_every: f64,
     /// No progress on stderr
@@ -70,6 +70,9 @@ pub struct SweepArgs {
 /// Runs `mbn sweep`.
 pub fn run(args: &SweepArgs) -> anyhow::Result<End> {
     let sweep = Sweep::load(&args.file)?;
+    if !args.quiet {
+        sweep.notes.iter().for_each(|note| output::note(&format!("note: {note}")));
+    }
     let selection = args.selection(sweep.jobs.len())?;
     let (out, source) = (args.out(), args.data_dir.source());
     if args.collect {
@@ -210,7 +213,7 @@ fn on_data(sweep: Sweep, out: &Path, source: Source) -> Result<Sweep, Error> {
     if !unknown.is_empty() {
         let names = unknown.join(", ");
         output::note(&format!(
-            "{names}: not on this machine (--data-dir), so the names of its runs lack the data's part"
+            "{names}: not on this machine (--data-dir), so the names of its runs are incomplete: they leave out the data"
         ));
     }
     Ok(sweep)

@@ -4,7 +4,7 @@
 use std::collections::HashSet;
 
 use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
-use mbn::record::Summary;
+use mbn::record::{Split, Summary};
 use mbn::sweep::{Ending, Event, Job, Observer, Tally};
 
 use super::output::{self, percent};
@@ -108,7 +108,7 @@ impl Observer for SweepProgress {
                 None => "diverged".into(),
             },
             (_, Some(summary)) => {
-                let test = summary.results.iter().find(|score| score.split == "test");
+                let test = summary.results.iter().find(|score| score.split == Split::Test);
                 format!("test {}, {}", percent(test.and_then(|t| t.accuracy)), duration(summary.seconds))
             }
             (_, None) => "its summary is gone".into(),

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use clap::Args;
 use mbn::record::{Status, Summary};
-use mbn::run::{self, Options, Outcome};
+use mbn::run::{self, Outcome, RunOptions};
 
 use super::exit::End;
 use super::progress::Progress;
@@ -32,19 +32,19 @@ pub struct TrainArgs {
     data_dir: DataDir,
     #[command(flatten)]
     pub(super) threads: Threads,
-    /// Folder of the run folders
+    /// Folder in which each run gets a folder of its own
     #[arg(long, value_name = "DIR", default_value = "results/runs", help_heading = "Output")]
     out: PathBuf,
-    /// Resume an interrupted run; an error if there is none (without this flag, begin one)
+    /// Fail unless there is an interrupted run to resume (without this flag, a new run begins)
     #[arg(long, conflicts_with = "fresh", help_heading = "Output")]
     resume: bool,
-    /// Discard what an earlier attempt at the same run left
+    /// Discard what an earlier attempt at the same run left behind, and start over
     #[arg(long, help_heading = "Output")]
     fresh: bool,
-    /// Seconds between checkpoints inside an epoch; there is one after every epoch, too
+    /// Seconds between checkpoints within an epoch; one is also saved after every epoch
     #[arg(long, value_name = "SECONDS", default_value_t = 60.0, value_parser = super::seconds, help_heading = "Output")]
     checkpoint_every: f64,
-    /// Print the resolved configuration and stop
+    /// Print the resolved configuration and exit
     #[arg(long, conflicts_with_all = ["json", "quiet", "fresh", "resume"], help_heading = "Output")]
     print_config: bool,
     /// Print the summary as one JSON document instead of a table
@@ -67,7 +67,7 @@ pub fn run(args: &TrainArgs) -> anyhow::Result<End> {
         output::print(&config.to_toml()?)?;
         return Ok(End::Done);
     }
-    let options = Options {
+    let options = RunOptions {
         out: args.out.clone(),
         source,
         fresh: args.fresh,
@@ -82,13 +82,13 @@ pub fn run(args: &TrainArgs) -> anyhow::Result<End> {
     match outcome? {
         Outcome::Done { dir, summary, already } => {
             if already {
-                output::note("this run is already finished, these are its results; --fresh repeats it");
+                output::note("this run is already finished; these are its results (--fresh repeats it)");
             }
             report(&dir, &summary, args.json)
         }
         Outcome::Interrupted { dir, step } => {
             output::note(&format!(
-                "interrupted after step {step}, saved in {}; the same command continues there",
+                "interrupted after step {step} and saved in {}; the same command continues it",
                 dir.display()
             ));
             Ok(End::Interrupted)

@@ -12,12 +12,12 @@ use clap::Args;
 use mbn::Error;
 use mbn::config::{Config, Layers};
 use mbn::record::{MetricRow, Status};
-use mbn::run::{self, Options, Outcome, Plan, Watcher};
+use mbn::run::{self, Outcome, RunOptions, RunPlan, Watcher};
 use mbn::sweep::{Ending, Event};
 use mbn::train::StepReport;
 
 use super::exit::End;
-use super::progress::Running;
+use super::progress::EpochMeans;
 use super::{DataDir, interrupt, memory, output};
 
 /// Time between two reports.
@@ -48,13 +48,13 @@ pub fn run(args: &WorkerArgs) -> anyhow::Result<End> {
         stop.store(true, Ordering::Relaxed);
     };
     thread::Builder::new().spawn(listen).context("cannot start a thread")?;
-    let options = Options {
+    let options = RunOptions {
         out: args.out.clone(),
         source: args.data_dir.source(),
         recover: true,
         checkpoint_every: Duration::from_secs_f64(args.checkpoint_every),
         stop: Some(stop),
-        ..Options::default()
+        ..RunOptions::default()
     };
     let ending = match run::run(&config, &options, &mut Reporter::new(stop)) {
         Ok(Outcome::Done { summary, .. }) if summary.status == Status::Diverged => Ending::Diverged,
@@ -82,14 +82,14 @@ struct Reporter {
     stop: &'static AtomicBool,
     total: usize,
     epochs: usize,
-    running: Running,
+    running: EpochMeans,
     last: Instant,
     steps_per_epoch: usize,
 }
 
 impl Reporter {
     fn new(stop: &'static AtomicBool) -> Self {
-        Self { stop, total: 0, epochs: 0, running: Running::new(), last: Instant::now(), steps_per_epoch: 0 }
+        Self { stop, total: 0, epochs: 0, running: EpochMeans::new(), last: Instant::now(), steps_per_epoch: 0 }
     }
 
     /// A sweep that no longer listens is gone: what is computed for it should be saved, and no more.
@@ -101,11 +101,11 @@ impl Reporter {
 }
 
 impl Watcher for Reporter {
-    fn start(&mut self, plan: &Plan) {
+    fn start(&mut self, plan: &RunPlan) {
         memory::note_step(plan.step_bytes);
         (self.epochs, self.steps_per_epoch) = (plan.epochs, plan.steps_per_epoch);
         self.total = plan.epochs * plan.steps_per_epoch;
-        self.running = Running::new();
+        self.running = EpochMeans::new();
         let done = plan.epoch * plan.steps_per_epoch + plan.batch;
         self.say(&Event::Step { done, total: self.total, text: String::new() });
     }
@@ -125,6 +125,6 @@ impl Watcher for Reporter {
     }
 
     fn epoch(&mut self, _: usize, _: &[MetricRow]) {
-        self.running = Running::new();
+        self.running = EpochMeans::new();
     }
 }

@@ -11,7 +11,7 @@ mod text;
 mod validate;
 
 pub use device::DeviceName;
-pub use effect::Idle;
+pub use effect::IdleSetting;
 pub(crate) use keys::is_known;
 pub use layers::Layers;
 pub(crate) use messages::in_plain_words;

@@ -58,14 +58,14 @@ impl Config {
         ensure((1..=LARGEST).contains(&self.epochs), || format!("epochs = {}: must be 1 to {LARGEST}", self.epochs))?;
         ensure(self.freeze_epochs < self.epochs, || {
             format!(
-                "freeze_epochs = {} are all of the training (epochs = {}): at least one epoch has to train with the \
-                 method's own statistics; freeze fewer, or train longer",
+                "freeze_epochs = {} leaves nothing of the training (epochs = {}): at least one epoch has to train with \
+                 the method's own statistics; freeze fewer epochs, or train longer",
                 self.freeze_epochs, self.epochs
             )
         })?;
         ensure(!self.weighing || self.val_fraction > 0.0, || {
             "weighing = true: its weight is chosen on validation images, and there are none (val_fraction = 0); set \
-             val_fraction to 0.1, say, or leave weighing out"
+             val_fraction (to 0.1, say), or leave weighing out"
                 .into()
         })?;
         ensure(self.precise_examples != 1 || !self.estimates(), || {
@@ -75,7 +75,7 @@ impl Config {
         ensure(self.diagnostics_every >= 1, || "diagnostics_every = 0: at least 1 step is needed".into())?;
         ensure(i64::try_from(self.seed).is_ok(), || format!("seed = {}: must be 0 to {}", self.seed, i64::MAX))?;
         ensure((0.0..1.0).contains(&self.val_fraction), || {
-            format!("val_fraction = {}: must be a part of the training data, in [0, 1)", self.val_fraction)
+            format!("val_fraction = {}: must be a fraction of the training data, in [0, 1)", self.val_fraction)
         })
     }
 

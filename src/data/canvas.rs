@@ -24,7 +24,7 @@ fn generate(name: &str, shape: [usize; 3], count: usize, draw: fn(usize, &mut St
         .enumerate()
         .map(|(i, &label)| draw(usize::from(label), &mut stream(SEED, &format!("{name}/{i}"))))
         .collect();
-    Images { shape, pixels: pictures.concat(), labels }
+    Images::at_intervals(shape, pictures.concat(), 0, labels)
 }
 
 /// Uniform in [low, high).

@@ -4,7 +4,6 @@
 //! pixels: the red plane row by row, then green, then blue. A file of the Python version is a pickled dictionary of the
 //! same pixels and labels. Which of the two a file is, its first bytes say.
 
-use std::io::Read;
 use std::path::{Path, PathBuf};
 
 use crate::data::{Files, HubSet, Images, Kind, Origin, Source, archive, folder, gzip, magic, pickle};
@@ -127,11 +126,8 @@ fn read_files(kind: &Kind, files: &[PathBuf], layout: &Layout) -> Result<[Images
     let (test, train) = files.split_last().map_or((&[][..], files), |(last, rest)| (std::slice::from_ref(last), rest));
     let place = files.first().and_then(|file| file.parent()).unwrap_or(Path::new("."));
     let part = |files: &[PathBuf]| {
-        let (mut pixels, mut labels) = (Vec::new(), Vec::new());
-        for file in files {
-            append(kind, file, layout, &mut pixels, &mut labels)?;
-        }
-        Images::new(place, kind.shape, kind.classes, pixels, labels)
+        let parts = files.iter().map(|file| read_file(kind, file, layout)).collect::<Result<Vec<_>>>()?;
+        Images::joined(place, kind.shape, parts)
     };
     Ok([part(train)?, part(test)?])
 }
@@ -145,40 +141,36 @@ fn longest(kind: &Kind, layout: &Layout) -> u64 {
     2 * (MAX_RECORDS * record_length(kind, layout)) as u64
 }
 
-/// Appends the pixels and labels of one file.
-fn append(kind: &Kind, path: &Path, layout: &Layout, pixels: &mut Vec<u8>, labels: &mut Vec<u8>) -> Result<()> {
-    let mut bytes = Vec::new();
-    let reader = gzip::open(path)?.reader;
-    reader.take(longest(kind, layout) + 1).read_to_end(&mut bytes).map_err(|error| gzip::damaged(path, &error))?;
-    let first = labels.len();
-    if pickle::is_one(&bytes) {
-        let file = pickle::read(&bytes, layout.label_key).map_err(|why| {
-            Error::data(path, format!("a Python pickle, but not CIFAR's: {why}; get the published file"))
-        })?;
-        if file.pixels.len() != file.labels.len() * kind.shape.iter().product::<usize>() {
-            let (bytes, labels) = (file.pixels.len(), file.labels.len());
-            return Err(Error::data(path, format!("{bytes} pixel bytes for {labels} labels")));
-        }
-        pixels.extend(file.pixels);
-        labels.extend(file.labels);
+/// The images of one file: records lie where they are.
+fn read_file(kind: &Kind, path: &Path, layout: &Layout) -> Result<Images> {
+    let bytes = gzip::open(path)?.rest(0, longest(kind, layout) + 1)?;
+    let record = record_length(kind, layout);
+    let (bytes, before, labels) = if pickle::is_one(&bytes) {
+        let (pixels, labels) = read_pickle(kind, path, &bytes, layout)?;
+        (pixels.into(), 0, labels)
+    } else if bytes.is_empty() || bytes.len() % record != 0 || bytes.len() > MAX_RECORDS * record {
+        let (length, what) = (bytes.len(), magic::describe(&bytes[..bytes.len().min(32)]));
+        let why = format!("{length} bytes are not 1 to {MAX_RECORDS} records of {record}: truncated or another format");
+        return Err(Error::data(path, format!("{why}; it {what}")));
     } else {
-        let record = record_length(kind, layout);
-        if bytes.is_empty() || bytes.len() % record != 0 || bytes.len() > MAX_RECORDS * record {
-            let (length, what) = (bytes.len(), magic::describe(&bytes[..bytes.len().min(32)]));
-            let why =
-                format!("{length} bytes are not 1 to {MAX_RECORDS} records of {record}: truncated or another format");
-            return Err(Error::data(path, format!("{why}; it {what}")));
-        }
-        for record in bytes.chunks_exact(record) {
-            labels.push(record[layout.label_bytes - 1]);
-            pixels.extend_from_slice(&record[layout.label_bytes..]);
-        }
-    }
-    match labels[first..].iter().position(|label| usize::from(*label) >= kind.classes) {
+        let labels = bytes.chunks_exact(record).map(|record| record[layout.label_bytes - 1]).collect();
+        (bytes, layout.label_bytes, labels)
+    };
+    match labels.iter().position(|label| usize::from(*label) >= kind.classes) {
         Some(i) => {
-            let label = labels[first + i];
+            let label = labels[i];
             Err(Error::data(path, format!("label {label} of record {i} is not below {}", kind.classes)))
         }
-        None => Ok(()),
+        None => Ok(Images::at_intervals(kind.shape, bytes, before, labels)),
     }
+}
+
+/// The pixels and labels of a file of the Python version.
+fn read_pickle(kind: &Kind, path: &Path, bytes: &[u8], layout: &Layout) -> Result<(Vec<u8>, Vec<u8>)> {
+    let pickle::File { pixels, labels } = pickle::read(bytes, layout.label_key)
+        .map_err(|why| Error::data(path, format!("a Python pickle, but not CIFAR's: {why}; get the published file")))?;
+    if pixels.len() != labels.len() * kind.shape.iter().product::<usize>() {
+        return Err(Error::data(path, format!("{} pixel bytes for {} labels", pixels.len(), labels.len())));
+    }
+    Ok((pixels, labels))
 }

@@ -2,11 +2,11 @@
 
 use std::fs::File;
 use std::io::{self, BufRead, BufReader, Cursor, ErrorKind, Read};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use flate2::bufread::GzDecoder;
 
-use crate::data::folder;
+use crate::data::{Bytes, folder};
 use crate::{Error, Result};
 
 /// No deflate stream expands by more than this factor.
@@ -23,6 +23,26 @@ pub(super) struct Contents {
     pub(super) reader: Box<dyn BufRead>,
     /// No more bytes than this come of a file of its size.
     pub(super) bound: u64,
+    /// The file, where it holds the bytes as they are.
+    plain: Option<File>,
+    path: PathBuf,
+}
+
+impl Contents {
+    /// What is left behind the first `offset` bytes, which have been read, at most `limit` bytes: mapped if they are not
+    /// compressed, else in memory.
+    ///
+    /// # Errors
+    /// Damaged, or not to be read.
+    pub(super) fn rest(self, offset: u64, limit: u64) -> Result<Bytes> {
+        let mapped = self.plain.and_then(|file| Bytes::map(file, &self.path, offset, limit).ok());
+        let read = || {
+            let mut bytes = Vec::new();
+            self.reader.take(limit).read_to_end(&mut bytes).map_err(|error| damaged(&self.path, &error))?;
+            Ok(bytes.into())
+        };
+        mapped.map_or_else(read, Ok)
+    }
 }
 
 /// Opens a file that must not be empty; compression is told by the first bytes.
@@ -32,7 +52,9 @@ pub(super) struct Contents {
 pub(super) fn open(path: &Path) -> Result<Contents> {
     let mut bound = folder::file_length(path)?;
     let refused = |error| folder::refused(path, error);
-    let mut reader: Box<dyn BufRead> = Box::new(BufReader::with_capacity(1 << 16, File::open(path).map_err(refused)?));
+    let file = File::open(path).map_err(refused)?;
+    let mut plain = file.try_clone().ok();
+    let mut reader: Box<dyn BufRead> = Box::new(BufReader::with_capacity(1 << 16, file));
     for layer in 0..=MAX_LAYERS {
         let mut head = Vec::new();
         reader.by_ref().take(MAGIC.len() as u64).read_to_end(&mut head).map_err(|error| damaged(path, &error))?;
@@ -43,8 +65,9 @@ pub(super) fn open(path: &Path) -> Result<Contents> {
         }
         reader = Box::new(BufReader::with_capacity(1 << 16, Members { decoder: Some(GzDecoder::new(reader)) }));
         bound = bound.saturating_mul(MAX_EXPANSION);
+        plain = None;
     }
-    Ok(Contents { reader, bound })
+    Ok(Contents { reader, bound, plain, path: path.to_path_buf() })
 }
 
 /// The error for a file that cannot be read to its end.

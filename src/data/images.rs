@@ -1,30 +1,49 @@
-//! Images as bytes, and the data set they make up.
+//! Images as bytes.
 
 use std::path::Path;
 
-use crate::data::{Kind, Normalization};
+use crate::data::Bytes;
 use crate::{Error, Result};
 
-/// Labelled images of one size. They stay bytes; a batch at a time becomes floating point.
-#[derive(Debug, Clone, PartialEq, Eq)]
+const NONE: &str = "holds no images";
+
+/// Labelled images of one size. They stay bytes, in a mapped file where one holds them as they are; a batch at a time
+/// becomes floating point.
+#[derive(Debug, Clone)]
 pub struct Images {
     /// Channels, height, width.
     pub shape: [usize; 3],
-    /// N·C·H·W bytes: image by image, plane by plane, row by row.
-    pub pixels: Vec<u8>,
     /// N class indices.
     pub labels: Vec<u8>,
+    /// One behind the other.
+    runs: Vec<Run>,
+}
+
+/// Images one behind the other in some bytes, at equal intervals.
+#[derive(Debug, Clone)]
+struct Run {
+    /// The number of its first image.
+    first: usize,
+    bytes: Bytes,
+    /// Bytes before the pixels of each image.
+    before: usize,
 }
 
 impl Images {
-    /// Images and labels read from `path`.
+    /// Images and labels read from `path`: N·C·H·W bytes, image by image, plane by plane, row by row.
     ///
     /// # Errors
     /// Nothing at all, the byte count is not N·C·H·W, or a label is not below `classes`.
-    pub fn new(path: &Path, shape: [usize; 3], classes: usize, pixels: Vec<u8>, labels: Vec<u8>) -> Result<Self> {
-        let size = shape.iter().product::<usize>();
+    pub fn new(
+        path: &Path,
+        shape: [usize; 3],
+        classes: usize,
+        pixels: impl Into<Bytes>,
+        labels: Vec<u8>,
+    ) -> Result<Self> {
+        let (pixels, size) = (pixels.into(), shape.iter().product::<usize>());
         if labels.is_empty() {
-            return Err(Error::data(path, "holds no images"));
+            return Err(Error::data(path, NONE));
         }
         if pixels.len() != labels.len() * size {
             let n = labels.len();
@@ -33,7 +52,26 @@ impl Images {
         if let Some(i) = labels.iter().position(|&l| usize::from(l) >= classes) {
             return Err(Error::data(path, format!("label {} of image {i} is not below {classes}", labels[i])));
         }
-        Ok(Self { shape, pixels, labels })
+        Ok(Self::at_intervals(shape, pixels, 0, labels))
+    }
+
+    /// Images in `bytes`, with so many other bytes `before` each of them.
+    pub(super) fn at_intervals(shape: [usize; 3], bytes: impl Into<Bytes>, before: usize, labels: Vec<u8>) -> Self {
+        Self { shape, labels, runs: vec![Run { first: 0, bytes: bytes.into(), before }] }
+    }
+
+    /// The images of all `parts`, read from the folder `path`.
+    ///
+    /// # Errors
+    /// There are none.
+    pub(super) fn joined(path: &Path, shape: [usize; 3], parts: Vec<Self>) -> Result<Self> {
+        let mut all = Self { shape, labels: vec![], runs: vec![] };
+        for Self { labels, runs, .. } in parts {
+            let first = all.len();
+            all.runs.extend(runs.into_iter().map(|run| Run { first: first + run.first, ..run }));
+            all.labels.extend(labels);
+        }
+        if all.is_empty() { Err(Error::data(path, NONE)) } else { Ok(all) }
     }
 
     /// Number of images.
@@ -48,9 +86,25 @@ impl Images {
 
     /// The C·H·W bytes of image `i`, and its label; `None` past the end.
     pub fn get(&self, i: usize) -> Option<(&[u8], u8)> {
+        let label = *self.labels.get(i)?;
+        let Run { first, bytes, before } =
+            self.runs.get(self.runs.partition_point(|run| run.first <= i).checked_sub(1)?)?;
         let size = self.shape.iter().product::<usize>();
-        let start = i.checked_mul(size)?;
-        Some((self.pixels.get(start..start.checked_add(size)?)?, *self.labels.get(i)?))
+        let start = (i - first).checked_mul(before + size)?.checked_add(*before)?;
+        Some((bytes.get(start..start.checked_add(size)?)?, label))
+    }
+
+    /// The bytes and labels of all images.
+    pub fn iter(&self) -> impl Iterator<Item = (&[u8], u8)> {
+        (0..self.len()).map_while(|i| self.get(i))
+    }
+
+    /// Whether the files that hold the images are still as they were when they were read.
+    ///
+    /// # Errors
+    /// One has been written to: what it says of the images is not what was checked.
+    pub fn check_unchanged(&self) -> Result<()> {
+        self.runs.iter().try_for_each(|run| run.bytes.check_unchanged())
     }
 
     /// Images of each class, for at least `classes` classes.
@@ -66,8 +120,9 @@ impl Images {
     pub fn moments(&self) -> (Vec<f32>, Vec<f32>) {
         let [channels, height, width] = self.shape;
         let mut sums = vec![(0u64, 0u64); channels];
-        for (i, plane) in self.pixels.chunks_exact((height * width).max(1)).enumerate() {
-            let (sum, square) = &mut sums[i % channels];
+        let planes = self.iter().flat_map(|(image, _)| image.chunks_exact((height * width).max(1)).enumerate());
+        for (channel, plane) in planes {
+            let (sum, square) = &mut sums[channel];
             // Runs whose sums fit into 32 bits, in which they are fastest taken.
             for run in plane.chunks(1 << 16) {
                 *sum += u64::from(run.iter().map(|&p| u32::from(p)).sum::<u32>());
@@ -84,60 +139,10 @@ impl Images {
     }
 }
 
-/// The training and test images of a data set, and where they came from.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Splits {
-    /// Training images.
-    pub train: Images,
-    /// Test images.
-    pub test: Images,
-    /// A path, a hub address, or `generated`.
-    pub origin: String,
-}
-
-/// A data set in memory.
-#[derive(Debug, Clone)]
-pub struct Dataset {
-    /// Its name in [`crate::data::DATASETS`].
-    pub name: &'static str,
-    /// Number of classes.
-    pub classes: usize,
-    /// Channels, height, width.
-    pub shape: [usize; 3],
-    /// Training images.
-    pub train: Images,
-    /// Test images.
-    pub test: Images,
-    /// Mean of pixel/255 per channel over the training images, the customary constants.
-    pub mean: Vec<f32>,
-    /// Standard deviation of pixel/255 per channel over the training images, the customary constants.
-    pub std: Vec<f32>,
-    /// A path, a hub address, or `generated`.
-    pub origin: String,
-    /// What its images and labels are, however they are stored: 16 hexadecimal digits.
-    pub digest: String,
-    /// Deviations from the complete, published set that show without much computation, in words.
-    pub remarks: Vec<String>,
-}
-
-impl Dataset {
-    pub(super) fn new(kind: &Kind, splits: Splits, digest: String, remarks: Vec<String>) -> Self {
-        Self {
-            digest,
-            remarks,
-            name: kind.name,
-            classes: kind.classes,
-            shape: kind.shape,
-            train: splits.train,
-            test: splits.test,
-            mean: kind.mean.to_vec(),
-            std: kind.std.to_vec(),
-            origin: splits.origin,
-        }
-    }
-
-    /// The map from bytes to normalized floating point, for [`crate::data::gather`].
-    pub fn normalization(&self) -> Normalization {
-        Normalization::new(&self.mean, &self.std)
+impl PartialEq for Images {
+    fn eq(&self, other: &Self) -> bool {
+        self.shape == other.shape && self.labels == other.labels && self.iter().eq(other.iter())
     }
 }
+
+impl Eq for Images {}

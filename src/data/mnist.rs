@@ -85,5 +85,5 @@ fn read_split(kind: &Kind, images: &Path, labels: &Path) -> Result<Images> {
     if labelled != count {
         return Err(Error::data(labels, format!("{labelled} labels for {count} images")));
     }
-    Images::new(labels, kind.shape, kind.classes, pixels, bytes)
+    Images::new(labels, kind.shape, kind.classes, pixels, bytes.to_vec())
 }

@@ -6,9 +6,11 @@
 
 mod archive;
 mod batch;
+mod bytes;
 mod canvas;
 mod check;
 mod cifar;
+mod dataset;
 mod digest;
 mod digits;
 mod folder;
@@ -28,8 +30,10 @@ mod source;
 mod stamp;
 
 pub use batch::{Augment, Batch, Normalization, PAD, gather};
+pub use bytes::Bytes;
 pub use check::{Report, SplitReport, check};
-pub use images::{Dataset, Images, Splits};
+pub use dataset::{Dataset, Splits};
+pub use images::Images;
 pub use order::{epoch_order, evaluation_order, split, subset};
 pub use source::{Files, HubSet, Source, digest, fetch, load};
 

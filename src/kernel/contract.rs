@@ -7,7 +7,7 @@ use super::{Float, Kernel, Simd, end};
 
 /// Where the values that meet one part of the weights lie.
 #[derive(Debug, Clone, Copy)]
-pub struct Run {
+pub struct Segment {
     /// Position in the image relative to the pixel's.
     pub x: usize,
     /// First row of the weights.
@@ -20,7 +20,7 @@ pub struct Grid {
     /// Values of each run.
     pub len: usize,
     /// The runs.
-    pub runs: Vec<Run>,
+    pub segments: Vec<Segment>,
     /// Rows and columns of output pixels.
     pub size: [usize; 2],
     /// First value the first pixel sees, and the way to the next row's and the next column's.
@@ -38,7 +38,7 @@ impl Grid {
     pub fn product(rows: usize, len: usize, channels: usize) -> Self {
         Self {
             len,
-            runs: vec![Run { x: 0, w: 0 }],
+            segments: vec![Segment { x: 0, w: 0 }],
             size: [1, rows],
             x: [0, 0, len],
             y: [0, 0, channels],
@@ -78,13 +78,13 @@ impl<T: Float> Kernel<T> for Contract<'_, T> {
             return;
         }
         let g = self.grid;
-        let (x, w) = g.runs.iter().fold((0, 0), |(x, w), run| (x.max(run.x), w.max(run.w)));
+        let (x, w) = g.segments.iter().fold((0, 0), |(x, w), run| (x.max(run.x), w.max(run.w)));
         let seen = end(&[1, self.rows.end - 1, g.size[1] - 1, 1, 1], &[g.x[0], g.x[1], g.x[2], x, g.len]);
         let written = end(&[1, self.rows.end - 1, g.size[1] - 1, 1], &[g.y[0], g.y[1], g.y[2], g.channels]);
         assert!(self.rows.end <= g.size[0], "rows of the grid");
-        assert!(g.runs.is_empty() || seen <= self.x.len(), "the image");
+        assert!(g.segments.is_empty() || seen <= self.x.len(), "the image");
         let weights = end(&[w, g.len], &[g.pitch, g.pitch]);
-        assert!(g.runs.is_empty() || weights <= self.w.len() && padded(g.channels) <= g.pitch, "weights");
+        assert!(g.segments.is_empty() || weights <= self.w.len() && padded(g.channels) <= g.pitch, "weights");
         assert!(end(&[1, self.rows.start], &[g.y[0], g.y[1]]) >= self.origin, "the output begins too late");
         assert!(self.origin.checked_add(self.y.len()).is_some_and(|end| written <= end), "the output");
     }
@@ -118,7 +118,7 @@ impl<T: Float> Contract<'_, T> {
     unsafe fn columns<S: Simd<T = T>>(&mut self, c: usize, count: usize) -> usize {
         let g = self.grid;
         let tile = Tile::<S> {
-            runs: &g.runs,
+            segments: &g.segments,
             len: g.len,
             w: self.w.as_ptr().add(c),
             pitch: g.pitch,
@@ -145,7 +145,7 @@ impl<T: Float> Contract<'_, T> {
 
 /// A tile's view of its surroundings.
 struct Tile<'a, S: Simd> {
-    runs: &'a [Run],
+    segments: &'a [Segment],
     len: usize,
     w: *const S::T,
     pitch: usize,
@@ -192,7 +192,7 @@ impl<S: Simd> Tile<'_, S> {
     #[inline(always)]
     unsafe fn block<const P: usize, const V: usize>(&self, x: *const S::T, y: *mut S::T, step: usize) {
         let mut sums = [[S::splat(S::T::ZERO); V]; P];
-        for run in self.runs {
+        for run in self.segments {
             let mut w = self.w.add(run.w * self.pitch);
             let mut x = x.add(run.x);
             for _ in 0..self.len {

@@ -139,10 +139,10 @@ impl<T: Float> Outer<'_, T> {
                 }
             }
         }
-        let [pictures, rows, columns] = self.count;
+        let [images, rows, columns] = self.count;
         let (g, x) = (self.g.as_ptr().add(self.g_at.first + i), self.x.as_ptr().add(self.x_at.first + j));
         let ([gn, gy, gx], [xn, xy, xx]) = (self.g_at.steps, self.x_at.steps);
-        for n in 0..pictures {
+        for n in 0..images {
             for y in 0..rows {
                 let (mut g, mut x) = (g.add(n * gn + y * gy), x.add(n * xn + y * xy));
                 for _ in 0..columns {

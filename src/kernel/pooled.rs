@@ -4,7 +4,7 @@
 //! What goes into the windows is never written. The gradient's passes compute it again from z, which they read anyway,
 //! and find the maximum's place, the first in reading order. Rows and columns beyond the last whole window reach nothing.
 
-use super::norm::{Coefficients, Flow, Loaded, Rows, Terms, sums};
+use super::norm::{CoefficientLanes, Coefficients, GradientLanes, Rows, Terms, sums};
 use super::{Float, Kernel, Simd};
 
 impl Rows {
@@ -45,7 +45,7 @@ impl<T: Float> Kernel<T> for Normalize<'_, T> {
         for row in 0..rows {
             for c in (0..channels).step_by(S::LANES) {
                 let n = S::LANES.min(channels - c);
-                let by = Loaded::<S>::new(&self.by, c, n);
+                let by = CoefficientLanes::<S>::new(&self.by, c, n);
                 let z = self.z.as_ptr().add(2 * row * self.rows.step() + c);
                 let y = self.y.0.as_mut_ptr().add(row * self.y.1 + c);
                 let raise = self.raise.map(|raise| S::load_n(raise[c..c + n].as_ptr(), n));
@@ -93,7 +93,7 @@ impl<T: Float> Kernel<T> for Reduce<'_, T> {
         for row in 0..windows.rows {
             for c in (0..channels).step_by(S::LANES) {
                 let n = S::LANES.min(channels - c);
-                let by = Loaded::<S>::new(&self.by, c, n);
+                let by = CoefficientLanes::<S>::new(&self.by, c, n);
                 let g = self.g.as_ptr().add(row * windows.step() + c);
                 let z = self.z.as_ptr().add(2 * row * self.rows.step() + c);
                 let sums = sums::<S, 2>(windows.pixels, Maxima { g, z, channels, taps, n, by });
@@ -136,9 +136,9 @@ impl<T: Float> Kernel<T> for Gradient<'_, T> {
         for row in (0..rows).step_by(2) {
             for c in (0..channels).step_by(S::LANES) {
                 let n = S::LANES.min(channels - c);
-                let by = Loaded::<S>::new(&self.by, c, n);
+                let by = CoefficientLanes::<S>::new(&self.by, c, n);
                 let [b, d, center] = self.flow;
-                let flow = Flow::<S>::new([self.by.slope, b, d, center], c, n);
+                let flow = GradientLanes::<S>::new([self.by.slope, b, d, center], c, n);
                 let z = self.z.as_ptr().add(row * self.rows.step() + c);
                 let dz = self.dz.0.as_mut_ptr().add(row * self.dz.1 + c);
                 // Windows of this row; none on a last row without a partner.
@@ -171,7 +171,7 @@ struct Window<S: Simd> {
 
 impl<S: Simd> Window<S> {
     #[inline(always)]
-    unsafe fn new(z: *const S::T, taps: [usize; 4], n: usize, by: &Loaded<S>) -> Self {
+    unsafe fn new(z: *const S::T, taps: [usize; 4], n: usize, by: &CoefficientLanes<S>) -> Self {
         let mut window = Self { d: [by.mean; 4], y: [by.mean; 4] };
         for tap in 0..4 {
             window.d[tap] = S::sub(S::load_n(z.add(taps[tap]), n), by.mean);
@@ -220,7 +220,7 @@ struct Maxima<S: Simd> {
     channels: usize,
     taps: [usize; 4],
     n: usize,
-    by: Loaded<S>,
+    by: CoefficientLanes<S>,
 }
 
 impl<S: Simd> Terms<S, 2> for Maxima<S> {

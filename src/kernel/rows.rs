@@ -3,7 +3,7 @@
 use super::{Float, Kernel, Simd};
 
 /// Σ a_i row_i, and of variances Σ a_i v_i or, with `total`, Σ a_i (v_i + (row_i - Σ a row)²).
-pub struct Pool<'a, T> {
+pub struct PoolMoments<'a, T> {
     /// Means, rows one after the other.
     pub means: &'a [T],
     /// Variances; empty if only means are pooled.
@@ -18,7 +18,7 @@ pub struct Pool<'a, T> {
     pub var: &'a mut [T],
 }
 
-impl<T: Float> Kernel<T> for Pool<'_, T> {
+impl<T: Float> Kernel<T> for PoolMoments<'_, T> {
     fn check(&self) {
         assert!(self.means.len() >= self.weights.len() * self.mean.len(), "a row per weight");
         assert!(self.vars.len() >= self.weights.len() * self.var.len(), "a row per weight");
@@ -27,7 +27,7 @@ impl<T: Float> Kernel<T> for Pool<'_, T> {
 
     #[inline(always)]
     unsafe fn run<S: Simd<T = T>>(self) {
-        let Pool { means, vars, weights, total, mean, var } = self;
+        let PoolMoments { means, vars, weights, total, mean, var } = self;
         mean.fill(T::ZERO);
         for (row, &a) in means.chunks_exact(mean.len()).zip(weights) {
             mean.iter_mut().zip(row).for_each(|(sum, &v)| *sum += a * v);

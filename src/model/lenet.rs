@@ -3,9 +3,9 @@
 use candle_core::{Result, bail};
 
 use super::Task;
-use super::units::{Builder, Conv, Flatten, Units};
+use super::units::{Builder, ConvShape, Flatten, Units};
 
-const CONV: Conv = Conv { size: 5, stride: 1, padding: 0 };
+const CONV: ConvShape = ConvShape { size: 5, stride: 1, padding: 0 };
 
 pub(super) fn build(_: usize, task: Task, b: Builder) -> Result<Units> {
     let [channels, height, width] = task.shape;

@@ -5,9 +5,9 @@
 use candle_core::Result;
 
 use super::Task;
-use super::units::{Builder, Conv, GlobalAvgPool, Units};
+use super::units::{Builder, ConvShape, GlobalAvgPool, Units};
 
-const CONV: Conv = Conv { size: 3, stride: 1, padding: 1 };
+const CONV: ConvShape = ConvShape { size: 3, stride: 1, padding: 1 };
 const WIDTH: usize = 64;
 
 pub(super) fn build(_: usize, task: Task, b: Builder) -> Result<Units> {

@@ -7,10 +7,10 @@
 use candle_core::Result;
 
 use super::Task;
-use super::units::{Builder, Conv, GlobalAvgPool, Unit, Units};
+use super::units::{Builder, ConvShape, GlobalAvgPool, Unit, Units};
 
 /// Of the first convolution.
-pub(super) const CONV: Conv = Conv { size: 3, stride: 1, padding: 1 };
+pub(super) const CONV: ConvShape = ConvShape { size: 3, stride: 1, padding: 1 };
 
 /// Channels of the first convolution.
 pub(super) const FIRST: usize = 16;

@@ -4,7 +4,7 @@
 use candle_core::Result;
 
 use super::Task;
-use super::units::{Builder, Conv, GlobalAvgPool, Units};
+use super::units::{Builder, ConvShape, GlobalAvgPool, Units};
 
 /// Channels of the five stages, and how many convolutions each has, by depth.
 const CHANNELS: [usize; 5] = [64, 128, 256, 512, 512];
@@ -26,7 +26,7 @@ pub(super) fn build(depth: usize, task: Task, b: Builder) -> Result<Units> {
         let pooled = side >= 2;
         for last in (0..count).map(|i| i + 1 == count) {
             let (conv, norm) = (index.to_string(), (index + 1).to_string());
-            let shape = Conv { size: 3, stride: 1, padding: 1 };
+            let shape = ConvShape { size: 3, stride: 1, padding: 1 };
             let unit = features.conv_norm(&conv, &norm, [input, output], shape)?;
             units.push(Box::new(if last && pooled { unit.pooled() } else { unit }));
             (input, index) = (output, index + 3);

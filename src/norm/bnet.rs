@@ -16,7 +16,7 @@ use serde::{Deserialize, Serialize};
 
 use super::registry::{Family, Site};
 use super::state::{RUNNING, StateTensor};
-use super::{Affine, BatchNorm, Beyond, Coefficients, Gradient, Input, Kept, Norm, module_t};
+use super::{Affine, BatchNorm, BatchStatistics, Beyond, Coefficients, Gradient, Input, Norm, module_t};
 use crate::ops;
 
 /// Parameters of [`EnhancedBatchNorm`].
@@ -104,8 +104,8 @@ impl Norm for EnhancedBatchNorm {
         self.bn.training_rule()
     }
 
-    fn kept(&self) -> Option<Kept<'_>> {
-        self.bn.kept()
+    fn batch_statistics(&self) -> Option<BatchStatistics<'_>> {
+        self.bn.batch_statistics()
     }
 }
 

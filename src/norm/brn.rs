@@ -21,7 +21,7 @@ use super::observed::Observation;
 use super::registry::{Family, Site};
 use super::running::{Blend, RunningAverage};
 use super::state::{RUNNING, StateTensor};
-use super::{Affine, Coefficients, Gradient, Input, Kept, Moments, Norm, module_t};
+use super::{Affine, BatchStatistics, Coefficients, Gradient, Input, Moments, Norm, module_t};
 use crate::ops::Linear;
 
 /// How the limits of r and d grow after the warm-up.
@@ -160,8 +160,8 @@ impl Norm for BatchRenorm {
         "batch"
     }
 
-    fn kept(&self) -> Option<Kept<'_>> {
-        Some(Kept::average(&self.running, &self.observed))
+    fn batch_statistics(&self) -> Option<BatchStatistics<'_>> {
+        Some(BatchStatistics::average(&self.running, &self.observed))
     }
 }
 

@@ -22,7 +22,7 @@ use super::registry::{Family, Site};
 use super::ring::Ring;
 use super::running::{Blend, RunningAverage};
 use super::state::{RUNNING, StateTensor};
-use super::{Affine, Call, Coefficients, Input, Kept, Moments, Norm, Pass, Producer, module_t};
+use super::{Affine, BatchStatistics, Call, Coefficients, Input, Moments, Norm, Pass, Producer, module_t};
 
 /// Parameters of [`CrossIterationBatchNorm`].
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
@@ -177,8 +177,8 @@ impl Norm for CrossIterationBatchNorm {
         "memory"
     }
 
-    fn kept(&self) -> Option<Kept<'_>> {
-        Some(Kept::average(&self.running, &self.observed))
+    fn batch_statistics(&self) -> Option<BatchStatistics<'_>> {
+        Some(BatchStatistics::average(&self.running, &self.observed))
     }
 }
 

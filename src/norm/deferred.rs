@@ -19,7 +19,7 @@ use super::observed::Observation;
 use super::registry::{Family, Site};
 use super::running::{Blend, RunningAverage};
 use super::state::{RUNNING, StateTensor};
-use super::{Affine, Call, Coefficients, Input, Kept, Moments, Norm, Pass, Progress, module_t};
+use super::{Affine, BatchStatistics, Call, Coefficients, Input, Moments, Norm, Pass, Progress, module_t};
 use crate::ops;
 
 /// Parameters of [`DeferredBatchNorm`].
@@ -44,13 +44,13 @@ pub struct DeferredBatchNorm {
     affine: Affine,
     running: RunningAverage,
     momentum: f64,
-    pool: Arc<Mutex<Option<Pool>>>,
+    pool: Arc<Mutex<Option<UpdateMoments>>>,
     observed: Observation,
 }
 
 /// Some of an update's micro-batches together.
 #[derive(Debug)]
-struct Pool {
+struct UpdateMoments {
     moments: Moments,
     /// Values per channel.
     count: usize,
@@ -72,7 +72,7 @@ pub fn deferred_batch_norm(
     })
 }
 
-impl Pool {
+impl UpdateMoments {
     /// Takes in one more micro-batch.
     fn add(&mut self, batch: &Moments, count: usize) -> Result<()> {
         self.count += count;
@@ -95,7 +95,7 @@ impl DeferredBatchNorm {
         let mut pool = self.pool.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
         match pool.as_mut().filter(|_| !first) {
             Some(pool) => pool.add(batch, count)?,
-            None => *pool = Some(Pool { moments: batch.copy()?, count, parts: 1 }),
+            None => *pool = Some(UpdateMoments { moments: batch.copy()?, count, parts: 1 }),
         }
         if let Some(whole) = pool.take_if(|pool| pool.parts >= parts) {
             let progress = Progress { parts: call.progress.parts / parts, ..call.progress };
@@ -128,8 +128,8 @@ impl Norm for DeferredBatchNorm {
         "batch"
     }
 
-    fn kept(&self) -> Option<Kept<'_>> {
-        Some(Kept::average(&self.running, &self.observed))
+    fn batch_statistics(&self) -> Option<BatchStatistics<'_>> {
+        Some(BatchStatistics::average(&self.running, &self.observed))
     }
 }
 

@@ -2,7 +2,7 @@
 
 use candle_core::{Error, Shape};
 
-/// A normalizer's refusal; reaches the caller wrapped in `candle_core::Error`, as layers return it.
+/// A normalizer's refusal. Layers return it inside a `candle_core::Error`; [`NormError::of`] takes it out again.
 #[derive(Debug, thiserror::Error)]
 pub enum NormError {
     /// The variance of a single value per channel says nothing.
@@ -64,15 +64,37 @@ pub enum NormError {
 const ONE_VALUE: &str = "the batch holds one value per channel";
 const ONE_VALUE_PER_GROUP: &str = "a group of channels holds one value";
 
-impl From<NormError> for Error {
-    fn from(error: NormError) -> Self {
-        Error::wrap(error)
+impl NormError {
+    /// The refusal that `error` carries, beneath whatever context it gathered on its way.
+    pub fn of(error: &Error) -> Option<&Self> {
+        match error {
+            Error::WithBacktrace { inner, .. } | Error::Context { inner, .. } | Error::WithPath { inner, .. } => {
+                Self::of(inner)
+            }
+            Error::WrappedContext { wrapped, .. } => match wrapped.downcast_ref() {
+                Some(inner) => Self::of(inner),
+                None => wrapped.downcast_ref(),
+            },
+            Error::Io(carrier) => carrier.get_ref()?.downcast_ref(),
+            _ => None,
+        }
+    }
+
+    /// Whether statistics are undefined for the input: one value per channel, or per group.
+    pub fn is_undefined(&self) -> bool {
+        matches!(self, Self::OneValue { .. } | Self::Undefined { .. } | Self::OneValuePerGroup { .. })
     }
 }
 
-/// Whether `error` says that statistics are undefined for the batch (one value per channel, or per group), however it was
-/// wrapped on its way.
+impl From<NormError> for Error {
+    /// In an `Error::Io`, which has nothing to do with files here: of candle's variants it alone prints an error unchanged
+    /// and keeps its type (`Error::Wrapped` keeps only its text).
+    fn from(error: NormError) -> Self {
+        Error::Io(std::io::Error::other(error)).bt()
+    }
+}
+
+/// Whether `error` says that statistics are undefined for the batch ([`NormError::is_undefined`]).
 pub fn is_undefined(error: &Error) -> bool {
-    let text = error.to_string();
-    text.contains(ONE_VALUE) || text.contains(ONE_VALUE_PER_GROUP)
+    NormError::of(error).is_some_and(NormError::is_undefined)
 }

@@ -21,7 +21,7 @@ use super::observed::Observation;
 use super::registry::{Family, Site};
 use super::running::{Blend, RunningAverage};
 use super::state::{RUNNING, StateTensor};
-use super::{Affine, Coefficients, Granularity, Input, Kept, Moments, Norm, Pass, module_t, remembered};
+use super::{Affine, BatchStatistics, Coefficients, Granularity, Input, Moments, Norm, Pass, module_t, remembered};
 use crate::ops::{self, Groups};
 
 /// Parameters of [`BatchGroupNorm`].
@@ -122,8 +122,8 @@ impl Norm for BatchGroupNorm {
         "batch"
     }
 
-    fn kept(&self) -> Option<Kept<'_>> {
-        Some(Kept::average(&self.running, &self.observed))
+    fn batch_statistics(&self) -> Option<BatchStatistics<'_>> {
+        Some(BatchStatistics::average(&self.running, &self.observed))
     }
 
     fn inference_form(&self, moments: &Moments) -> Result<Moments> {

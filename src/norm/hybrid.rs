@@ -20,7 +20,7 @@ use super::observed::Observation;
 use super::registry::{Family, Site};
 use super::running::{Blend, RunningAverage};
 use super::state::{RUNNING, StateTensor};
-use super::{Affine, Coefficients, Input, Kept, Moments, Norm, module_t};
+use super::{Affine, BatchStatistics, Coefficients, Input, Moments, Norm, module_t};
 
 /// Parameters of [`HybridBatchNorm`].
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
@@ -131,8 +131,8 @@ impl Norm for HybridBatchNorm {
         "memory"
     }
 
-    fn kept(&self) -> Option<Kept<'_>> {
-        Some(Kept::average(&self.running, &self.observed))
+    fn batch_statistics(&self) -> Option<BatchStatistics<'_>> {
+        Some(BatchStatistics::average(&self.running, &self.observed))
     }
 }
 

@@ -16,8 +16,8 @@ use serde::{Deserialize, Serialize};
 use super::registry::{Family, Site};
 use super::state::{RUNNING, StateTensor};
 use super::{
-    Affine, BatchNorm, BatchNormConfig, Coefficients, Gradient, Granularity, Input, Kept, Norm, Pass, batch_norm,
-    module_t,
+    Affine, BatchNorm, BatchNormConfig, BatchStatistics, Coefficients, Gradient, Granularity, Input, Norm, Pass,
+    batch_norm, module_t,
 };
 use crate::ops::{Linear, Sums, sum_images};
 
@@ -107,8 +107,8 @@ impl Norm for InstanceEnhancementBatchNorm {
         self.bn.training_rule()
     }
 
-    fn kept(&self) -> Option<Kept<'_>> {
-        self.bn.kept()
+    fn batch_statistics(&self) -> Option<BatchStatistics<'_>> {
+        self.bn.batch_statistics()
     }
 
     fn infers_by_map(&self) -> bool {

@@ -24,7 +24,7 @@ use super::registry::{Family, Site};
 use super::ring::Ring;
 use super::running::{Blend, RunningAverage};
 use super::state::{RUNNING, StateTensor};
-use super::{Affine, Call, Coefficients, Gradient, Input, Kept, Moments, Norm, Pass, WeightForm, module_t};
+use super::{Affine, BatchStatistics, Call, Coefficients, Gradient, Input, Moments, Norm, Pass, WeightForm, module_t};
 use crate::ops::{self, Linear};
 
 /// Parameters of [`MovingAverageBatchNorm`].
@@ -206,8 +206,8 @@ impl Norm for MovingAverageBatchNorm {
         "memory"
     }
 
-    fn kept(&self) -> Option<Kept<'_>> {
-        Some(Kept::average(&self.running, &self.observed))
+    fn batch_statistics(&self) -> Option<BatchStatistics<'_>> {
+        Some(BatchStatistics::average(&self.running, &self.observed))
     }
 
     fn inference_form(&self, moments: &Moments) -> Result<Moments> {

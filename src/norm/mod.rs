@@ -4,6 +4,7 @@
 //! which [`Pass`] it is part of.
 
 mod affine;
+mod batch_statistics;
 mod beyond;
 mod bn;
 mod bnet;
@@ -22,7 +23,6 @@ mod groups;
 mod hybrid;
 mod iebn;
 mod instance;
-mod kept;
 mod length;
 mod ln;
 mod mabn;
@@ -41,6 +41,7 @@ mod stochnorm;
 mod weight_form;
 
 pub use affine::{Affine, Projection};
+pub use batch_statistics::BatchStatistics;
 pub use beyond::Beyond;
 pub use bn::{BatchNorm, BatchNormConfig, batch_norm};
 pub use bnet::{EnhancedBatchNorm, EnhancedBatchNormConfig, enhanced_batch_norm};
@@ -57,15 +58,15 @@ pub use gn_bn::{BatchGroupNorm, BatchGroupNormConfig, batch_group_norm};
 pub use hybrid::{HybridBatchNorm, HybridBatchNormConfig, hybrid_batch_norm};
 pub use iebn::{InstanceEnhancementBatchNorm, InstanceEnhancementBatchNormConfig, instance_enhancement_batch_norm};
 pub use instance::{InstanceNorm, InstanceNormConfig, instance_norm};
-pub use kept::Kept;
 pub use ln::{LayerNorm, LayerNormConfig, layer_norm};
 pub use mabn::{MovingAverageBatchNorm, MovingAverageBatchNormConfig, moving_average_batch_norm};
 pub use mbn::{
-    InferWith, MemorizedBatchNorm, MemorizedBatchNormConfig, Pool, RefreshWith, StatGrad, memorized_batch_norm,
+    InferWith, MemorizedBatchNorm, MemorizedBatchNormConfig, PooledVariance, RefreshWith, StatGrad,
+    memorized_batch_norm,
 };
 pub use momentum_bn::{MomentumBatchNorm, MomentumBatchNormConfig, momentum_batch_norm};
 pub use none::{NoNorm, NoNormConfig, no_norm};
-pub use observed::Observed;
+pub use observed::LayerObservation;
 pub use online::{Compensation, OnlineNorm, OnlineNormConfig, online_norm};
 pub use pass::{Call, Pass, Progress};
 pub use registry::{Family, Kind, NORMS, NormSpec, Site, find};
@@ -140,14 +141,14 @@ pub trait Norm: Send + Sync + std::fmt::Debug {
     }
 
     /// What it keeps of the batches it has seen, where it keeps any: [`Self::inference`] and the functions behind it follow.
-    fn kept(&self) -> Option<Kept<'_>> {
+    fn batch_statistics(&self) -> Option<BatchStatistics<'_>> {
         None
     }
 
     /// Statistics used by [`Pass::Eval`], which is gamma (x - mean)/sqrt(var + eps) + beta with them (see
     /// [`Self::infers_by_map`]); none where no batch statistics are remembered.
     fn inference(&self) -> Option<Moments> {
-        Some(self.kept()?.inference.get())
+        Some(self.batch_statistics()?.inference.get())
     }
 
     /// Whether [`Pass::Eval`] is that map and nothing more. Where it is more, weighing leaves it as it is, and freezing
@@ -163,22 +164,22 @@ pub trait Norm: Send + Sync + std::fmt::Debug {
 
     /// Replaces the statistics used by [`Pass::Eval`] (until the next training pass).
     fn set_inference(&self, moments: &Moments) -> Result<()> {
-        self.kept().map_or(Ok(()), |kept| kept.inference.set(&self.inference_form(moments)?))
+        self.batch_statistics().map_or(Ok(()), |kept| kept.inference.set(&self.inference_form(moments)?))
     }
 
     /// The running average of the batch statistics, for layers that keep one beside or as their inference rule.
     fn ema(&self) -> Option<Moments> {
-        Some(self.kept()?.average.get())
+        Some(self.batch_statistics()?.average.get())
     }
 
     /// Whether a [`Pass::Refresh`] has anything to refresh.
     fn refreshes(&self) -> bool {
-        self.kept().is_some_and(|kept| kept.refreshes)
+        self.batch_statistics().is_some_and(|kept| kept.refreshes)
     }
 
     /// What the layer saw in the last pass that took batch statistics.
-    fn observed(&self) -> Option<Observed> {
-        self.kept()?.observed.get()
+    fn observed(&self) -> Option<LayerObservation> {
+        self.batch_statistics()?.observed.get()
     }
 }
 

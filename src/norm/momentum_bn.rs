@@ -20,7 +20,7 @@ use super::observed::Observation;
 use super::registry::{Family, Site};
 use super::running::{Blend, RunningAverage};
 use super::state::{RUNNING, StateTensor};
-use super::{Affine, Coefficients, Input, Kept, Norm, module_t};
+use super::{Affine, BatchStatistics, Coefficients, Input, Norm, module_t};
 
 /// Parameters of [`MomentumBatchNorm`].
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
@@ -119,8 +119,8 @@ impl Norm for MomentumBatchNorm {
         "memory"
     }
 
-    fn kept(&self) -> Option<Kept<'_>> {
-        Some(Kept::average(&self.running, &self.observed))
+    fn batch_statistics(&self) -> Option<BatchStatistics<'_>> {
+        Some(BatchStatistics::average(&self.running, &self.observed))
     }
 }
 

@@ -6,7 +6,7 @@ use super::Moments;
 
 /// What a layer saw the last time it met a batch.
 #[derive(Debug, Clone)]
-pub struct Observed {
+pub struct LayerObservation {
     /// The batch's own statistics (biased variance).
     pub batch: Moments,
     /// The statistics it was normalized with.
@@ -17,15 +17,15 @@ pub struct Observed {
 
 /// The newest observation of a layer.
 #[derive(Debug, Clone, Default)]
-pub(super) struct Observation(Arc<Mutex<Option<Observed>>>);
+pub(super) struct Observation(Arc<Mutex<Option<LayerObservation>>>);
 
 impl Observation {
     pub fn set(&self, batch: &Moments, used: &Moments, count: usize) {
-        let seen = Observed { batch: batch.clone(), used: used.clone(), count };
+        let seen = LayerObservation { batch: batch.clone(), used: used.clone(), count };
         *self.0.lock().unwrap_or_else(|poisoned| poisoned.into_inner()) = Some(seen);
     }
 
-    pub fn get(&self) -> Option<Observed> {
+    pub fn get(&self) -> Option<LayerObservation> {
         self.0.lock().unwrap_or_else(|poisoned| poisoned.into_inner()).clone()
     }
 }

@@ -110,7 +110,7 @@ fn parse<F: Family + 'static>(params: &Table) -> Result<Arc<dyn Parameters>> {
     let invalid = |why: String| Error::config(format!("[{}] {}", F::NAME, why.trim_end()));
     let config = params.clone().try_into::<F::Config>().map_err(|e| invalid(e.to_string()))?;
     F::check(&config).map_err(invalid)?;
-    Ok(Arc::new(Typed::<F>(config)))
+    Ok(Arc::new(TypedParameters::<F>(config)))
 }
 
 /// A normalizer's parameters in their typed form, whatever it is.
@@ -119,15 +119,15 @@ trait Parameters: Debug + Send + Sync {
     fn build(&self, site: Site) -> CandleResult<Arc<dyn Norm>>;
 }
 
-struct Typed<F: Family>(F::Config);
+struct TypedParameters<F: Family>(F::Config);
 
-impl<F: Family> Debug for Typed<F> {
+impl<F: Family> Debug for TypedParameters<F> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         self.0.fmt(f)
     }
 }
 
-impl<F: Family> Parameters for Typed<F> {
+impl<F: Family> Parameters for TypedParameters<F> {
     fn table(&self) -> Result<Table> {
         Table::try_from(&self.0).map_err(|e| Error::config(format!("[{}] {e}", F::NAME)))
     }

@@ -25,12 +25,12 @@ pub(super) enum Blend {
 
 /// A mean and a variance per channel, shape (C) each, kept in the variable builder's tensors.
 #[derive(Debug, Clone)]
-pub(super) struct Stored {
+pub(super) struct MomentVars {
     mean: Var,
     var: Var,
 }
 
-impl Stored {
+impl MomentVars {
     /// The pair that those two tensors of state are.
     pub fn new([mean, var]: [StateTensor; 2], features: usize, vb: &VarBuilder) -> Result<Self> {
         Ok(Self { mean: mean.create(features, vb)?, var: var.create(features, vb)? })
@@ -52,14 +52,14 @@ impl Stored {
 #[derive(Debug, Clone)]
 pub(super) struct RunningAverage {
     /// As it stands.
-    pub now: Stored,
+    pub now: MomentVars,
     blend: Blend,
     /// The average as it stood before each of the newest update's training passes, and the weight a of each, newest first.
     history: Arc<Mutex<VecDeque<(Moments, f64)>>>,
 }
 
 /// An average without and with a batch, in storage that does not change.
-pub(super) struct Taken {
+pub(super) struct AverageUpdate {
     pub before: Moments,
     pub after: Moments,
 }
@@ -67,7 +67,7 @@ pub(super) struct Taken {
 impl RunningAverage {
     /// The average kept in those two tensors of state.
     pub fn new(state: [StateTensor; 2], features: usize, blend: Blend, vb: &VarBuilder) -> Result<Self> {
-        Ok(Self { now: Stored::new(state, features, vb)?, blend, history: Arc::default() })
+        Ok(Self { now: MomentVars::new(state, features, vb)?, blend, history: Arc::default() })
     }
 
     /// Takes the statistics (biased) of a batch of `count` values per channel in, as the pass says: with weight `a` in training;
@@ -75,7 +75,14 @@ impl RunningAverage {
     /// 0, which is when the average itself changes. A probe remembers nothing.
     ///
     /// None for passes that look at the batch alone.
-    pub fn take(&self, batch: &Moments, count: usize, a: f64, call: Call, layer: &str) -> Result<Option<Taken>> {
+    pub fn take(
+        &self,
+        batch: &Moments,
+        count: usize,
+        a: f64,
+        call: Call,
+        layer: &str,
+    ) -> Result<Option<AverageUpdate>> {
         let mut history = self.history.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
         let (before, a) = match call.pass {
             Pass::Train => {
@@ -98,7 +105,7 @@ impl RunningAverage {
             Pass::Refresh { age } => history[age - 1].0 = after.clone(),
             _ => {}
         }
-        Ok(Some(Taken { before, after }))
+        Ok(Some(AverageUpdate { before, after }))
     }
 }
 

@@ -22,7 +22,7 @@ use super::observed::Observation;
 use super::registry::{Family, Site};
 use super::running::{Blend, RunningAverage};
 use super::state::{RUNNING, StateTensor};
-use super::{Affine, Coefficients, Input, Kept, Moments, Norm, Pass, module_t};
+use super::{Affine, BatchStatistics, Coefficients, Input, Moments, Norm, Pass, module_t};
 use crate::{ops, rng};
 
 /// Parameters of [`StochasticNorm`].
@@ -136,8 +136,8 @@ impl Norm for StochasticNorm {
         "batch"
     }
 
-    fn kept(&self) -> Option<Kept<'_>> {
-        Some(Kept::average(&self.running, &self.observed))
+    fn batch_statistics(&self) -> Option<BatchStatistics<'_>> {
+        Some(BatchStatistics::average(&self.running, &self.observed))
     }
 }
 

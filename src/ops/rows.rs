@@ -3,7 +3,7 @@
 use candle_core::{DType, Result, Tensor, Var};
 
 use super::{Moments, own_kernel};
-use crate::kernel::rows::{Blend, Pool};
+use crate::kernel::rows::{Blend, PoolMoments};
 use crate::kernel::{Float, Kernel, with_values, with_values_mut};
 
 /// Calls one function or another: `$own` with the number type of a tensor on the CPU, else `$plain`.
@@ -92,7 +92,7 @@ fn weighted<T: Float>(rows: &Tensor, weights: &[f64]) -> Result<Tensor> {
     let mut mean = vec![T::ZERO; rows.elem_count() / weights.len()];
     with_values(rows, |means| {
         let (weights, mean) = (&numbers(weights)[..], &mut mean[..]);
-        Pool { means, vars: &[], weights, total: false, mean, var: &mut [] }.compute();
+        PoolMoments { means, vars: &[], weights, total: false, mean, var: &mut [] }.compute();
     })?;
     Tensor::from_vec(mean, &rows.dims()[1..], rows.device())
 }
@@ -114,7 +114,7 @@ fn pooled<T: Float>(means: &Tensor, vars: &Tensor, weights: &[f64], total: bool)
     with_values(means, |means| {
         with_values(vars, |vars| {
             let (weights, mean, var) = (&numbers(weights)[..], &mut mean[..], &mut var[..]);
-            Pool { means, vars, weights, total, mean, var }.compute();
+            PoolMoments { means, vars, weights, total, mean, var }.compute();
         })
     })??;
     Ok(Moments {

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
-use super::read_rows;
+use super::{Split, Stats, read_rows};
 use crate::Result;
 
 /// One row of `metrics.csv`; the fields are its columns.
@@ -30,10 +30,10 @@ pub struct MetricRow {
     pub epoch: usize,
     /// Updates made so far.
     pub step: usize,
-    /// Which images: `train`, `val`, `test`.
-    pub split: String,
-    /// Which statistics normalized: `ema`, `memory`, `sample`, `batch`, `precise`, `weighing`, `evalnorm`.
-    pub stats: String,
+    /// Which images.
+    pub split: Split,
+    /// Which statistics normalized.
+    pub stats: Stats,
     /// Mean cross-entropy in nats.
     pub loss: Option<f64>,
     /// Share of correct answers, 0 to 1.

@@ -17,4 +17,4 @@ pub use rows::{read_rows, write_rows};
 pub use run_dir::{LAST, RunDir};
 pub use scored::{Split, Stats};
 pub use spread::{LayerSpread, by_layer, typical};
-pub use summary::{Diverged, Final, Status, Summary, peak_memory_mib, read_finished, read_summary};
+pub use summary::{Divergence, SplitScore, Status, Summary, peak_memory_mib, read_finished, read_summary};

@@ -8,7 +8,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use super::atomic;
-use crate::{Error, Result};
+use crate::{Error, Result, text};
 
 /// Replaces the file at `path` by `rows` under their header, which stands there without rows, too.
 ///
@@ -39,15 +39,15 @@ pub(crate) fn csv_bytes<T: Serialize + Default>(rows: &[T]) -> std::result::Resu
 /// A last line without its line end was torn off while it was written; it is not read.
 ///
 /// # Errors
-/// The file cannot be read, lacks a column, or a cell has the wrong type: the message gives file and line.
+/// The file cannot be read, is not UTF-8, lacks a column, or a cell has the wrong type: the message gives file and line.
 pub fn read_rows<T: DeserializeOwned>(path: &Path, keep: impl Fn(&T) -> bool) -> Result<Vec<T>> {
     let bytes = match std::fs::read(path) {
         Err(error) if error.kind() == ErrorKind::NotFound => return Ok(vec![]),
         bytes => bytes.map_err(Error::io(path))?,
     };
-    let whole = bytes.iter().rposition(|byte| *byte == b'\n').map_or(0, |end| end + 1);
+    let text = decode(bytes, path)?;
     let mut rows = vec![];
-    for row in csv::Reader::from_reader(bytes.get(..whole).unwrap_or_default()).deserialize() {
+    for row in csv::Reader::from_reader(text.as_bytes()).deserialize() {
         let row: T = row.map_err(|error| broken(path, &error))?;
         if keep(&row) {
             rows.push(row);
@@ -55,6 +55,17 @@ pub fn read_rows<T: DeserializeOwned>(path: &Path, keep: impl Fn(&T) -> bool) ->
     }
     Ok(rows)
 }
+
+/// The whole lines of the file.
+fn decode(mut bytes: Vec<u8>, path: &Path) -> Result<String> {
+    // UTF-16 has lines of its own kind.
+    if !text::is_utf16(&bytes) {
+        bytes.truncate(bytes.iter().rposition(|byte| *byte == b'\n').map_or(0, |end| end + 1));
+    }
+    text::decode(bytes).map_err(|why| Error::data(path, format!("the file {why}, or {START_OVER}")))
+}
+
+const START_OVER: &str = "discard the run's files and start over with --fresh";
 
 fn broken(path: &Path, error: &csv::Error) -> Error {
     let line = error.position().map_or(1, csv::Position::line);
@@ -66,9 +77,8 @@ fn broken(path: &Path, error: &csv::Error) -> Error {
         csv::ErrorKind::UnequalLengths { expected_len, len, .. } => {
             format!("{len} cells, the header has {expected_len}")
         }
-        csv::ErrorKind::Utf8 { .. } => "not UTF-8 text".into(),
         _ => error.to_string(),
     };
     let line_path = format!("{}:{line}", path.display());
-    Error::data(line_path, format!("{what}; --fresh discards the run's files and starts over"))
+    Error::data(line_path, format!("{what}; mend the file, or {START_OVER}"))
 }

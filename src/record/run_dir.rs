@@ -36,7 +36,9 @@ impl RunDir {
     /// Another process is training into it; I/O errors.
     pub fn create(path: impl AsRef<Path>) -> Result<Self> {
         let path = path.as_ref().to_path_buf();
-        fs::create_dir_all(&path).map_err(Error::io(&path))?;
+        fs::create_dir_all(&path).map_err(|error| {
+            Error::checkpoint(&path, format!("cannot create the run folder ({error}); choose another --out"))
+        })?;
         let lock = lock(&path)?;
         atomic::clean(&path)?;
         Ok(Self { path, _lock: lock })

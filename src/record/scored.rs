@@ -9,10 +9,11 @@ use crate::lookup::lookup;
 use crate::{Error, Result};
 
 /// Which images.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Split {
     /// Those trained on.
+    #[default]
     Train,
     /// Those of the training set that were set aside.
     Val,
@@ -21,10 +22,11 @@ pub enum Split {
 }
 
 /// Which statistics normalized.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Stats {
     /// MBN's rule: those pooled over the memory.
+    #[default]
     Memory,
     /// The running average of batch statistics.
     Ema,

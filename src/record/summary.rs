@@ -5,10 +5,10 @@ use std::fs;
 use std::io::ErrorKind;
 use std::path::Path;
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
 use toml::Table;
 
-use super::{LayerSpread, MetricRow, atomic};
+use super::{LayerSpread, MetricRow, Split, Stats, atomic};
 use crate::config::Config;
 use crate::{Error, Result};
 
@@ -36,7 +36,7 @@ impl fmt::Display for Status {
 
 /// Where a run became non-finite.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct Diverged {
+pub struct Divergence {
     /// The update, from 1.
     pub step: usize,
     /// The first tensor found that is not finite, or the loss.
@@ -44,12 +44,12 @@ pub struct Diverged {
 }
 
 /// The last epoch's score on one split under one kind of statistics.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct Final {
-    /// `train`, `val`, `test`.
-    pub split: String,
-    /// Which statistics normalized, as in `metrics.csv`.
-    pub stats: String,
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct SplitScore {
+    /// Which images.
+    pub split: Split,
+    /// Which statistics normalized.
+    pub stats: Stats,
     /// Mean cross-entropy in nats.
     pub loss: Option<f64>,
     /// Share of correct answers, 0 to 1.
@@ -64,7 +64,7 @@ pub struct Summary {
     /// How it ended.
     pub status: Status,
     /// Where it became non-finite, if it did.
-    pub diverged: Option<Diverged>,
+    pub diverged: Option<Divergence>,
     /// The error that stopped it, if one did.
     pub error: Option<String>,
     /// Epochs completed.
@@ -74,8 +74,8 @@ pub struct Summary {
     #[serde(default)]
     pub steps: usize,
     /// Scores of the last completed epoch.
-    #[serde(default)]
-    pub results: Vec<Final>,
+    #[serde(default, deserialize_with = "known_scores")]
+    pub results: Vec<SplitScore>,
     /// Test accuracy under batch statistics minus that under the method's own rule, where both were measured.
     pub gap: Option<f64>,
     /// Symmetric divergence (nats) of batch statistics under an update, where it was measured: the median of the layers'
@@ -130,16 +130,16 @@ impl Summary {
             run: config.run_name()?,
             status: if diverged.is_some() { Status::Diverged } else { Status::Done },
             error: None,
-            diverged: diverged.map(|(step, tensor)| Diverged { step, tensor }),
+            diverged: diverged.map(|(step, tensor)| Divergence { step, tensor }),
             epochs,
             steps: rows.last().map_or(0, |row| row.step),
-            results: last().map(Final::from).collect(),
+            results: last().map(SplitScore::from).collect(),
             gap: gap(last()),
             shift,
             shift_by_layer: vec![],
             parameters,
             seconds,
-            images_per_s: last().find(|row| row.split == "train").and_then(|row| row.images_per_s),
+            images_per_s: last().find(|row| row.split == Split::Train).and_then(|row| row.images_per_s),
             peak_memory_mib: peak_memory_mib(),
             device: config.device.clone(),
             threads: rayon::current_num_threads(),
@@ -169,17 +169,32 @@ impl Summary {
     }
 }
 
-impl From<&MetricRow> for Final {
+impl From<&MetricRow> for SplitScore {
     fn from(row: &MetricRow) -> Self {
-        Self { split: row.split.clone(), stats: row.stats.clone(), loss: row.loss, accuracy: row.accuracy }
+        Self { split: row.split, stats: row.stats, loss: row.loss, accuracy: row.accuracy }
     }
+}
+
+/// Scores on splits and under statistics that this version knows; those of another version's are left out.
+fn known_scores<'de, D: Deserializer<'de>>(deserializer: D) -> std::result::Result<Vec<SplitScore>, D::Error> {
+    #[derive(Deserialize)]
+    struct Named {
+        split: String,
+        stats: String,
+        loss: Option<f64>,
+        accuracy: Option<f64>,
+    }
+    let known = |Named { split, stats, loss, accuracy }: Named| {
+        Some(SplitScore { split: split.parse().ok()?, stats: stats.parse().ok()?, loss, accuracy })
+    };
+    Ok(Vec::<Named>::deserialize(deserializer)?.into_iter().filter_map(known).collect())
 }
 
 /// The train/inference gap on the test images: batch statistics against the method's own rule, whose row comes first.
 fn gap<'a>(rows: impl Iterator<Item = &'a MetricRow>) -> Option<f64> {
-    let test: Vec<_> = rows.filter(|row| row.split == "test").collect();
-    let batch = test.iter().find(|row| row.stats == "batch")?.accuracy?;
-    let own = test.iter().find(|row| !["batch", "precise"].contains(&row.stats.as_str()))?.accuracy?;
+    let test: Vec<_> = rows.filter(|row| row.split == Split::Test).collect();
+    let batch = test.iter().find(|row| row.stats == Stats::Batch)?.accuracy?;
+    let own = test.iter().find(|row| !row.stats.is_beside())?.accuracy?;
     Some(batch - own)
 }
 
@@ -198,7 +213,7 @@ pub fn read_finished(dir: &Path) -> Result<Option<Summary>> {
 pub fn read_summary(dir: &Path) -> Result<Option<Summary>> {
     let path = dir.join("summary.json");
     let text = match fs::read_to_string(&path) {
-        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
+        Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) => return Ok(None),
         text => text.map_err(Error::io(&path))?,
     };
     serde_json::from_str(&text).map(Some).map_err(|e| {

@@ -1,11 +1,11 @@
 //! Comparing runs: from their folders or CSV files to tables, charts and one page.
 //!
 //! ```no_run
-//! use mbn::report::{collect, write, Comparison, CurveX, Options};
+//! use mbn::report::{CompareOptions, Comparison, CurveX, collect, write};
 //!
 //! # fn main() -> mbn::Result<()> {
 //! let runs = collect(&["results/runs".into()])?;
-//! let comparison = Comparison::new(runs, &Options::default())?;
+//! let comparison = Comparison::new(runs, &CompareOptions::default())?;
 //! for note in &comparison.notes {
 //!     eprintln!("{note}");
 //! }
@@ -20,8 +20,8 @@
 mod read;
 mod show;
 
-pub use read::{Collection, FinalScore, Note, Point, Run, Series, State, collect};
+pub use read::{Collection, FinalScore, Note, Point, Run, RunState, Series, collect};
 pub use show::{
-    Comparison, CurveX, Grid, Group, MethodScore, Metric, Options, Pair, Sample, Section, Table, TidyRow, UnscoredRun,
-    X, apart, differences, legend, overview, scores, t_quantile, tidy, tidy_csv, welch, write,
+    CompareOptions, Comparison, CurveX, Grid, Group, MethodScore, Metric, Pair, Sample, Section, Table, TidyRow,
+    UnscoredRun, X, apart, differences, legend, overview, scores, t_quantile, tidy, tidy_csv, welch, write,
 };

@@ -3,10 +3,10 @@
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
-use super::execute::Run;
+use super::execute::ActiveRun;
 use super::identity::{check_data, on_other_data};
-use super::past::Past;
-use super::{Options, Outcome, Session, Watcher};
+use super::past::RunHistory;
+use super::{Outcome, RunOptions, Session, Watcher};
 use crate::config::Config;
 use crate::record::{self, RunDir, Summary};
 use crate::{Error, Result, data};
@@ -18,7 +18,7 @@ use crate::{Error, Result, data};
 /// Data, device or folder that cannot be used; a damaged checkpoint (it is left as it is); nothing to resume where
 /// that was demanded. A run that had begun leaves a summary that says `failed` and why, and can still be resumed. One
 /// that leaves the finite numbers is no error but an outcome: its summary says `diverged`.
-pub fn run(config: &Config, options: &Options, watcher: &mut dyn Watcher) -> Result<Outcome> {
+pub fn run(config: &Config, options: &RunOptions, watcher: &mut dyn Watcher) -> Result<Outcome> {
     let dataset = data::load(&config.dataset, &options.source)?;
     let config = &config.on(&dataset.digest, &dataset.origin)?;
     let path = options.out.join(config.run_name()?);
@@ -65,7 +65,7 @@ fn nothing_to_resume(last: PathBuf, config: &Config, other: Option<(PathBuf, Str
 }
 
 /// The outcome of a run that is over already.
-fn finished(path: &Path, config: &Config, options: &Options, watcher: &mut dyn Watcher) -> Result<Option<Outcome>> {
+fn finished(path: &Path, config: &Config, options: &RunOptions, watcher: &mut dyn Watcher) -> Result<Option<Outcome>> {
     if options.fresh {
         return Ok(None);
     }
@@ -84,12 +84,12 @@ fn finished(path: &Path, config: &Config, options: &Options, watcher: &mut dyn W
 /// Begins or resumes in a folder that is ours alone.
 fn attempt(
     config: &Config,
-    options: &Options,
+    options: &RunOptions,
     dir: &RunDir,
     session: Session,
     watcher: &mut dyn Watcher,
 ) -> Result<Outcome> {
-    let past = match Past::read(dir, &session.device) {
+    let past = match RunHistory::read(dir, &session.device) {
         Err(damage @ (Error::Checkpoint { .. } | Error::Data { .. })) if options.recover => {
             let text = format!("{damage}: set aside, the run starts over");
             dir.log(&text)?;
@@ -104,7 +104,7 @@ fn attempt(
         dir.log(&remark)?;
         watcher.note(&remark);
     }
-    let mut run = Run::open(config, options, dir, session, past)?;
+    let mut run = ActiveRun::open(config, options, dir, session, past)?;
     dir.log(&format!("start at epoch {} batch {}", run.position.epoch, run.position.batch))?;
     watcher.start(&run.plan()?);
     let ended = run.train(watcher);

@@ -5,17 +5,17 @@ mod rows;
 use std::time::Instant;
 
 use super::memory;
-use super::past::{Past, Start};
-use super::{Options, Outcome, Plan, Session, Watcher};
+use super::past::{RunHistory, StartingPoint};
+use super::{Outcome, RunOptions, RunPlan, Session, Watcher};
 use crate::config::Config;
-use crate::record::{self, MetricRow, RunDir, Summary};
-use crate::train::{self, Before, Checkpoint, Part, Position, ShiftRow, StepReport, Trainer};
+use crate::record::{self, MetricRow, RunDir, Split, Summary};
+use crate::train::{self, Checkpoint, Part, Position, PreUpdateMoments, ShiftRow, StepReport, Trainer};
 use crate::{Error, Result};
 
 /// A run at work in its folder.
-pub(super) struct Run<'a> {
+pub(super) struct ActiveRun<'a> {
     config: &'a Config,
-    options: &'a Options,
+    options: &'a RunOptions,
     name: String,
     dir: &'a RunDir,
     session: Session,
@@ -31,20 +31,20 @@ pub(super) struct Run<'a> {
     saved: Instant,
 }
 
-impl<'a> Run<'a> {
+impl<'a> ActiveRun<'a> {
     pub(super) fn open(
         config: &'a Config,
-        options: &'a Options,
+        options: &'a RunOptions,
         dir: &'a RunDir,
         session: Session,
-        past: Option<Past>,
+        past: Option<RunHistory>,
     ) -> Result<Self> {
         let steps = session.steps_per_epoch(config);
-        let Start { trainer, position, rows, shifts } = match past {
-            Some(past) => Start::resumed(past, config, &session, steps)?,
-            None => Start::fresh(config, &session, steps)?,
+        let StartingPoint { trainer, position, rows, shifts } = match past {
+            Some(past) => StartingPoint::resumed(past, config, &session, steps)?,
+            None => StartingPoint::fresh(config, &session, steps)?,
         };
-        let step_bytes = memory::step_bytes(trainer.network()?, session.task(), config, &session.device);
+        let step_bytes = memory::step_bytes(trainer.network()?, session.task(), config);
         memory::check(config, step_bytes)?;
         record::atomic::write(&dir.config(), config.to_toml()?.as_bytes())?;
         let population = session.sample(config.precise_examples);
@@ -67,9 +67,9 @@ impl<'a> Run<'a> {
         })
     }
 
-    pub(super) fn plan(&self) -> Result<Plan> {
+    pub(super) fn plan(&self) -> Result<RunPlan> {
         let count = |part: Part| part.indices.len();
-        Ok(Plan {
+        Ok(RunPlan {
             run: self.name.clone(),
             epochs: self.config.epochs,
             steps_per_epoch: self.session.steps_per_epoch(self.config),
@@ -77,7 +77,7 @@ impl<'a> Run<'a> {
             batch: self.position.batch,
             parameters: self.trainer.parameter_count(),
             step_bytes: self.step_bytes,
-            pictures: [count(self.session.train()), count(self.session.val()), count(self.session.test())],
+            image_counts: [count(self.session.train()), count(self.session.val()), count(self.session.test())],
             origin: self.session.dataset.origin.clone(),
             lr: train::full_rate(self.config),
         })
@@ -90,6 +90,7 @@ impl<'a> Run<'a> {
                 return Ok(false);
             }
             let rows = self.evaluate()?;
+            self.session.check_data()?;
             self.end_epoch(&rows)?;
             watcher.epoch(self.position.epoch, &rows);
         }
@@ -152,10 +153,10 @@ impl<'a> Run<'a> {
         let scheduled = (self.trainer.step + 1).is_multiple_of(self.config.diagnostics_every);
         // Where statistics are frozen, no batch shifts them.
         let due = self.config.diagnostics && !self.trainer.frozen && (last || scheduled);
-        let mut before = Before::default();
+        let mut before = PreUpdateMoments::default();
         let report = self.trainer.step(&batch, &mut |network| {
             if due {
-                before = Before::of(network);
+                before = PreUpdateMoments::of(network);
             }
         })?;
         if due {
@@ -177,7 +178,7 @@ impl<'a> Run<'a> {
     fn end_epoch(&mut self, rows: &[MetricRow]) -> Result<()> {
         self.rows.extend_from_slice(rows);
         record::write_rows(&self.dir.metrics(), &self.rows)?;
-        let accuracy = rows.iter().find(|row| row.split == "val").and_then(|row| row.accuracy);
+        let accuracy = rows.iter().find(|row| row.split == Split::Val).and_then(|row| row.accuracy);
         let improved = accuracy.is_some_and(|now| self.position.best.is_none_or(|best| now > best));
         if improved {
             self.position.best = accuracy;

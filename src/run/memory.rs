@@ -3,10 +3,11 @@
 use std::fs;
 
 use candle_core::{DType, Device, Tensor};
+use toml::Table;
 
 use crate::config::Config;
-use crate::model::{Network, Task};
-use crate::norm::Pass;
+use crate::model::{Network, Store, Task};
+use crate::norm::{NormSpec, Pass};
 use crate::train::optimizer;
 use crate::{Error, Result};
 
@@ -14,21 +15,24 @@ use crate::{Error, Result};
 const F32: u64 = 4;
 
 /// What a step of the run needs for certain, in bytes: parameters, gradients, what the optimizer keeps, the batch, and the
-/// inputs of the layers that take batch statistics, which the backward pass needs again.
-pub(super) fn step_bytes(network: &Network, task: Task, config: &Config, device: &Device) -> u64 {
+/// normalizers' inputs, which the backward pass needs again.
+pub(super) fn step_bytes(network: &Network, task: Task, config: &Config) -> u64 {
     let [channels, height, width] = task.shape;
     let kept = optimizer::find(&config.optimizer).map_or(0, |kind| kind.slots(config).len());
     let parameters = (network.parameter_count() * (2 + kept)) as u64;
     let images = (config.batch_size * channels * height * width) as u64;
-    // A layer that refuses two images says so, better, in the first step.
-    let inputs = normalized(network, task, device).unwrap_or(0) * config.norm_batch_size as u64;
+    // A network that cannot be built or passed through says so, better, in the first step.
+    let inputs = normalized(task, config).unwrap_or(0) * config.norm_batch_size as u64;
     F32 * (parameters + images + inputs)
 }
 
-/// Numbers that the layers with batch statistics take in for an image.
-fn normalized(network: &Network, task: Task, device: &Device) -> candle_core::Result<u64> {
+/// Numbers that the normalizers take in for an image: as many whatever they are, so that `bn`, which observes its input,
+/// stands in for those that do not.
+fn normalized(task: Task, config: &Config) -> Result<u64> {
     let [channels, height, width] = task.shape;
-    network.forward(&Tensor::zeros((2, channels, height, width), DType::F32, device)?, Pass::Batch)?;
+    let spec = NormSpec::new("bn", &Table::new())?;
+    let network = Network::new(config, task, &spec, Store::fresh(0), DType::F32, &Device::Cpu)?;
+    network.forward(&Tensor::zeros((2, channels, height, width), DType::F32, &Device::Cpu)?, Pass::Batch)?;
     let seen = network.norms().iter().filter_map(|layer| layer.norm.observed());
     Ok(seen.map(|seen| (seen.count * seen.batch.mean.elem_count()) as u64).sum::<u64>() / 2)
 }
@@ -60,8 +64,6 @@ fn total() -> Option<u64> {
 mod tests {
     use super::*;
     use crate::config::Layers;
-    use crate::model::Store;
-    use crate::norm::NormSpec;
 
     #[test]
     fn a_step_grows_with_the_batch_and_what_no_machine_has_is_refused() {
@@ -71,12 +73,16 @@ mod tests {
             let config = layers.resolve().unwrap();
             let spec = NormSpec::new(&config.norm, &config.norm_params).unwrap();
             let network = Network::new("lenet", task, &spec, Store::fresh(0), DType::F32, &Device::Cpu).unwrap();
-            (step_bytes(&network, task, &config, &Device::Cpu), config)
+            (step_bytes(&network, task, &config), config)
         };
         let (one, _) = bytes(["norm=bn", "batch_size=1"]);
         let (many, config) = bytes(["norm=bn", "batch_size=1001"]);
         let per_image = (many - one) / 1000;
         assert!(per_image > 28 * 28 * 4, "the batch and what is normalized: {per_image}");
+        for norm in ["norm=mbn", "norm=gn", "norm=none"] {
+            let (one, many) = (bytes([norm, "batch_size=1"]).0, bytes([norm, "batch_size=1001"]).0);
+            assert_eq!((many - one) / 1000, per_image, "{norm}: what is normalized is kept whatever normalizes it");
+        }
         assert!(check(&config, many).is_ok());
         let message = check(&config, 1 << 60).map_err(|error| error.to_string());
         if cfg!(target_os = "linux") {

@@ -18,7 +18,7 @@ use std::time::Duration;
 
 pub use begin::run;
 pub use device::open_device;
-pub use eval::{Drawn, EvalReport, EvalRequest, Noise, NoiseReport, Spread, UnderNoise, evaluate_checkpoint};
+pub use eval::{DrawScore, EvalReport, EvalRequest, Noise, NoiseReport, NoiseScores, ScoreSpread, evaluate_checkpoint};
 pub use session::Session;
 
 use crate::data::Source;
@@ -27,7 +27,7 @@ use crate::train::StepReport;
 
 /// What a run needs to know beside its configuration: nothing here changes its numbers.
 #[derive(Debug, Clone)]
-pub struct Options {
+pub struct RunOptions {
     /// Folder that holds the run's own.
     pub out: PathBuf,
     /// Where data sets are looked for.
@@ -44,7 +44,7 @@ pub struct Options {
     pub stop: Option<&'static AtomicBool>,
 }
 
-impl Default for Options {
+impl Default for RunOptions {
     fn default() -> Self {
         Self {
             out: "results/runs".into(),
@@ -82,7 +82,7 @@ pub enum Outcome {
 /// Who watches a run: progress bars, logs. Nothing it does changes the run.
 pub trait Watcher {
     /// Training begins, or continues at `epoch` (completed ones) of `epochs`.
-    fn start(&mut self, plan: &Plan);
+    fn start(&mut self, plan: &RunPlan);
     /// Something worth knowing happened.
     fn note(&mut self, text: &str);
     /// A step of `epoch` (from 1) is done, `batch` (from 1) of the epoch's.
@@ -93,7 +93,7 @@ pub trait Watcher {
 
 /// What a run is going to do.
 #[derive(Debug, Clone)]
-pub struct Plan {
+pub struct RunPlan {
     /// The run's name.
     pub run: String,
     /// Epochs in all.
@@ -109,7 +109,7 @@ pub struct Plan {
     /// What a step takes of the memory, at least.
     pub step_bytes: u64,
     /// Training, validation and test images.
-    pub pictures: [usize; 3],
+    pub image_counts: [usize; 3],
     /// Where the data came from.
     pub origin: String,
     /// Learning rate after scaling to the batch size.

@@ -14,7 +14,7 @@ use crate::train::{Checkpoint, Position, ShiftRow, Trainer};
 use crate::{Error, Result};
 
 /// The checkpoint, and the records up to it.
-pub(super) struct Past {
+pub(super) struct RunHistory {
     path: PathBuf,
     checkpoint: Checkpoint,
     position: Position,
@@ -23,14 +23,14 @@ pub(super) struct Past {
 }
 
 /// Where training begins: a trainer, how far it has come, and its records.
-pub(super) struct Start {
+pub(super) struct StartingPoint {
     pub(super) trainer: Trainer,
     pub(super) position: Position,
     pub(super) rows: Vec<MetricRow>,
     pub(super) shifts: Vec<ShiftRow>,
 }
 
-impl Past {
+impl RunHistory {
     /// What is in the run's folder; none where there is no checkpoint.
     ///
     /// # Errors
@@ -45,7 +45,10 @@ impl Past {
         let rows = record::read_metrics(&dir.metrics(), position.epoch)?;
         if rows.len() != position.rows {
             let (read, epoch, written) = (rows.len(), position.epoch, position.rows);
-            let why = format!("{read} rows up to epoch {epoch}, the checkpoint counts {written}; --fresh starts over");
+            let why = format!(
+                "it has {read} rows up to epoch {epoch}, the checkpoint counts {written}; put the complete file back, or start over \
+                 with --fresh"
+            );
             return Err(Error::data(dir.metrics(), why));
         }
         let shifts = record::read_rows(&dir.diagnostics(), |row: &ShiftRow| row.step <= position.step)?;
@@ -53,7 +56,7 @@ impl Past {
     }
 }
 
-impl Start {
+impl StartingPoint {
     /// From the seed.
     pub(super) fn fresh(config: &Config, session: &Session, steps: usize) -> Result<Self> {
         let trainer = Trainer::new(config, session.task(), Store::fresh(config.seed), &session.device, steps)?;
@@ -64,8 +67,8 @@ impl Start {
     ///
     /// # Errors
     /// A checkpoint of another data set or network.
-    pub(super) fn resumed(past: Past, config: &Config, session: &Session, steps: usize) -> Result<Self> {
-        let Past { path, checkpoint, position, rows, shifts } = past;
+    pub(super) fn resumed(past: RunHistory, config: &Config, session: &Session, steps: usize) -> Result<Self> {
+        let RunHistory { path, checkpoint, position, rows, shifts } = past;
         let broken = |error: Error| match error {
             Error::Tensor(error) => Error::checkpoint(&path, Error::from(error).to_string()),
             other => other,

@@ -99,6 +99,15 @@ impl Session {
         parts.into_iter().filter_map(remark).collect()
     }
 
+    /// Whether the data are still those that the run began with: files in use stay where they are, mapped.
+    ///
+    /// # Errors
+    /// One of them has been written to.
+    pub fn check_data(&self) -> Result<()> {
+        self.dataset.train.check_unchanged()?;
+        self.dataset.test.check_unchanged()
+    }
+
     /// What the network has to map.
     pub fn task(&self) -> Task {
         Task { shape: self.dataset.shape, classes: self.dataset.classes }

@@ -4,20 +4,21 @@ use std::collections::{BTreeSet, HashMap};
 
 use super::Job;
 use super::condition::Condition;
+use super::effect::unused;
 use super::file::{Axis, LabelledSettings, MOST_RUNS, SweepFile};
 use crate::config::{Config, Layers};
 use crate::{Error, Result};
 
 /// A run without its seed.
-struct GridPoint {
-    label: String,
-    layers: Layers,
-    /// The settings before any override: what conditions are about.
-    config: Config,
+pub(super) struct GridPoint {
+    pub(super) label: String,
+    pub(super) layers: Layers,
+    /// The settings taken together: before any override what conditions are about, then what the run is.
+    pub(super) config: Config,
 }
 
-/// The runs, seed by seed; within a seed in the order of the grid, whose last key varies fastest, variants faster still.
-pub(super) fn expand(file: &SweepFile) -> Result<Vec<Job>> {
+/// The runs, and notes on the settings of the file. The runs are ordered seed by seed; within a seed in the order of the grid, whose last key varies fastest, variants faster still.
+pub(super) fn expand(file: &SweepFile) -> Result<(Vec<Job>, Vec<String>)> {
     check_clashes(file)?;
     let mut points = exclude(file, grid(file)?)?;
     let included = file.includes.iter().map(|named| GridPoint::new(file, &file.fixed, Some(named)));
@@ -27,7 +28,7 @@ pub(super) fn expand(file: &SweepFile) -> Result<Vec<Job>> {
     let mut jobs = vec![];
     let mut known = HashMap::new();
     for &seed in &file.seeds {
-        for (label, config) in &resolved {
+        for GridPoint { label, config, .. } in &resolved {
             let config = Config { seed, ..config.clone() };
             let job = Job { label: label.clone(), name: config.run_name()?, config };
             match known.insert(job.name.clone(), job.label.clone()) {
@@ -41,7 +42,7 @@ pub(super) fn expand(file: &SweepFile) -> Result<Vec<Job>> {
     if jobs.is_empty() {
         return Err(Error::config(format!("{}: every run is excluded", file.name)));
     }
-    Ok(jobs)
+    Ok((jobs, unused(&resolved)?))
 }
 
 /// Where a key is given twice, one of the two would be ignored; where labels are, their results would be mixed.
@@ -118,8 +119,8 @@ fn exclude(file: &SweepFile, points: Vec<GridPoint>) -> Result<Vec<GridPoint>> {
     Ok(points.into_iter().zip(keep).filter_map(|(point, keep)| keep.then_some(point)).collect())
 }
 
-/// The resolved configurations, under their labels.
-fn apply_overrides(file: &SweepFile, points: Vec<GridPoint>) -> Result<Vec<(String, Config)>> {
+/// The runs with their overrides, resolved.
+fn apply_overrides(file: &SweepFile, points: Vec<GridPoint>) -> Result<Vec<GridPoint>> {
     let mut used = vec![false; file.overrides.len()];
     let mut resolved = vec![];
     for GridPoint { label, layers, config } in &points {
@@ -138,7 +139,7 @@ fn apply_overrides(file: &SweepFile, points: Vec<GridPoint>) -> Result<Vec<(Stri
             let run = format!("the run {label}, batch_size {batch}, norm_batch_size {micro}");
             Error::config(format!("{}: {run}: {error}\nhint: leave such runs out with [[exclude]]", file.name))
         })?;
-        resolved.push((label.clone(), config));
+        resolved.push(GridPoint { label: label.clone(), layers, config });
     }
     match file.overrides.iter().zip(used).find(|(_, used)| !used) {
         Some(((condition, _), _)) => Err(matches_nothing(condition, "[[override]]", &points)),
@@ -153,9 +154,9 @@ fn matches_nothing(condition: &Condition, what: &str, points: &[GridPoint]) -> E
 }
 
 /// What a label stands for is averaged: it must be one method.
-fn check_labels(file: &SweepFile, runs: &[(String, Config)]) -> Result<()> {
+fn check_labels(file: &SweepFile, runs: &[GridPoint]) -> Result<()> {
     let mut methods = HashMap::new();
-    for (label, config) in runs {
+    for GridPoint { label, config, .. } in runs {
         let method = (config.norm.as_str(), config.double_forward);
         let first = *methods.entry(label).or_insert(method);
         if first != method {

@@ -7,6 +7,7 @@
 mod check;
 mod condition;
 mod document;
+mod effect;
 mod estimate;
 mod event;
 mod file;
@@ -69,6 +70,8 @@ pub struct Sweep {
     pub jobs: Vec<Job>,
     /// The text of the sweep file.
     pub text: String,
+    /// Settings of the file that change nothing in any of the runs, each in a sentence with its place.
+    pub notes: Vec<String>,
 }
 
 impl Sweep {
@@ -87,7 +90,7 @@ impl Sweep {
     /// # Errors
     /// As [`Self::load`].
     pub fn parse(name: &str, text: &str) -> Result<Self> {
-        let jobs = grid::expand(&file::read(name, text)?)?;
-        Ok(Self { jobs, text: text.to_string() })
+        let (jobs, notes) = grid::expand(&file::read(name, text)?)?;
+        Ok(Self { jobs, text: text.to_string(), notes })
     }
 }

@@ -9,7 +9,7 @@ use toml::Value;
 
 use super::Job;
 use crate::config::Config;
-use crate::record::{Final, Status, Summary, atomic, read_summary};
+use crate::record::{Split, SplitScore, Stats, Status, Summary, atomic, read_summary};
 use crate::{Error, Result};
 
 /// What identifies a run, first in every summary.
@@ -27,26 +27,25 @@ const IDENTITY: [&str; 11] = [
     "data_digest",
 ];
 
-/// The scores, by split and kind of statistics; an empty kind is the method's own rule.
+/// The scores: name, split and statistics, those of the method's own rule where none are given.
 const SCORES: [Column; 7] = [
-    ("train", "train", ""),
-    ("val", "val", ""),
-    ("test", "test", ""),
-    ("test_batch", "test", "batch"),
-    ("test_precise", "test", "precise"),
-    ("test_weighing", "test", "weighing"),
-    ("test_evalnorm", "test", "evalnorm"),
+    ("train", Split::Train, None),
+    ("val", Split::Val, None),
+    ("test", Split::Test, None),
+    ("test_batch", Split::Test, Some(Stats::Batch)),
+    ("test_precise", Split::Test, Some(Stats::Precise)),
+    ("test_weighing", Split::Test, Some(Stats::Weighing)),
+    ("test_evalnorm", Split::Test, Some(Stats::Evalnorm)),
 ];
 
-/// Name, split and kind of statistics.
-type Column = (&'static str, &'static str, &'static str);
+type Column = (&'static str, Split, Option<Stats>);
 
 /// The columns of scores that a sweep has: those that came later only where they are measured.
 fn scores(jobs: &[Job]) -> Vec<Column> {
     let any = |is_on: fn(&Config) -> bool| jobs.iter().any(|job| is_on(&job.config));
     let measured = |column: &Column| match column.2 {
-        "weighing" => any(|config| config.weighing),
-        "evalnorm" => any(|config| config.evalnorm),
+        Some(Stats::Weighing) => any(|config| config.weighing),
+        Some(Stats::Evalnorm) => any(|config| config.evalnorm),
         _ => true,
     };
     SCORES.into_iter().filter(measured).collect()
@@ -194,7 +193,7 @@ impl Row {
         let results = if summary.status == Status::Done { &summary.results[..] } else { &[] };
         for &(_, split, stats) in scores {
             // A method's own rule comes first.
-            let meant = |score: &&Final| score.split == split && (stats.is_empty() || score.stats == stats);
+            let meant = |score: &&SplitScore| score.split == split && stats.is_none_or(|stats| score.stats == stats);
             let found = results.iter().find(meant);
             cells.extend([number(found.and_then(|s| s.loss)), number(found.and_then(|s| s.accuracy))]);
         }

@@ -187,5 +187,8 @@ fn checksum<N: AsRef<str> + Ord, V: View>(
 }
 
 fn invalid(path: &Path, error: safetensors::SafeTensorError) -> Error {
-    Error::checkpoint(path, format!("not a whole safetensors file: {error}"))
+    Error::checkpoint(
+        path,
+        format!("not a complete safetensors file ({error}); copy it again, or train the network again"),
+    )
 }

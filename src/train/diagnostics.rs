@@ -31,9 +31,9 @@ pub struct ShiftRow {
 
 /// Statistics of every layer between backward pass and update: the batch's own.
 #[derive(Debug, Clone, Default)]
-pub struct Before(Vec<Option<Moments>>);
+pub struct PreUpdateMoments(Vec<Option<Moments>>);
 
-impl Before {
+impl PreUpdateMoments {
     /// Reads them off the network, after the training pass.
     pub fn of(network: &Network) -> Self {
         Self(network.norms().iter().map(|layer| layer.norm.observed().map(|seen| seen.batch)).collect())

@@ -14,7 +14,7 @@ mod trainer;
 pub mod weighing;
 
 pub use checkpoint::{Checkpoint, Position};
-pub use diagnostics::{Before, ShiftRow, divergence};
+pub use diagnostics::{PreUpdateMoments, ShiftRow, divergence};
 pub use evaluate::{EVAL_BATCH, Part, Score, evaluate, evaluate_batch, evaluate_batch_statistics, evaluate_under};
 pub use guard::{is_finite, is_never_negative};
 pub use optimizer::{OPTIMIZERS, Optimizer};

@@ -3,7 +3,7 @@
 use std::ops::Range;
 
 use super::evaluate::{EVAL_BATCH, Part};
-use super::precise::{self, Pool};
+use super::precise::{self, MomentPool};
 use crate::Result;
 use crate::model::Network;
 use crate::norm::{Moments, Pass};
@@ -33,7 +33,7 @@ pub fn layer_by_layer(network: &Network, part: Part) -> Result<Vec<Option<Moment
 pub fn evalnorm(network: &Network, part: Part, images: usize) -> Result<Vec<Option<Moments>>> {
     let rough = precise::population(network, part)?;
     let seen = precise::with_statistics(network, &rough, || observe(network, part, 0..network.norms().len()))?;
-    let lessened = |seen: Seen| -> Result<Moments> {
+    let lessened = |seen: LayerMoments| -> Result<Moments> {
         let var = (seen.values.var - seen.means.var.affine(1.0 / images as f64, 0.0)?)?.relu()?;
         Ok(Moments { mean: seen.values.mean, var })
     };
@@ -41,15 +41,15 @@ pub fn evalnorm(network: &Network, part: Part, images: usize) -> Result<Vec<Opti
 }
 
 /// What the images make of a layer's input: mean and variance, (C), of all its values, and of the images' means.
-struct Seen {
+struct LayerMoments {
     values: Moments,
     means: Moments,
 }
 
 /// What some layers see; none where nothing is remembered.
-fn observe(network: &Network, part: Part, layers: Range<usize>) -> Result<Vec<Option<Seen>>> {
+fn observe(network: &Network, part: Part, layers: Range<usize>) -> Result<Vec<Option<LayerMoments>>> {
     let layers = &network.norms()[layers];
-    let mut pools: Vec<[Pool; 2]> = layers.iter().map(|_| Default::default()).collect();
+    let mut pools: Vec<[MomentPool; 2]> = layers.iter().map(|_| Default::default()).collect();
     for from in (0..part.indices.len()).step_by(EVAL_BATCH) {
         let batch = part.batch(from, (from + EVAL_BATCH).min(part.indices.len()))?;
         network.forward(&batch.x, Pass::Observe)?;
@@ -62,7 +62,7 @@ fn observe(network: &Network, part: Part, layers: Range<usize>) -> Result<Vec<Op
     }
     let seen = pools.iter().zip(layers).map(|([values, means], layer)| {
         let Some(like) = layer.norm.inference().map(|moments| moments.mean) else { return Ok(None) };
-        Ok(Some(Seen { values: values.moments(&like)?, means: means.moments(&like)? }))
+        Ok(Some(LayerMoments { values: values.moments(&like)?, means: means.moments(&like)? }))
     });
     seen.collect()
 }

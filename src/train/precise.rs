@@ -12,7 +12,7 @@ use crate::norm::{Moments, Pass};
 /// 256 by the law of total variance; within a batch, layers normalize with the batch's statistics. None for layers
 /// without batch statistics.
 pub fn population(network: &Network, part: Part) -> Result<Vec<Option<Moments>>> {
-    let mut pools: Vec<Pool> = network.norms().iter().map(|_| Pool::default()).collect();
+    let mut pools: Vec<MomentPool> = network.norms().iter().map(|_| MomentPool::default()).collect();
     let total = part.indices.len();
     // Batches of nearly equal size: a last batch of a single image would have no variance.
     let batches = total.div_ceil(EVAL_BATCH);
@@ -71,26 +71,26 @@ pub fn first_not_finite<'a>(network: &'a Network, statistics: &[Option<Moments>]
 
 /// Statistics of batches, to be pooled.
 #[derive(Default)]
-pub(super) struct Pool(Vec<Seen>);
+pub(super) struct MomentPool(Vec<BatchMoments>);
 
 /// One batch's; f64, since they are few.
-struct Seen {
+struct BatchMoments {
     mean: Vec<f64>,
     var: Vec<f64>,
     count: f64,
 }
 
-impl Pool {
+impl MomentPool {
     pub(super) fn add(&mut self, batch: &Moments, count: usize) -> Result<()> {
         let host = |t: &Tensor| t.to_dtype(DType::F64)?.to_vec1::<f64>();
-        self.0.push(Seen { mean: host(&batch.mean)?, var: host(&batch.var)?, count: count as f64 });
+        self.0.push(BatchMoments { mean: host(&batch.mean)?, var: host(&batch.var)?, count: count as f64 });
         Ok(())
     }
 
     /// The pooled mean and biased variance, in the type and on the device of `like` (C).
     pub(super) fn moments(&self, like: &Tensor) -> Result<Moments> {
         let total: f64 = self.0.iter().map(|seen| seen.count).sum();
-        let weighted = |f: &dyn Fn(&Seen) -> f64| self.0.iter().map(|p| f(p) * p.count).sum::<f64>() / total;
+        let weighted = |f: &dyn Fn(&BatchMoments) -> f64| self.0.iter().map(|p| f(p) * p.count).sum::<f64>() / total;
         let channels = like.elem_count();
         let mean: Vec<f64> = (0..channels).map(|c| weighted(&|p| p.mean[c])).collect();
         let var: Vec<f64> = (0..channels).map(|c| weighted(&|p| p.var[c] + (p.mean[c] - mean[c]).powi(2))).collect();

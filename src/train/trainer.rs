@@ -8,7 +8,7 @@ use super::guard;
 use super::{Optimizer, Schedule};
 use crate::config::Config;
 use crate::data::Batch;
-use crate::model::fused::Passing;
+use crate::model::fused::PassInput;
 use crate::model::{Gradients, Network, Store, Task};
 use crate::norm::{Call, NormSpec, Pass, Progress};
 use crate::ops;
@@ -28,7 +28,7 @@ pub struct Trainer {
     /// Whether statistics are frozen: steps normalize by those of inference, which stay as they are, and no second passes are
     /// made.
     pub frozen: bool,
-    pending: Mutex<Vec<Passing<Tensor>>>,
+    pending: Mutex<Vec<PassInput<Tensor>>>,
     gradients: Gradients,
     schedule: Schedule,
     steps: usize,
@@ -95,7 +95,7 @@ impl Trainer {
             let smoothing = self.label_smoothing;
             let weighted = |logits: &Tensor| ops::cross_entropy(logits, y, smoothing)?.affine(share, 0.0);
             let pass = if self.frozen { Pass::Frozen } else { Pass::Train };
-            let x = Passing { x: x.clone(), call: Call { pass, progress } };
+            let x = PassInput { x: x.clone(), call: Call { pass, progress } };
             let part = self.network.differentiate(&before, x, weighted, &mut self.gradients)?;
             before.clear();
             let loss = scalar(&part.loss)?;
@@ -143,13 +143,13 @@ impl Trainer {
         if pending.is_empty() {
             return Ok(());
         }
-        for Passing { x, call } in pending {
+        for PassInput { x, call } in pending {
             self.network.forward_at(&x, call)?;
         }
         self.guard()
     }
 
-    fn take_pending(&self) -> Vec<Passing<Tensor>> {
+    fn take_pending(&self) -> Vec<PassInput<Tensor>> {
         std::mem::take(&mut *self.pending.lock().unwrap_or_else(|poisoned| poisoned.into_inner()))
     }
 
@@ -166,12 +166,12 @@ impl Trainer {
     }
 
     /// The second forward passes, oldest micro-batch first.
-    fn refreshes(&self, micro_batches: Vec<(Tensor, Tensor)>, progress: Progress) -> Vec<Passing<Tensor>> {
+    fn refreshes(&self, micro_batches: Vec<(Tensor, Tensor)>, progress: Progress) -> Vec<PassInput<Tensor>> {
         if !self.network.norms().iter().any(|layer| layer.norm.refreshes()) {
             return vec![];
         }
         let ages = (0..micro_batches.len()).rev();
-        let passing = |(age, (x, _))| Passing { x, call: Call { pass: Pass::Refresh { age }, progress } };
+        let passing = |(age, (x, _))| PassInput { x, call: Call { pass: Pass::Refresh { age }, progress } };
         ages.zip(micro_batches).map(passing).collect()
     }
 

@@ -3,10 +3,10 @@
 use std::fs;
 use std::path::Path;
 
-use mbn::report::{Comparison, CurveX, Options, collect};
+use mbn::report::{CompareOptions, Comparison, CurveX, collect};
 use proptest::prelude::*;
 
-use super::support::{Fake, HEADER, cell, compare, json, near, one_csv, written};
+use super::support::{FakeRun, HEADER, cell, compare, json, near, one_csv, written};
 
 /// The figures of the six runs, whatever their file looks like.
 #[track_caller]
@@ -127,7 +127,7 @@ fn a_score_that_is_no_fraction_or_no_number_is_not_used() {
         (",0.5,", ",abc,", "`accuracy` is `abc`, not a number"),
         (",0.5,", ",nan,", "`accuracy` is `nan`, not a finite number"),
     ] {
-        let run = Fake::new("bn", 4, 0, 0.5);
+        let run = FakeRun::new("bn", 4, 0, 0.5);
         let text = run.metrics().replace(",0.5,0.5,", &format!(",0.5,{}", &to[1..]));
         assert!(text.contains(&format!(",0.5{to}")), "{from} {text}");
         let (_dir, path) = written(&text);
@@ -219,7 +219,7 @@ fn what_cannot_be_read_is_refused() {
     compare(&[&path], &[]).warns(&["is empty"]);
     let (_dir, path) = written(&format!("{HEADER}\n"));
     compare(&[&path], &[]).warns(&["all.csv: no run found: neither folders of runs", "nor rows"]);
-    let run = Fake::new("bn", 4, 0, 0.7).write(dir.path());
+    let run = FakeRun::new("bn", 4, 0, 0.7).write(dir.path());
     compare(&[&run.join("config.toml")], &[]).warns(&["config.toml: is no CSV file; give the folder of the run"]);
 }
 
@@ -235,10 +235,10 @@ proptest! {
         let path = dir.path().join("all.csv");
         fs::write(&path, [&text[..at], &bytes, &text[end..]].concat()).unwrap();
         let run = dir.path().join("run");
-        Fake::new("bn", 4, 9, 0.5).write(&run);
-        fs::write(run.join(Fake::new("bn", 4, 9, 0.5).name()).join("summary.json"), &bytes).unwrap();
+        FakeRun::new("bn", 4, 9, 0.5).write(&run);
+        fs::write(run.join(FakeRun::new("bn", 4, 9, 0.5).name()).join("summary.json"), &bytes).unwrap();
         let runs = collect(&[path, run]).unwrap();
-        let comparison = Comparison::new(runs, &Options::default()).unwrap();
+        let comparison = Comparison::new(runs, &CompareOptions::default()).unwrap();
         prop_assert!(comparison.runs.iter().any(|run| run.seed == Some(9) && run.norm == "bn"));
         mbn::report::write(&comparison, CurveX::Examples, &dir.path().join("out")).unwrap();
     }

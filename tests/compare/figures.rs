@@ -4,7 +4,7 @@ use std::fs;
 
 use mbn::report::{Sample, t_quantile, welch};
 
-use super::support::{Fake, cell, compare, entry, json, near};
+use super::support::{FakeRun, cell, compare, entry, json, near};
 
 #[test]
 fn quantiles_are_those_of_the_tables() {
@@ -54,8 +54,8 @@ fn samples_and_differences() {
 fn a_cell_is_the_last_epoch_s_mean_over_seeds() {
     let dir = tempfile::tempdir().unwrap();
     for (seed, (bn, mbn)) in [(0.5, 0.9), (0.6, 0.91), (0.7, 0.95)].into_iter().enumerate() {
-        Fake::new("bn", 2, seed as u64, bn).write(dir.path());
-        Fake { double_forward: true, ..Fake::new("mbn", 2, seed as u64, mbn) }.write(dir.path());
+        FakeRun::new("bn", 2, seed as u64, bn).write(dir.path());
+        FakeRun { double_forward: true, ..FakeRun::new("mbn", 2, seed as u64, mbn) }.write(dir.path());
     }
     let said = compare(&[dir.path()], &[]);
     assert_eq!(said.err, "");
@@ -83,8 +83,8 @@ fn a_cell_is_the_last_epoch_s_mean_over_seeds() {
 fn without_a_seed_in_common_there_are_no_pairs_and_that_is_said() {
     let dir = tempfile::tempdir().unwrap();
     for seed in 0..3 {
-        Fake::new("bn", 2, seed, 0.5).write(dir.path());
-        Fake::new("gn", 2, seed + 3, 0.7).write(dir.path());
+        FakeRun::new("bn", 2, seed, 0.5).write(dir.path());
+        FakeRun::new("gn", 2, seed + 3, 0.7).write(dir.path());
     }
     let said = compare(&[dir.path()], &[]);
     said.warns(&["no method shares a seed and a batch size with the baseline `bn`, so no paired differences"]);
@@ -99,8 +99,8 @@ fn the_best_is_marked_only_where_intervals_say_so() {
         let noise = [0.0, 0.02, -0.02, 0.01][seed as usize];
         // At 2 the difference is constant over seeds, far below the spread between them; at 4 it changes its sign.
         for (batch, gain) in [(2, 0.005 + 0.001 * noise), (4, noise)] {
-            Fake::new("bn", batch, seed, 0.8 + noise).write(dir.path());
-            Fake::new("gn", batch, seed, 0.8 + noise + gain).write(dir.path());
+            FakeRun::new("bn", batch, seed, 0.8 + noise).write(dir.path());
+            FakeRun::new("gn", batch, seed, 0.8 + noise + gain).write(dir.path());
         }
     }
     let json = json(&[dir.path()], &[]);
@@ -110,7 +110,7 @@ fn the_best_is_marked_only_where_intervals_say_so() {
     assert_eq!(cell(&json, "loss", 2, "gn")["best"], true, "the smaller loss is the better one");
     assert_eq!(cell(&json, "gap", 2, "bn")["best"], false);
     // A third method that is far behind but known from one run only: nothing excludes it.
-    Fake::new("none", 2, 0, 0.1).write(dir.path());
+    FakeRun::new("none", 2, 0, 0.1).write(dir.path());
     let json = super::support::json(&[dir.path()], &[]);
     assert_eq!(cell(&json, "accuracy", 2, "gn")["best"], false);
 }
@@ -119,9 +119,9 @@ fn the_best_is_marked_only_where_intervals_say_so() {
 fn diverged_runs_are_counted_and_on_demand_guess() {
     let dir = tempfile::tempdir().unwrap();
     for seed in 0..3 {
-        let diverged = Fake { reached: 1, status: Some("diverged"), ..Fake::new("bn", 2, seed, 0.3) };
-        if seed == 0 { diverged } else { Fake::new("bn", 2, seed, 0.9) }.write(dir.path());
-        Fake::new("gn", 2, seed, 0.5 + 0.01 * seed as f64).write(dir.path());
+        let diverged = FakeRun { reached: 1, status: Some("diverged"), ..FakeRun::new("bn", 2, seed, 0.3) };
+        if seed == 0 { diverged } else { FakeRun::new("bn", 2, seed, 0.9) }.write(dir.path());
+        FakeRun::new("gn", 2, seed, 0.5 + 0.01 * seed as f64).write(dir.path());
     }
     let json = json(&[dir.path()], &[]);
     let bn = cell(&json, "accuracy", 2, "bn");
@@ -139,9 +139,9 @@ fn diverged_runs_are_counted_and_on_demand_guess() {
 #[test]
 fn tasks_are_never_mixed() {
     let dir = tempfile::tempdir().unwrap();
-    Fake::new("bn", 4, 0, 0.7).write(dir.path());
-    Fake { model: "mlp", ..Fake::new("bn", 4, 0, 0.1) }.write(dir.path());
-    Fake { epochs: 9, reached: 9, ..Fake::new("bn", 4, 0, 0.2) }.write(dir.path());
+    FakeRun::new("bn", 4, 0, 0.7).write(dir.path());
+    FakeRun { model: "mlp", ..FakeRun::new("bn", 4, 0, 0.1) }.write(dir.path());
+    FakeRun { epochs: 9, reached: 9, ..FakeRun::new("bn", 4, 0, 0.2) }.write(dir.path());
     let json = json(&[dir.path()], &[]);
     let sections = json["sections"].as_array().unwrap();
     let mean = |i: usize| sections[i]["tables"][0]["cells"][0]["mean"].as_f64().unwrap();
@@ -153,7 +153,7 @@ fn where_the_number_of_epochs_belongs_to_the_batch_size_it_is_one_task() {
     let dir = tempfile::tempdir().unwrap();
     for (batch, epochs) in [(2, 1), (8, 4)] {
         for norm in ["bn", "gn"] {
-            Fake { epochs, reached: epochs, ..Fake::new(norm, batch, 0, 0.5) }.write(dir.path());
+            FakeRun { epochs, reached: epochs, ..FakeRun::new(norm, batch, 0, 0.5) }.write(dir.path());
         }
     }
     let said = compare(&[dir.path()], &[]);
@@ -161,7 +161,7 @@ fn where_the_number_of_epochs_belongs_to_the_batch_size_it_is_one_task() {
     let json = json(&[dir.path()], &[]);
     assert_eq!((json["sections"].as_array().unwrap().len(), &json["sections"][0]["epochs_by_size"]), (1, &true.into()));
     // One run that breaks the rule, and they stand apart again.
-    Fake { epochs: 2, reached: 2, ..Fake::new("bn", 8, 1, 0.5) }.write(dir.path());
+    FakeRun { epochs: 2, reached: 2, ..FakeRun::new("bn", 8, 1, 0.5) }.write(dir.path());
     let json = super::support::json(&[dir.path()], &[]);
     let epochs: Vec<_> = json["sections"].as_array().unwrap().iter().map(|s| s["epochs"].as_u64()).collect();
     assert_eq!(epochs, [Some(1), Some(2), Some(4)]);
@@ -172,11 +172,11 @@ fn the_overview_has_a_row_for_each_method_and_a_column_for_each_batch_size() {
     let dir = tempfile::tempdir().unwrap();
     for seed in 0..3 {
         let noise = 0.001 * seed as f64;
-        Fake::new("bn", 2, seed, 0.05 + noise).write(dir.path());
-        Fake::new("bn", 16, seed, 0.9 + noise).write(dir.path());
-        Fake::new("gn", 2, seed, 0.8 + noise).write(dir.path());
+        FakeRun::new("bn", 2, seed, 0.05 + noise).write(dir.path());
+        FakeRun::new("bn", 16, seed, 0.9 + noise).write(dir.path());
+        FakeRun::new("gn", 2, seed, 0.8 + noise).write(dir.path());
     }
-    Fake { status: Some("diverged"), ..Fake::new("gn", 16, 0, 0.1) }.write(dir.path());
+    FakeRun { status: Some("diverged"), ..FakeRun::new("gn", 16, 0, 0.1) }.write(dir.path());
     let said = compare(&[dir.path()], &[]);
     let table = "test accuracy (%): means by batch size; * best; ! runs lost\n\
                  method      2      16\n\
@@ -189,7 +189,8 @@ fn the_overview_has_a_row_for_each_method_and_a_column_for_each_batch_size() {
 fn where_the_normalization_batch_varies_it_is_the_axis() {
     let dir = tempfile::tempdir().unwrap();
     for micro in [2, 8, 128] {
-        let run = Fake { norm_batch_size: micro, ..Fake::new("bn", 128, micro as u64, 0.5 + micro as f64 / 1000.0) };
+        let run =
+            FakeRun { norm_batch_size: micro, ..FakeRun::new("bn", 128, micro as u64, 0.5 + micro as f64 / 1000.0) };
         run.write(dir.path());
     }
     let json = json(&[dir.path()], &[]);
@@ -201,7 +202,7 @@ fn where_the_normalization_batch_varies_it_is_the_axis() {
 #[test]
 fn the_shift_is_that_of_the_last_epoch_where_distances_are_meant() {
     let dir = tempfile::tempdir().unwrap();
-    let run = Fake::new("mbn", 4, 0, 0.5).write(dir.path());
+    let run = FakeRun::new("mbn", 4, 0, 0.5).write(dir.path());
     let rows = "epoch,step,layer,shift,used_to_population,inference_to_population\n\
                 1,10,bn1,0.25,8,\n1,10,bn2,0.75,8,4\n2,20,bn1,1.5,0.5,\n2,20,bn2,1.5,1.5,\n";
     fs::write(run.join("diagnostics.csv"), rows).unwrap();
@@ -214,15 +215,15 @@ fn the_shift_is_that_of_the_last_epoch_where_distances_are_meant() {
 #[test]
 fn other_statistics_and_splits_can_be_asked_for() {
     let dir = tempfile::tempdir().unwrap();
-    Fake::new("bn", 4, 0, 0.7).write(dir.path());
-    Fake::new("gn", 4, 0, 0.6).write(dir.path());
+    FakeRun::new("bn", 4, 0, 0.7).write(dir.path());
+    FakeRun::new("gn", 4, 0, 0.6).write(dir.path());
     let batch = json(&[dir.path()], &["--stats", "batch"]);
     near(&cell(&batch, "accuracy", 4, "bn")["mean"], 0.71);
     near(&cell(&batch, "accuracy", 4, "gn")["mean"], 0.6);
     let train = json(&[dir.path()], &["--split", "train"]);
     near(&cell(&train, "accuracy", 4, "bn")["mean"], 0.72);
     compare(&[dir.path()], &["--split", "val"]).warns(&[
-        "finished runs without accuracy on val, not in the table: bn at 4 (1), gn at 4 (1)",
+        "finished runs without accuracy on val, not in the table: bn at batch size 4 (1), gn at batch size 4 (1)",
         "`val_fraction`",
     ]);
     let shift = compare(&[dir.path()], &["--metric", "shift"]);

@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::Path;
 
-use super::support::{Fake, cell, compare, json, near, one_csv, six};
+use super::support::{FakeRun, cell, compare, json, near, one_csv, six};
 
 #[test]
 fn the_same_run_from_folder_and_csv_is_one() {
@@ -31,12 +31,12 @@ fn the_same_run_from_folder_and_csv_is_one() {
 fn a_run_that_goes_on_stands_apart() {
     let dir = tempfile::tempdir().unwrap();
     six().iter().for_each(|run| drop(run.write(dir.path())));
-    let going = Fake { reached: 2, status: None, ..Fake::new("bn", 4, 7, 0.1) };
-    let begun = Fake { reached: 0, status: None, ..Fake::new("bn", 4, 8, 0.1) };
+    let going = FakeRun { reached: 2, status: None, ..FakeRun::new("bn", 4, 7, 0.1) };
+    let begun = FakeRun { reached: 0, status: None, ..FakeRun::new("bn", 4, 8, 0.1) };
     going.write(dir.path());
     fs::remove_file(begun.write(dir.path()).join("metrics.csv")).unwrap();
     // Between the last rows and the summary.
-    Fake { status: None, ..Fake::new("bn", 4, 9, 0.6) }.write(dir.path());
+    FakeRun { status: None, ..FakeRun::new("bn", 4, 9, 0.6) }.write(dir.path());
     let json = json(&[dir.path()], &[]);
     let bn = cell(&json, "accuracy", 4, "bn");
     assert_eq!(bn["n"], 4);
@@ -107,7 +107,7 @@ fn a_damaged_folder_gives_what_is_left() {
 #[test]
 fn a_sweep_s_summary_names_the_runs_in_its_folder() {
     let dir = tempfile::tempdir().unwrap();
-    let run = Fake::new("mbn", 4, 0, 0.9);
+    let run = FakeRun::new("mbn", 4, 0, 0.9);
     run.write(&dir.path().join("runs"));
     let row =
         |name: &str, label: &str, seed: u64| format!("{name},{label},digits,lenet,mbn,false,4,4,{seed},3,0.5,done\n");
@@ -125,7 +125,7 @@ fn a_sweep_s_summary_names_the_runs_in_its_folder() {
 #[test]
 fn a_folder_for_the_report_that_cannot_be_made_is_named() {
     let dir = tempfile::tempdir().unwrap();
-    let run = Fake::new("bn", 4, 0, 0.7).write(dir.path());
+    let run = FakeRun::new("bn", 4, 0, 0.7).write(dir.path());
     let file = dir.path().join("file");
     fs::write(&file, "kept").unwrap();
     let said = compare(&[&run], &["--out", file.to_str().unwrap()]);

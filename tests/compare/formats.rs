@@ -1,12 +1,12 @@
 //! The tables in the forms that other documents take.
 
-use super::support::{Fake, compare};
+use super::support::{FakeRun, compare};
 
 fn runs() -> tempfile::TempDir {
     let dir = tempfile::tempdir().unwrap();
     for (seed, accuracy) in [0.5, 0.6, 0.7].into_iter().enumerate() {
-        Fake::new("bn", 2, seed as u64, accuracy).write(dir.path());
-        Fake { double_forward: true, ..Fake::new("mbn", 2, seed as u64, 0.9) }.write(dir.path());
+        FakeRun::new("bn", 2, seed as u64, accuracy).write(dir.path());
+        FakeRun { double_forward: true, ..FakeRun::new("mbn", 2, seed as u64, 0.9) }.write(dir.path());
     }
     dir
 }
@@ -26,7 +26,7 @@ fn markdown_has_mean_sd_and_n() {
         assert!(said.out.lines().any(|found| found == line), "`{line}` is not in\n{}", said.out);
     }
     // What Markdown would take for its own is escaped.
-    Fake { model: "a|b_c", ..Fake::new("bn", 2, 0, 0.5) }.write(&dir.path().join("odd"));
+    FakeRun { model: "a|b_c", ..FakeRun::new("bn", 2, 0, 0.5) }.write(&dir.path().join("odd"));
     assert!(compare(&[dir.path()], &["--format", "markdown"]).out.contains("a\\|b\\_c"));
 }
 
@@ -70,12 +70,12 @@ fn a_format_that_is_none_and_two_at_once_are_wrong_usage() {
 fn re_estimated_statistics_have_rows_of_their_own_beside_the_method_s() {
     let dir = tempfile::tempdir().unwrap();
     for seed in 0..3 {
-        let run = Fake::new("bn", 2, seed, 0.5).write(dir.path());
+        let run = FakeRun::new("bn", 2, seed, 0.5).write(dir.path());
         let path = run.join("summary.json");
         let text = std::fs::read_to_string(&path).unwrap();
         let precise = "\"results\":[{\"split\":\"test\",\"stats\":\"precise\",\"loss\":0.2,\"accuracy\":0.75},";
         std::fs::write(&path, text.replace("\"results\":[", precise)).unwrap();
-        Fake::new("gn", 2, seed, 0.6).write(dir.path());
+        FakeRun::new("gn", 2, seed, 0.6).write(dir.path());
     }
     let said = compare(&[dir.path()], &[]);
     assert_eq!(said.row("2", "bn")[2], "50.00");
@@ -85,7 +85,7 @@ fn re_estimated_statistics_have_rows_of_their_own_beside_the_method_s() {
     assert!(csv.lines().any(|line| line.contains(",accuracy,test,precise,3,0,0,0.75,")), "{csv}");
     // So do the other statistics that a trained network is evaluated under.
     for seed in 0..3 {
-        let path = Fake::new("bn", 2, seed, 0.5).write(dir.path()).join("summary.json");
+        let path = FakeRun::new("bn", 2, seed, 0.5).write(dir.path()).join("summary.json");
         let text = std::fs::read_to_string(&path).unwrap();
         let others = ["precise", "weighing", "evalnorm"]
             .map(|stats| format!("{{\"split\":\"test\",\"stats\":\"{stats}\",\"loss\":0.2,\"accuracy\":0.75}},"));
@@ -110,7 +110,7 @@ fn where_every_run_diverged_there_are_rows_with_none() {
     let (runs, out) = (dir.path().join("runs"), dir.path().join("out"));
     for seed in 0..2 {
         for norm in ["bn", "gn"] {
-            Fake { reached: 1, status: Some("diverged"), ..Fake::new(norm, 2, seed, 0.5) }.write(&runs);
+            FakeRun { reached: 1, status: Some("diverged"), ..FakeRun::new(norm, 2, seed, 0.5) }.write(&runs);
         }
     }
     let said = compare(&[&runs], &["--out", out.to_str().unwrap()]);

@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::Path;
 
-use super::support::{Fake, HEADER, cell, compare, json, near};
+use super::support::{FakeRun, HEADER, cell, compare, json, near};
 
 const COLUMNS: &str = "run,label,dataset,model,norm,double_forward,batch_size,norm_batch_size,seed,epochs,lr,momentum,augment,\
                        test_accuracy,status\n";
@@ -67,7 +67,7 @@ fn folders_under_a_sweep_s_labels_are_told_apart_by_their_configurations() {
     let mut rows = String::new();
     for seed in 0..2 {
         for (settings, accuracy) in [("momentum = 0.5", 0.5), ("momentum = 0.25", 0.9)] {
-            let run = Fake { settings, ..Fake::new("bn", 4, seed, accuracy) };
+            let run = FakeRun { settings, ..FakeRun::new("bn", 4, seed, accuracy) };
             run.write(&runs);
             rows += &format!("{},tuned,digits,lenet,bn,false,4,{seed},done,{accuracy}\n", run.name());
         }
@@ -86,7 +86,7 @@ fn folders_under_a_sweep_s_labels_are_told_apart_by_their_configurations() {
 fn rows_alone_tell_runs_apart_by_the_rate_of_their_first_epoch() {
     let dir = tempfile::tempdir().unwrap();
     let rows = |rate: &str, accuracy: f64| {
-        let runs = (0..3).map(|seed| Fake::new("bn", 4, seed, accuracy).metrics());
+        let runs = (0..3).map(|seed| FakeRun::new("bn", 4, seed, accuracy).metrics());
         let text: String = runs.collect();
         let text = text.replace(&format!("{HEADER}\n"), "").replace("-s", &format!("-lr{rate}-s"));
         text.replace(",0.01,", &format!(",{rate},"))
@@ -104,7 +104,7 @@ fn what_is_averaged_on_request_is_said_as_it_is() {
     let rows = row(4, 4, 1, "0.1,0.9,true", 0.5) + &row(4, 4, 1, "0.4,0.9,true", 0.6);
     let (dir, _) = summary(&rows);
     let said = compare(&[dir.path()], &["--by", "norm"]);
-    said.warns(&["runs of different settings are averaged: mbn at 4 (lr 0.1, 0.4)"]);
+    said.warns(&["runs of different settings are averaged: mbn at batch size 4 (lr 0.1, 0.4)"]);
     assert!(!said.err.contains("their rows do not say"), "the rows do say it: {}", said.err);
 }
 
@@ -114,14 +114,14 @@ fn runs_that_nothing_tells_apart_are_named() {
     let again = rows.replacen("4-4-1", "again", 1).replace("0.5,done", "0.6,done");
     let (dir, _) = summary(&(rows + &again));
     compare(&[dir.path()], &[])
-        .warns(&["a seed occurs in two runs, which may differ in something their rows do not say"]);
+        .warns(&["the same seed occurs in two runs, which may differ in a setting that their rows do not record"]);
 }
 
 #[test]
 fn a_setting_named_like_a_normalizer_s_parameter_keeps_the_long_name() {
     let dir = tempfile::tempdir().unwrap();
     for settings in ["[bn]\nmomentum = 0.1", "[bn]\nmomentum = 0.25"] {
-        Fake { settings, ..Fake::new("bn", 4, 0, 0.5) }.write(dir.path());
+        FakeRun { settings, ..FakeRun::new("bn", 4, 0, 0.5) }.write(dir.path());
     }
     let json = json(&[dir.path() as &Path], &[]);
     assert_eq!(labels(&json), ["bn bn.momentum=0.1", "bn bn.momentum=0.25"]);
@@ -130,17 +130,17 @@ fn a_setting_named_like_a_normalizer_s_parameter_keeps_the_long_name() {
 #[test]
 fn only_settings_that_differ_are_named() {
     let dir = tempfile::tempdir().unwrap();
-    let mbn = |settings, accuracy| Fake { settings, ..Fake::new("mbn", 4, 0, accuracy) };
+    let mbn = |settings, accuracy| FakeRun { settings, ..FakeRun::new("mbn", 4, 0, accuracy) };
     mbn("weight_decay = 0.0\n[mbn]\nsize = 8\ndecay = 0.9", 0.5).write(dir.path());
     mbn("weight_decay = 0.0\n[mbn]\nsize = 16\ndecay = 0.90", 0.6).write(dir.path());
-    Fake { settings: "weight_decay = 0.0", ..Fake::new("bn", 4, 0, 0.7) }.write(dir.path());
+    FakeRun { settings: "weight_decay = 0.0", ..FakeRun::new("bn", 4, 0, 0.7) }.write(dir.path());
     let json = json(&[dir.path()], &[]);
     let labels: Vec<_> = json["sections"][0]["groups"].as_array().unwrap().iter().map(|g| g["label"].clone()).collect();
     assert_eq!(labels, ["bn", "mbn size=8", "mbn size=16"]);
     assert_eq!(json["sections"][0]["baseline"], "bn");
     // Pooling is said, and so is an unknown key.
     let pooled = compare(&[dir.path()], &["--by", "norm"]);
-    pooled.warns(&["different settings are averaged: mbn at 4 (mbn.size 16, 8"]);
+    pooled.warns(&["different settings are averaged: mbn at batch size 4 (mbn.size 16, 8"]);
     assert_eq!(pooled.row("4", "mbn")[2], "55.00");
     let unknown = compare(&[dir.path()], &["--by", "mbn.sise"]);
     assert_eq!(unknown.code, Some(2));

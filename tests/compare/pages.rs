@@ -5,23 +5,24 @@ use std::path::Path;
 
 use roxmltree::{Document, ParsingOptions};
 
-use super::support::{Fake, cell, compare, entry, json};
+use super::support::{FakeRun, cell, compare, entry, json};
 
 /// Runs over two methods, three batch sizes and three seeds, one of them diverged; one name that is not harmless.
 fn write(dir: &Path) {
     for seed in 0..3 {
         for batch in [2, 4, 16] {
             let noise = 0.01 * seed as f64;
-            Fake::new("bn", batch, seed, 0.5 + 0.02 * batch as f64 - noise).write(dir);
-            let run = Fake { double_forward: true, ..Fake::new("mbn", batch, seed, 0.9 + noise) };
-            if (batch, seed) == (4, 2) { Fake { reached: 1, status: Some("diverged"), ..run } } else { run }.write(dir);
+            FakeRun::new("bn", batch, seed, 0.5 + 0.02 * batch as f64 - noise).write(dir);
+            let run = FakeRun { double_forward: true, ..FakeRun::new("mbn", batch, seed, 0.9 + noise) };
+            if (batch, seed) == (4, 2) { FakeRun { reached: 1, status: Some("diverged"), ..run } } else { run }
+                .write(dir);
         }
     }
-    Fake { model: "</script><b>&\"'", ..Fake::new("bn", 2, 0, 0.5) }.write_as(dir, "odd");
+    FakeRun { model: "</script><b>&\"'", ..FakeRun::new("bn", 2, 0, 0.5) }.write_as(dir, "odd");
 }
 
-impl Fake {
-    /// As [`Fake::write`], under a folder name that a file system takes.
+impl FakeRun {
+    /// As [`FakeRun::write`], under a folder name that a file system takes.
     fn write_as(&self, runs: &Path, folder: &str) {
         let dir = runs.join(folder);
         fs::create_dir_all(&dir).unwrap();
@@ -85,7 +86,7 @@ fn batch_sizes_stand_at_their_logarithms() {
     let dir = tempfile::tempdir().unwrap();
     let out = dir.path().join("out");
     for (batch, accuracy) in [(2, 0.5), (4, 0.6), (16, 0.7)] {
-        Fake::new("bn", batch, 0, accuracy).write(dir.path());
+        FakeRun::new("bn", batch, 0, accuracy).write(dir.path());
     }
     compare(&[dir.path()], &["--out", out.to_str().unwrap()]);
     let text = fs::read_to_string(out.join("digits-lenet-e3-accuracy.svg")).unwrap();
@@ -100,7 +101,7 @@ fn where_one_method_fails_the_others_are_told_apart_by_their_errors() {
     let dir = tempfile::tempdir().unwrap();
     let out = dir.path().join("out");
     for (batch, accuracy) in [(2, 0.1), (4, 0.9), (16, 0.99)] {
-        Fake::new("bn", batch, 0, accuracy).write(dir.path());
+        FakeRun::new("bn", batch, 0, accuracy).write(dir.path());
     }
     compare(&[dir.path()], &["--out", out.to_str().unwrap()]);
     let text = fs::read_to_string(out.join("digits-lenet-e3-accuracy.svg")).unwrap();
@@ -115,7 +116,7 @@ fn where_one_method_fails_the_others_are_told_apart_by_their_errors() {
 fn curves_can_be_drawn_against_images_and_seconds() {
     let dir = tempfile::tempdir().unwrap();
     let out = dir.path().join("out");
-    Fake::new("bn", 4, 0, 0.5).write(dir.path());
+    FakeRun::new("bn", 4, 0, 0.5).write(dir.path());
     for (x, title, last) in [("examples", "training images seen", 120.0), ("seconds", "seconds of the run", 4.5)] {
         let said = compare(&[dir.path()], &["--x", x, "--out", out.to_str().unwrap()]);
         assert_eq!(said.code, Some(0), "{}", said.err);
@@ -177,10 +178,10 @@ fn the_tidy_table_holds_what_the_document_holds() {
     let dir = tempfile::tempdir().unwrap();
     let (runs, out) = (dir.path().join("runs"), dir.path().join("out"));
     for seed in 0..3 {
-        Fake::new("bn", 4, seed, 0.5 + 0.01 * seed as f64).write(&runs);
-        Fake::new("gn", 4, seed, 0.7).write(&runs);
+        FakeRun::new("bn", 4, seed, 0.5 + 0.01 * seed as f64).write(&runs);
+        FakeRun::new("gn", 4, seed, 0.7).write(&runs);
     }
-    Fake::new("bn", 8, 0, 0.9).write(&runs);
+    FakeRun::new("bn", 8, 0, 0.9).write(&runs);
     compare(&[&runs], &["--out", out.to_str().unwrap()]);
     let json = json(&[&runs], &[]);
     let mut reader = csv::Reader::from_path(out.join("comparison.csv")).unwrap();

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use super::support::{Fake, cell, json, near};
+use super::support::{FakeRun, cell, json, near};
 
 #[test]
 fn ten_thousand_runs_are_compared() {
@@ -25,8 +25,8 @@ fn ten_thousand(time: impl Fn(Duration)) {
     for norm in ["bn", "mbn", "gn", "none"] {
         for batch in [1, 2, 4, 8, 16, 32, 64, 128, 256, 512] {
             for seed in 0..250 {
-                let run = Fake::new(norm, batch, seed, 0.5 + 0.001 * seed as f64);
-                Fake { epochs: 10, reached: 10, ..run }.write(&runs);
+                let run = FakeRun::new(norm, batch, seed, 0.5 + 0.001 * seed as f64);
+                FakeRun { epochs: 10, reached: 10, ..run }.write(&runs);
             }
         }
     }

@@ -2,12 +2,12 @@
 
 use std::fs;
 
-use super::support::{Fake, HEADER, cell, compare, json, near, written};
+use super::support::{FakeRun, HEADER, cell, compare, json, near, written};
 
 /// Three seeds under one header, accuracies 0.5, 0.6 and 0.75.
 fn text() -> String {
     let runs =
-        [0.5, 0.6, 0.75].into_iter().zip(0..).map(|(accuracy, seed)| Fake::new("bn", 4, seed, accuracy).metrics());
+        [0.5, 0.6, 0.75].into_iter().zip(0..).map(|(accuracy, seed)| FakeRun::new("bn", 4, seed, accuracy).metrics());
     let rows: String = runs.map(|text| text.replace(&format!("{HEADER}\n"), "")).collect();
     format!("{HEADER}\n{rows}")
 }

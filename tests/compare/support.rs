@@ -9,7 +9,7 @@ pub const HEADER: &str = "run,dataset,model,norm,double_forward,batch_size,norm_
 
 /// A run whose scores are known: test accuracy ends at `accuracy`, test loss at `1 - accuracy`.
 #[derive(Clone)]
-pub struct Fake {
+pub struct FakeRun {
     pub norm: &'static str,
     pub double_forward: bool,
     pub batch_size: usize,
@@ -25,7 +25,7 @@ pub struct Fake {
     pub model: &'static str,
 }
 
-impl Fake {
+impl FakeRun {
     pub fn new(norm: &'static str, batch_size: usize, seed: u64, accuracy: f64) -> Self {
         Self {
             norm,
@@ -126,9 +126,9 @@ impl Fake {
 }
 
 /// Three seeds of `bn` and `mbn` at batch size 4.
-pub fn six() -> Vec<Fake> {
+pub fn six() -> Vec<FakeRun> {
     (0..3)
-        .flat_map(|seed| [Fake::new("bn", 4, seed, 0.5 + 0.1 * seed as f64), Fake::new("mbn", 4, seed, 0.9)])
+        .flat_map(|seed| [FakeRun::new("bn", 4, seed, 0.5 + 0.1 * seed as f64), FakeRun::new("mbn", 4, seed, 0.9)])
         .collect()
 }
 
@@ -147,13 +147,13 @@ pub fn written(text: &str) -> (tempfile::TempDir, PathBuf) {
 }
 
 /// What the program said.
-pub struct Said {
+pub struct ProgramOutput {
     pub code: Option<i32>,
     pub out: String,
     pub err: String,
 }
 
-impl Said {
+impl ProgramOutput {
     fn of(output: Output) -> Self {
         let text = |bytes| String::from_utf8(bytes).unwrap();
         Self { code: output.status.code(), out: text(output.stdout), err: text(output.stderr) }
@@ -176,8 +176,8 @@ impl Said {
     }
 }
 
-pub fn compare(paths: &[&Path], args: &[&str]) -> Said {
-    Said::of(Command::new(env!("CARGO_BIN_EXE_mbn")).arg("compare").args(paths).args(args).output().unwrap())
+pub fn compare(paths: &[&Path], args: &[&str]) -> ProgramOutput {
+    ProgramOutput::of(Command::new(env!("CARGO_BIN_EXE_mbn")).arg("compare").args(paths).args(args).output().unwrap())
 }
 
 /// The comparison as JSON.

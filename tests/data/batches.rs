@@ -1,11 +1,14 @@
 //! Splits, orders, and batches with and without augmentation.
 
+use std::path::Path;
+
 use candle_core::Device;
 use mbn::data::{Augment, Images, Normalization, epoch_order, gather, split};
 
 fn images(count: usize) -> Images {
-    let pixels = crate::fixture::pixels(count * 3072, 0).iter().map(|&p| p.max(1)).collect();
-    Images { shape: [3, 32, 32], pixels, labels: (0..count).map(|i| (i % 7) as u8).collect() }
+    let pixels: Vec<u8> = crate::fixture::pixels(count * 3072, 0).iter().map(|&p| p.max(1)).collect();
+    let labels = (0..count).map(|i| (i % 7) as u8).collect();
+    Images::new(Path::new("memory"), [3, 32, 32], 7, pixels, labels).unwrap()
 }
 
 fn normalization() -> Normalization {

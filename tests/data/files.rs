@@ -31,9 +31,10 @@ fn mnist_is_read_from_every_usual_place_plain_and_compressed() {
             put_mnist(&root.path().join("data").join(folder), compressed);
             let data = load("mnist", &source(root.path())).unwrap();
             assert_eq!((data.train.len(), data.test.len()), (MNIST_TRAIN, 5));
-            assert_eq!(data.train.pixels, pixels(MNIST_TRAIN * 784, MNIST_TRAIN));
+            let all = pixels(MNIST_TRAIN * 784, MNIST_TRAIN);
+            assert_eq!(copied(&data.train), all);
             assert_eq!(data.test.labels, [0, 1, 2, 3, 4]);
-            assert_eq!(data.train.get(11).unwrap(), (&data.train.pixels[11 * 784..], 1));
+            assert_eq!(data.train.get(11).unwrap(), (&all[11 * 784..], 1));
             assert!(data.train.get(12).is_none());
         }
     }
@@ -59,15 +60,21 @@ fn cifar_binary_folders_are_read() {
     let data = load("cifar10", &source(root.path())).unwrap();
     assert_eq!(data.train.labels, [0, 1, 2, 3, 4, 5, 6, 7, 8, 9]);
     assert_eq!(data.test.labels, [0, 1]);
-    assert_eq!(data.train.get(7).unwrap().0, cifar_picture(7));
-    assert_eq!(data.test.get(1).unwrap().0, cifar_picture(11));
+    for (images, first, count) in [(&data.train, 0, 10), (&data.test, 10, 2)] {
+        let expected: Vec<_> = (first..first + count).map(|i| (cifar_picture(i), ((i - first) % 10) as u8)).collect();
+        for (i, (picture, label)) in expected.iter().enumerate() {
+            assert_eq!(images.get(i), Some((&picture[..], *label)), "{i}");
+        }
+        assert_eq!(images.get(count), None);
+        assert!(images.iter().map(|(picture, label)| (picture.to_vec(), label)).eq(expected));
+    }
 
     let record = |coarse: u8, fine: u8, i| [vec![coarse, fine], cifar_picture(i)].concat();
     put(&root.path().join("data/cifar-100-binary/train.bin"), &[record(19, 99, 0), record(3, 42, 1)].concat());
     put(&root.path().join("data/cifar-100-binary/test.bin"), &record(0, 7, 2));
     let data = load("cifar100", &source(root.path())).unwrap();
-    assert_eq!((data.train.labels, data.test.labels), (vec![99, 42], vec![7]));
-    assert_eq!(data.test.pixels, cifar_picture(2));
+    assert_eq!((&data.train.labels[..], &data.test.labels[..]), (&[99, 42][..], &[7][..]));
+    assert_eq!(copied(&data.test), cifar_picture(2));
 }
 
 #[test]

@@ -5,7 +5,7 @@ use std::io::Write;
 use std::path::Path;
 
 use flate2::{Compression, write::GzEncoder};
-use mbn::data::Source;
+use mbn::data::{Images, Source};
 
 /// A source that knows `root/data` and `root/cache` and asks nobody else.
 pub fn source(root: &Path) -> Source {
@@ -36,6 +36,11 @@ pub fn idx(dims: &[u32], bytes: &[u8]) -> Vec<u8> {
 /// `n` bytes that repeat only after a long while.
 pub fn pixels(n: usize, salt: usize) -> Vec<u8> {
     (0..n).map(|i| (((i + salt) * 2_654_435_761) >> 13) as u8).collect()
+}
+
+/// The pixels of all images, copied.
+pub fn copied(images: &Images) -> Vec<u8> {
+    images.iter().flat_map(|(image, _)| image.to_vec()).collect()
 }
 
 /// Training pictures of the little MNIST; there are 5 test pictures.

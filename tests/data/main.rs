@@ -8,5 +8,6 @@ mod generated;
 #[cfg(feature = "hub")]
 mod hub;
 mod identity;
+mod mapped;
 mod near;
 mod selection;

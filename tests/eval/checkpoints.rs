@@ -5,7 +5,7 @@ use std::path::Path;
 use candle_core::{DType, Device};
 use mbn::train::Checkpoint;
 
-use super::support::{DESCRIBED, Foreign, Tensors, refused, report, run, tensors, write};
+use super::support::{DESCRIBED, ForeignCheckpoint, Tensors, refused, report, run, tensors, write};
 
 fn renamed(prefix: &str) -> Tensors {
     tensors().into_iter().map(|(name, tensor)| (format!("{prefix}{name}"), tensor)).collect()
@@ -13,35 +13,35 @@ fn renamed(prefix: &str) -> Tensors {
 
 #[test]
 fn prefixes_of_wrappers_are_taken_off_with_a_note() {
-    let (plain, messages) = Foreign::new(&tensors(), &[]).report(&[]);
+    let (plain, messages) = ForeignCheckpoint::new(&tensors(), &[]).report(&[]);
     assert!(messages.is_empty(), "{messages}");
     for prefix in ["module.", "model.", "_orig_mod.", "module._orig_mod."] {
-        let (found, messages) = Foreign::new(&renamed(prefix), &[]).report(&[]);
+        let (found, messages) = ForeignCheckpoint::new(&renamed(prefix), &[]).report(&[]);
         assert_eq!((&found["loss"], &found["accuracy"]), (&plain["loss"], &plain["accuracy"]), "{prefix}");
         assert!(messages.contains("note: the prefix"), "{messages}");
     }
     let mut mixed = renamed("model.");
     let (name, tensor) = tensors().into_iter().next().unwrap();
     mixed.insert(name, tensor);
-    Foreign::new(&mixed, &[]).refused(1, &[], &["tensor `"]);
+    ForeignCheckpoint::new(&mixed, &[]).refused(1, &[], &["tensor `"]);
 }
 
 #[test]
 fn metadata_of_other_programs_have_their_own_meaning() {
-    let (plain, _) = Foreign::new(&tensors(), &[]).report(&[]);
+    let (plain, _) = ForeignCheckpoint::new(&tensors(), &[]).report(&[]);
     for metadata in [
         &[("format", "pt"), ("config", "{\"hidden_size\": 8}")][..],
         &[("model", "my-net"), ("classes", "ten")],
         &[("checksum", "1234")],
     ] {
-        let (found, _) = Foreign::new(&tensors(), metadata).report(&[]);
+        let (found, _) = ForeignCheckpoint::new(&tensors(), metadata).report(&[]);
         assert_eq!(found["loss"], plain["loss"], "{metadata:?}");
     }
 }
 
 #[test]
 fn what_a_foreign_checkpoint_does_not_say_is_asked_for() {
-    let foreign = Foreign::new(&tensors(), &[]);
+    let foreign = ForeignCheckpoint::new(&tensors(), &[]);
     let path = foreign.path();
     refused(1, &[&path], &["--dataset and --model and --norm"]);
     refused(1, &[&path, "--model", "mlp"], &["--dataset and --norm"]);
@@ -52,7 +52,7 @@ fn what_a_foreign_checkpoint_does_not_say_is_asked_for() {
 #[test]
 fn statistics_may_be_missing_where_none_are_needed() {
     let bare: Tensors = tensors().into_iter().filter(|(name, _)| !name.contains("running")).collect();
-    let (bare, whole) = (Foreign::new(&bare, &[]), Foreign::new(&tensors(), &[]));
+    let (bare, whole) = (ForeignCheckpoint::new(&bare, &[]), ForeignCheckpoint::new(&tensors(), &[]));
     for stats in ["batch", "precise"] {
         let (found, messages) = bare.report(&["--stats", stats]);
         assert_eq!(found["loss"], whole.report(&["--stats", stats]).0["loss"], "{stats}");
@@ -86,7 +86,7 @@ fn whole_numbers_are_no_weights() {
     let mut quantized = tensors();
     let weight = quantized["fc1.weight"].affine(20.0, 100.0).unwrap().to_dtype(DType::U8).unwrap();
     quantized.insert("fc1.weight".into(), weight);
-    Foreign::new(&quantized, &[]).refused(1, &[], &["fc1.weight", "whole numbers"]);
+    ForeignCheckpoint::new(&quantized, &[]).refused(1, &[], &["fc1.weight", "whole numbers"]);
 }
 
 #[test]

@@ -1,5 +1,6 @@
 //! Statistics estimated over images, against what they are to describe.
 
+use std::path::Path;
 use std::sync::Arc;
 
 use candle_core::{DType, Device, Tensor};
@@ -22,8 +23,8 @@ fn network(norm: &str) -> Network {
 fn images(count: usize) -> Images {
     let mut stream = mbn::rng::stream(1, "pictures");
     let mut pixel = |i: usize| 20 * (i / (SIDE * SIDE) % 7) + stream.below(100);
-    let pixels = (0..count * SIDE * SIDE).map(&mut pixel).map(|p| p as u8).collect();
-    Images { shape: [1, SIDE, SIDE], pixels, labels: vec![0; count] }
+    let pixels: Vec<u8> = (0..count * SIDE * SIDE).map(&mut pixel).map(|p| p as u8).collect();
+    Images::new(Path::new("memory"), [1, SIDE, SIDE], 10, pixels, vec![0; count]).unwrap()
 }
 
 fn with_part<R>(images: &Images, body: impl FnOnce(Part) -> R) -> R {

@@ -1,6 +1,6 @@
 //! `--stats evalnorm`: what it takes, and what it is at a weight of 1.
 
-use super::support::{Foreign, refused, report, run, tensors};
+use super::support::{ForeignCheckpoint, refused, report, run, tensors};
 
 fn of_run<'a>(more: &[&'a str]) -> Vec<&'a str> {
     [&[run().to_str().unwrap(), "--stats", "evalnorm"], more].concat()
@@ -23,9 +23,9 @@ fn the_weight_is_one_image_s_share_of_training_s_normalization_batch() {
 
 #[test]
 fn a_checkpoint_made_elsewhere_does_not_know_its_batch() {
-    let foreign = Foreign::new(&tensors(), &[]);
+    let foreign = ForeignCheckpoint::new(&tensors(), &[]);
     foreign.refused(2, &["--stats", "evalnorm"], &["made elsewhere", "--batch-size N"]);
     foreign.report(&["--stats", "evalnorm", "--batch-size", "32"]);
     refused(2, &of_run(&["--set", "precise_examples=1"]), &["precise_examples = 1"]);
-    refused(2, &of_run(&["--weight", "0.5"]), &["--stats weighing only"]);
+    refused(2, &of_run(&["--weight", "0.5"]), &["only with --stats weighing"]);
 }

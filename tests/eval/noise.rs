@@ -99,7 +99,7 @@ fn what_has_no_effect_is_refused() {
         (&["--weight-noise", "0.1", "--noise-draws", "0"], "at least 1"),
         (&["--weight-noise", "0.1", "--stats", "precise"], "leave out --stats precise"),
         (&["--noise-draws", "3"], "--weight-noise"),
-        (&["--layer-by-layer"], "--stats precise and --weight-noise only"),
+        (&["--layer-by-layer"], "only with --stats precise or --weight-noise"),
         (&["--precise-examples", "100"], "--stats precise"),
         (&["--stats", "batch", "--precise-examples", "100"], "--stats precise"),
     ] {

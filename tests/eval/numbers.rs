@@ -2,7 +2,7 @@
 
 use candle_core::Tensor;
 
-use super::support::{Foreign, Tensors, tensors};
+use super::support::{ForeignCheckpoint, Tensors, tensors};
 
 /// The checkpoint with one tensor changed.
 fn with(name: &str, change: impl Fn(&Tensor) -> Tensor) -> Tensors {
@@ -28,7 +28,7 @@ fn spoiled(value: f32) -> impl Fn(&Tensor) -> Tensor {
 #[test]
 fn parameters_and_statistics_that_are_not_finite_are_named() {
     for (name, value) in [("bn1.running_var", f32::NAN), ("bn1.running_mean", f32::INFINITY)] {
-        let foreign = Foreign::new(&with(name, spoiled(value)), &[]);
+        let foreign = ForeignCheckpoint::new(&with(name, spoiled(value)), &[]);
         foreign.refused(1, &[], &[name, "not finite", "--stats precise"]);
         foreign.refused(1, &["--json"], &[name]);
         // The statistics at fault are not used.
@@ -36,7 +36,7 @@ fn parameters_and_statistics_that_are_not_finite_are_named() {
         foreign.report(&["--stats", "batch"]);
     }
     for (name, value) in [("fc3.weight", f32::NEG_INFINITY), ("bn2.weight", f32::NAN)] {
-        let foreign = Foreign::new(&with(name, spoiled(value)), &[]);
+        let foreign = ForeignCheckpoint::new(&with(name, spoiled(value)), &[]);
         for more in [&[][..], &["--stats", "batch"], &["--stats", "precise"]] {
             foreign.refused(1, more, &[name, "not finite"]);
         }
@@ -45,7 +45,7 @@ fn parameters_and_statistics_that_are_not_finite_are_named() {
 
 #[test]
 fn a_negative_variance_is_named() {
-    Foreign::new(&with("bn2.running_var", spoiled(-0.5)), &[]).refused(
+    ForeignCheckpoint::new(&with("bn2.running_var", spoiled(-0.5)), &[]).refused(
         1,
         &[],
         &["bn2.running_var", "negative variance"],
@@ -54,9 +54,9 @@ fn a_negative_variance_is_named() {
 
 #[test]
 fn a_loss_or_statistics_that_overflow_are_no_result() {
-    let huge = Foreign::new(&with("fc3.weight", filled(3e38)), &[]);
+    let huge = ForeignCheckpoint::new(&with("fc3.weight", filled(3e38)), &[]);
     huge.refused(1, &[], &["the loss under ema statistics is not finite"]);
-    let wide = Foreign::new(&with("fc1.weight", filled(1e38)), &[]);
+    let wide = ForeignCheckpoint::new(&with("fc1.weight", filled(1e38)), &[]);
     for stats in ["batch", "precise"] {
         wide.refused(1, &["--stats", stats], &["bn1", stats, "not finite"]);
     }
@@ -64,6 +64,6 @@ fn a_loss_or_statistics_that_overflow_are_no_result() {
 
 #[test]
 fn large_statistics_are_statistics() {
-    let (found, _) = Foreign::new(&with("bn1.running_var", filled(1e30)), &[]).report(&[]);
+    let (found, _) = ForeignCheckpoint::new(&with("bn1.running_var", filled(1e30)), &[]).report(&[]);
     assert!(found["loss"].as_f64().unwrap() > 0.0);
 }

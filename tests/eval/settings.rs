@@ -1,6 +1,6 @@
 //! Settings of an evaluation bear on its result, and leave the run's own split alone.
 
-use super::support::{Foreign, refused, report, run, tensors};
+use super::support::{ForeignCheckpoint, refused, report, run, tensors};
 
 fn of_run<'a>(more: &[&'a str]) -> Vec<&'a str> {
     [&[run().to_str().unwrap()], more].concat()
@@ -20,8 +20,8 @@ fn the_split_of_a_run_is_not_drawn_anew() {
 
 #[test]
 fn a_checkpoint_made_elsewhere_has_no_validation_images() {
-    let foreign = Foreign::new(&tensors(), &[]);
-    foreign.refused(2, &["--split", "val"], &["made elsewhere", "not trained on"]);
+    let foreign = ForeignCheckpoint::new(&tensors(), &[]);
+    foreign.refused(2, &["--split", "val"], &["made elsewhere", "held out of training"]);
     foreign.refused(2, &["--split", "val", "--set", "val_fraction=0.5"], &["made elsewhere"]);
     let (found, _) = foreign.report(&["--split", "train", "--set", "train_limit=30"]);
     assert_eq!(found["images"], 30);

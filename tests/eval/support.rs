@@ -71,9 +71,9 @@ pub fn refused(code: i32, args: &[&str], parts: &[&str]) {
 }
 
 /// A checkpoint file with those tensors and metadata, evaluated as what it is with `more`.
-pub struct Foreign(tempfile::TempDir);
+pub struct ForeignCheckpoint(tempfile::TempDir);
 
-impl Foreign {
+impl ForeignCheckpoint {
     pub fn new(tensors: &Tensors, metadata: &[(&str, &str)]) -> Self {
         let dir = tempfile::tempdir().unwrap();
         write(&dir.path().join("net.safetensors"), tensors, metadata);

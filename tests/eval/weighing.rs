@@ -1,6 +1,6 @@
 //! `--stats weighing`: the weight, where it comes from, and where it may not.
 
-use super::support::{Foreign, refused, report, run, tensors};
+use super::support::{ForeignCheckpoint, refused, report, run, tensors};
 
 fn of_run<'a>(more: &[&'a str]) -> Vec<&'a str> {
     [&[run().to_str().unwrap(), "--stats", "weighing"], more].concat()
@@ -33,7 +33,7 @@ fn the_weight_is_the_best_on_validation_images() {
 
 #[test]
 fn without_validation_images_the_weight_has_to_be_given() {
-    let foreign = Foreign::new(&tensors(), &[]);
+    let foreign = ForeignCheckpoint::new(&tensors(), &[]);
     foreign.refused(2, &["--stats", "weighing"], &["validation images", "made elsewhere", "--weight W"]);
     foreign.report(&["--stats", "weighing", "--weight", "0.5"]);
     refused(2, &of_run(&["--dataset", "shapes"]), &["validation images", "of this data set", "--weight W"]);
@@ -42,8 +42,8 @@ fn without_validation_images_the_weight_has_to_be_given() {
 #[test]
 fn a_weight_is_a_share_and_belongs_to_weighing() {
     for weight in ["-0.1", "1.5", "nan", "inf"] {
-        refused(2, &of_run(&["--weight", weight]), &["--weight", "a share, 0 to 1"]);
+        refused(2, &of_run(&["--weight", weight]), &["--weight", "a number from 0 to 1"]);
     }
-    refused(2, &[run().to_str().unwrap(), "--weight", "0.5"], &["--stats weighing only"]);
-    refused(2, &[run().to_str().unwrap(), "--stats", "precise", "--weight", "0.5"], &["--stats weighing only"]);
+    refused(2, &[run().to_str().unwrap(), "--weight", "0.5"], &["only with --stats weighing"]);
+    refused(2, &[run().to_str().unwrap(), "--stats", "precise", "--weight", "0.5"], &["only with --stats weighing"]);
 }

@@ -3,8 +3,8 @@
 use candle_core::{Tensor, Var};
 use candle_nn::VarMap;
 use mbn::norm::{
-    BatchNormConfig, GroupNormConfig, InferWith, MemorizedBatchNormConfig, Norm, Pass, Pool, RefreshWith, StatGrad,
-    batch_norm, group_norm, memorized_batch_norm,
+    BatchNormConfig, GroupNormConfig, InferWith, MemorizedBatchNormConfig, Norm, Pass, PooledVariance, RefreshWith,
+    StatGrad, batch_norm, group_norm, memorized_batch_norm,
 };
 use mbn::ops;
 use serde::Deserialize;
@@ -13,14 +13,14 @@ use crate::support::{Summary, cases, close, parameter, tensor, variables};
 
 /// A differentiated pass: the output y and the gradients of sum(y · g).
 #[derive(Deserialize)]
-struct Trained {
+struct TrainingPass {
     y: Summary,
     dx: Summary,
     dgamma: Summary,
     dbeta: Summary,
 }
 
-impl Trained {
+impl TrainingPass {
     /// Fails unless `layer`, whose scale and shift are in `vars`, does the same to `x`.
     fn check(&self, what: &str, layer: &dyn Norm, vars: &VarMap, x: &Tensor, g: &str) {
         let x = Var::from_tensor(x).unwrap();
@@ -57,7 +57,7 @@ fn last_input(t: usize, shape: &[usize]) -> Tensor {
 #[derive(Deserialize)]
 struct BatchNormStep {
     #[serde(flatten)]
-    trained: Trained,
+    trained: TrainingPass,
     mean: Summary,
     var: Summary,
 }
@@ -92,7 +92,7 @@ fn batch_norm_is_pytorchs() {
 #[test]
 fn memorized_batch_norm_of_size_1_trains_as_pytorchs_batch_norm() {
     for case in cases::<BatchNormCase>(include_str!("batch_norm.json")) {
-        for (pool, stat_grad) in [(Pool::Total, StatGrad::Weighted), (Pool::Mean, StatGrad::Full)] {
+        for (pool, stat_grad) in [(PooledVariance::Total, StatGrad::Weighted), (PooledVariance::Mean, StatGrad::Full)] {
             let (vars, vb) = variables();
             let config = MemorizedBatchNormConfig {
                 size: 1,
@@ -114,7 +114,7 @@ fn memorized_batch_norm_of_size_1_trains_as_pytorchs_batch_norm() {
 #[derive(Deserialize)]
 struct MemorizedStep {
     #[serde(flatten)]
-    trained: Trained,
+    trained: TrainingPass,
     refresh: Option<Summary>,
 }
 
@@ -124,7 +124,7 @@ struct MemorizedCase {
     size: usize,
     decay: f64,
     eps: f64,
-    pool: Pool,
+    pool: PooledVariance,
     stat_grad: StatGrad,
     steps: Vec<MemorizedStep>,
     eval: Summary,
@@ -165,7 +165,7 @@ struct GroupNormCase {
     groups: usize,
     eps: f64,
     #[serde(flatten)]
-    trained: Trained,
+    trained: TrainingPass,
 }
 
 #[test]

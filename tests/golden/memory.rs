@@ -13,14 +13,14 @@ use crate::support::{Summary, cases, close, parameter, tensor, variables};
 
 /// A tensor as the file gives it.
 #[derive(Deserialize)]
-struct Given {
+struct TensorSpec {
     name: String,
     shape: Vec<usize>,
     scale: f64,
     offset: f64,
 }
 
-impl Given {
+impl TensorSpec {
     fn tensor(&self) -> Tensor {
         tensor(&self.name, &self.shape).affine(self.scale, self.offset).unwrap()
     }
@@ -31,7 +31,7 @@ impl Given {
 #[derive(Deserialize)]
 #[serde(tag = "pass", rename_all = "kebab-case")]
 enum Kind {
-    Train { g: Given, dx: Summary, dgamma: Summary, dbeta: Summary },
+    Train { g: TensorSpec, dx: Summary, dgamma: Summary, dbeta: Summary },
     Refresh { age: usize },
     Eval,
 }
@@ -40,9 +40,9 @@ enum Kind {
 struct LayerPass {
     #[serde(flatten)]
     kind: Kind,
-    x: Given,
-    gamma: Given,
-    beta: Given,
+    x: TensorSpec,
+    gamma: TensorSpec,
+    beta: TensorSpec,
     y: Summary,
     #[serde(default)]
     state: BTreeMap<String, Summary>,

@@ -6,12 +6,12 @@ use mbn::data::Batch;
 use mbn::model::{Store, Task};
 use mbn::train::Trainer;
 
-use crate::chain::Pictures;
+use crate::chain::LabelledImages;
 use crate::support::on_one_isa;
 
 const TASK: Task = Task { shape: [1, 20, 16], classes: crate::chain::CLASSES };
 
-/// Pictures of which one alone is work enough for several threads, and in pieces that do not come out even.
+/// LabelledImages of which one alone is work enough for several threads, and in pieces that do not come out even.
 const LARGE: Task = Task { shape: [1, 66, 71], ..TASK };
 
 fn trainer(task: Task, settings: &[&str]) -> Trainer {
@@ -27,7 +27,7 @@ fn trained(task: Task, settings: &[&str], sizes: &[usize]) -> Vec<(String, Vec<u
 
 fn train(mut trainer: Trainer, task: Task, sizes: &[usize]) -> Vec<(String, Vec<u32>)> {
     for (step, &n) in sizes.iter().enumerate() {
-        let Pictures { x, y } = Pictures::new::<f32>(&format!("step {step}"), n, task.shape);
+        let LabelledImages { x, y } = LabelledImages::new::<f32>(&format!("step {step}"), n, task.shape);
         trainer.step(&Batch { x, y }, &mut |_| {}).unwrap();
     }
     let bits = |tensor: &Tensor| {

@@ -3,7 +3,7 @@
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use mbn::kernel::Kernel;
-use mbn::kernel::contract::{Contract, Grid, Run};
+use mbn::kernel::contract::{Contract, Grid, Segment};
 use mbn::kernel::dot::Dot;
 use mbn::kernel::norm::{Coefficients, Gradient, Moments, Normalize, Reduce, Rows};
 use mbn::kernel::outer::{Outer, Pixels};
@@ -31,8 +31,8 @@ fn panics(what: &str, compute: impl FnOnce()) {
 
 #[test]
 fn contractions_stay_inside() {
-    let runs = vec![Run { x: 0, w: 0 }, Run { x: 30, w: 5 }];
-    let grid = Grid { len: 5, runs, size: [2, 3], x: [1, 40, 7], y: [2, 60, 17], channels: 17, pitch: 32 };
+    let segments = vec![Segment { x: 0, w: 0 }, Segment { x: 30, w: 5 }];
+    let grid = Grid { len: 5, segments, size: [2, 3], x: [1, 40, 7], y: [2, 60, 17], channels: 17, pitch: 32 };
     let contract = |grid: &Grid, rows, origin, [x, w, mut y]: [Vec<f32>; 3]| {
         Contract { grid, x: &x, w: &w, y: &mut y, rows, origin, add: false }.compute();
     };
@@ -47,7 +47,7 @@ fn contractions_stay_inside() {
 
 #[test]
 fn outer_products_stay_inside() {
-    let [g_at, x_at] = [50, 70].map(|picture| Pixels { first: 1, steps: [picture, 20, 6] });
+    let [g_at, x_at] = [50, 70].map(|image| Pixels { first: 1, steps: [image, 20, 6] });
     let exact = [1 + 50 + 20 + 12 + 5, 1 + 70 + 20 + 12 + 17, 4 * 19 + 17];
     refuses("outer", exact, |[g, x, mut w]| {
         let (count, size) = ([2, 2, 3], [5, 17]);

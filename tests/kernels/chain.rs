@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use candle_core::{DType, Device, Result, Tensor, Var};
-use mbn::model::fused::{self, Passing, Workspace};
-use mbn::model::units::{Builder, Conv, Flatten, GlobalAvgPool, Units};
+use mbn::model::fused::{self, PassInput, Workspace};
+use mbn::model::units::{Builder, ConvShape, Flatten, GlobalAvgPool, Units};
 use mbn::model::{Design, Gradients, Shortcut, Store};
 use mbn::norm::{NORMS, NormSpec, Pass, is_statistic};
 use mbn::{ops, rng};
@@ -18,7 +18,7 @@ pub const CLASSES: usize = 5;
 /// Numbers by name.
 pub type Numbers = BTreeMap<String, Vec<f64>>;
 
-/// A recipe: channels, height and width of the pictures, and what is built for them.
+/// A recipe: channels, height and width of the images, and what is built for them.
 #[derive(Clone, Copy)]
 pub struct Recipe<'a> {
     pub shape: [usize; 3],
@@ -30,7 +30,7 @@ pub const RESIDUAL: Recipe = Recipe { shape: [3, 14, 13], build: &residual };
 
 fn residual(b: &Builder) -> Result<Units> {
     Ok(vec![
-        Box::new(b.conv_norm("conv", "norm", [3, 20], Conv { size: 5, stride: 1, padding: 0 })?.pooled()),
+        Box::new(b.conv_norm("conv", "norm", [3, 20], ConvShape { size: 5, stride: 1, padding: 0 })?.pooled()),
         Box::new(b.pp("same").block([20, 20], 1)?),
         Box::new(b.pp("wider").block([20, 33], 2)?),
         Box::new(GlobalAvgPool),
@@ -44,8 +44,8 @@ pub const POOLED: Recipe = Recipe { shape: [1, 15, 17], build: &pooled };
 
 fn pooled(b: &Builder) -> Result<Units> {
     Ok(vec![
-        Box::new(b.conv_norm("first", "first_norm", [1, 5], Conv { size: 3, stride: 1, padding: 1 })?.pooled()),
-        Box::new(b.conv_norm("second", "second_norm", [5, 17], Conv { size: 3, stride: 1, padding: 1 })?.pooled()),
+        Box::new(b.conv_norm("first", "first_norm", [1, 5], ConvShape { size: 3, stride: 1, padding: 1 })?.pooled()),
+        Box::new(b.conv_norm("second", "second_norm", [5, 17], ConvShape { size: 3, stride: 1, padding: 1 })?.pooled()),
         Box::new(Flatten),
         Box::new(b.linear("last", [17 * 3 * 4, CLASSES])?),
     ])
@@ -56,7 +56,7 @@ pub const TILED: Recipe = Recipe { shape: [2, 16, 16], build: &tiled };
 
 fn tiled(b: &Builder) -> Result<Units> {
     Ok(vec![
-        Box::new(b.conv_norm("conv", "norm", [2, 33], Conv { size: 3, stride: 1, padding: 1 })?),
+        Box::new(b.conv_norm("conv", "norm", [2, 33], ConvShape { size: 3, stride: 1, padding: 1 })?),
         Box::new(b.pp("same").block([33, 33], 1)?),
         Box::new(GlobalAvgPool),
         Box::new(b.linear("last", [33, CLASSES])?),
@@ -69,10 +69,10 @@ pub const PROJECTED: Recipe = Recipe { shape: [3, 9, 10], build: &projected };
 fn projected(b: &Builder) -> Result<Units> {
     let b = b.clone().designed(Design { shortcut: Shortcut::Projection, ..Design::default() });
     Ok(vec![
-        Box::new(b.biased_conv_norm("conv", "norm", [3, 20], Conv { size: 3, stride: 1, padding: 1 })?),
+        Box::new(b.biased_conv_norm("conv", "norm", [3, 20], ConvShape { size: 3, stride: 1, padding: 1 })?),
         Box::new(b.pp("same").block([20, 20], 1)?),
         Box::new(b.pp("wider").block([20, 33], 2)?),
-        Box::new(b.biased_convolution("beyond", [33, 18], Conv { size: 3, stride: 2, padding: 1 })?),
+        Box::new(b.biased_convolution("beyond", [33, 18], ConvShape { size: 3, stride: 2, padding: 1 })?),
         Box::new(GlobalAvgPool),
         Box::new(b.linear("last", [18, CLASSES])?),
     ])
@@ -84,7 +84,7 @@ pub const PREACT: Recipe = Recipe { shape: [3, 9, 10], build: &preact };
 fn preact(b: &Builder) -> Result<Units> {
     let with = b.clone().designed(Design { shortcut: Shortcut::Projection, ..Design::default() });
     Ok(vec![
-        Box::new(b.biased_convolution("conv", [3, 20], Conv { size: 3, stride: 1, padding: 1 })?),
+        Box::new(b.biased_convolution("conv", [3, 20], ConvShape { size: 3, stride: 1, padding: 1 })?),
         Box::new(b.pp("same").preact_block([20, 20], 1)?),
         Box::new(b.pp("wider").preact_block([20, 33], 2)?),
         Box::new(with.pp("projected").preact_block([33, 34], 2)?),
@@ -104,13 +104,13 @@ pub fn fitting(norm: &str) -> impl Iterator<Item = (&'static str, Recipe<'static
     ALL.into_iter().filter(move |(name, _)| !needy || *name != "preact")
 }
 
-/// Pictures and labels.
-pub struct Pictures {
+/// LabelledImages and labels.
+pub struct LabelledImages {
     pub x: Tensor,
     pub y: Tensor,
 }
 
-impl Pictures {
+impl LabelledImages {
     pub fn new<T: Real>(tag: &str, n: usize, [c, h, w]: [usize; 3]) -> Self {
         let x = Tensor::from_vec(random::<T>(tag, n * c * h * w), (n, c, h, w), &Device::Cpu).unwrap();
         let mut stream = rng::stream(13, tag);
@@ -181,25 +181,25 @@ impl<T: Real> Chain<T> {
     }
 
     /// A training pass: logits, loss and the gradient of every parameter.
-    pub fn train(&self, pictures: &Pictures) -> Result<Numbers> {
-        self.differentiate(pictures, Pass::Train)
+    pub fn train(&self, images: &LabelledImages) -> Result<Numbers> {
+        self.differentiate(images, Pass::Train)
     }
 
     /// [`Self::train`] in any differentiated pass.
-    pub fn differentiate(&self, pictures: &Pictures, pass: Pass) -> Result<Numbers> {
+    pub fn differentiate(&self, images: &LabelledImages, pass: Pass) -> Result<Numbers> {
         let mut gradients = Gradients::default();
         let (logits, loss) = match &self.workspace {
             Some(workspace) => {
-                let batch = Passing { x: pictures.x.clone(), call: pass.into() };
+                let batch = PassInput { x: images.x.clone(), call: pass.into() };
                 let (logits, tape) = fused::record(&self.units, &[batch], workspace)?;
                 let leaf = Var::from_tensor(&logits)?;
-                let loss = pictures.loss(&leaf)?;
+                let loss = images.loss(&leaf)?;
                 tape.backward(&loss.backward()?.remove(&leaf).unwrap(), &mut gradients)?;
                 (logits, loss)
             }
             None => {
-                let logits = self.pass(&pictures.x, pass)?;
-                let loss = pictures.loss(&logits)?;
+                let logits = self.pass(&images.x, pass)?;
+                let loss = images.loss(&logits)?;
                 let mut all = loss.backward()?;
                 for (_, var) in self.parameters() {
                     gradients.add(&var, all.remove(&var).unwrap())?;

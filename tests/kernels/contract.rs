@@ -1,21 +1,21 @@
 //! y[p] += Σ_k x[p,k] w[k]: grids of any size, distances between pixels, runs, parts of a grid, overlapping outputs.
 
 use mbn::kernel::Kernel;
-use mbn::kernel::contract::{Contract, Grid, Run, padded};
+use mbn::kernel::contract::{Contract, Grid, Segment, padded};
 
-use crate::fence::Fenced;
+use crate::fence::GuardedBuffer;
 use crate::support::{Real, Sum, assert_sums, on_every_isa, random, wide};
 
 /// Rows of pixels in every grid.
 const ROWS: usize = 3;
 
-/// A grid whose rows of pixels see `runs` rows of `len` values, with gaps everywhere.
-fn grid(channels: usize, pixels: usize, len: usize, runs: usize, y_step: usize) -> Grid {
+/// A grid whose rows of pixels see `segments` rows of `len` values, with gaps everywhere.
+fn grid(channels: usize, pixels: usize, len: usize, segments: usize, y_step: usize) -> Grid {
     let row = pixels * len + 5;
     Grid {
         len,
         // The weights' first row is not used.
-        runs: (0..runs).map(|r| Run { x: r * row, w: 1 + r * len }).collect(),
+        segments: (0..segments).map(|r| Segment { x: r * row, w: 1 + r * len }).collect(),
         size: [ROWS, pixels],
         x: [2, row, len],
         y: [3, pixels * y_step + channels, y_step],
@@ -30,17 +30,17 @@ fn end(grid: &Grid, at: [usize; 3]) -> usize {
 }
 
 struct Data<T> {
-    x: Fenced<T>,
-    w: Fenced<T>,
+    x: GuardedBuffer<T>,
+    w: GuardedBuffer<T>,
     y: Vec<T>,
 }
 
 /// Operands not one value longer than they have to be.
 fn data<T: Real>(grid: &Grid) -> Data<T> {
-    let furthest = grid.runs.iter().map(|run| (run.x, run.w)).max().unwrap_or_default();
+    let furthest = grid.segments.iter().map(|run| (run.x, run.w)).max().unwrap_or_default();
     let x = random("x", end(grid, grid.x) + furthest.0 + grid.len);
     let w = random("w", (furthest.1 + grid.len) * grid.pitch);
-    Data { x: Fenced::new(&x), w: Fenced::new(&w), y: random("y", end(grid, grid.y) + grid.channels) }
+    Data { x: GuardedBuffer::new(&x), w: GuardedBuffer::new(&w), y: random("y", end(grid, grid.y) + grid.channels) }
 }
 
 fn expected<T: Real>(grid: &Grid, Data { x, w, y }: &Data<T>, add: bool) -> Vec<Sum> {
@@ -51,7 +51,7 @@ fn expected<T: Real>(grid: &Grid, Data { x, w, y }: &Data<T>, add: bool) -> Vec<
             if !add {
                 *sum = Sum::default();
             }
-            for (run, k) in grid.runs.iter().flat_map(|run| (0..grid.len).map(move |k| (run, k))) {
+            for (run, k) in grid.segments.iter().flat_map(|run| (0..grid.len).map(move |k| (run, k))) {
                 sum.add(x[from + run.x + k].to_f64() * w[(run.w + k) * grid.pitch + c].to_f64());
             }
         }
@@ -63,7 +63,7 @@ fn check<T: Real>(grid: &Grid, add: bool) {
     let data = data::<T>(grid);
     let (want, what) = (expected(grid, &data, add), format!("{grid:?}, add {add}"));
     let (x, w) = (&data.x[..], &data.w[..]);
-    let mut y = Fenced::new(&data.y);
+    let mut y = GuardedBuffer::new(&data.y);
     Contract { grid, x, w, y: &mut y, rows: 0..ROWS, origin: 0, add }.compute();
     assert_sums::<T>(&what, &wide(&y), &want);
 }
@@ -75,7 +75,7 @@ fn check_parts<T: Real>(grid: &Grid, add: bool) {
     // Somewhere between the first and the second row.
     let origin = grid.y[0] + grid.y[1] - 1;
     for (rows, values) in [(0..1, 0..origin), (1..ROWS, origin..data.y.len())] {
-        let mut y = Fenced::new(&data.y[values.clone()]);
+        let mut y = GuardedBuffer::new(&data.y[values.clone()]);
         Contract { grid, x: &data.x, w: &data.w, y: &mut y, rows, origin: values.start, add }.compute();
         assert_sums::<T>(&what, &wide(&y), &want[values]);
     }
@@ -84,14 +84,14 @@ fn check_parts<T: Real>(grid: &Grid, add: bool) {
 fn every_grid<T: Real>() {
     for channels in [1, 3, 5, 16, 17, 20, 33, 50, 64] {
         for pixels in [1, 2, 7, 13, 16, 32] {
-            for (len, runs) in [(1, 1), (3, 3), (16, 2), (33, 1)] {
+            for (len, segments) in [(1, 1), (3, 3), (16, 2), (33, 1)] {
                 for (gap, add) in [(0, false), (0, true), (2, true)] {
-                    let grid = grid(channels, pixels, len, runs, channels + gap);
+                    let grid = grid(channels, pixels, len, segments, channels + gap);
                     check::<T>(&grid, add);
                     check_parts::<T>(&grid, add);
                 }
                 // Outputs overlap, as those of windows do in the input gradient of a convolution.
-                check::<T>(&grid(channels, pixels, len, runs, channels.div_ceil(3)), true);
+                check::<T>(&grid(channels, pixels, len, segments, channels.div_ceil(3)), true);
             }
         }
     }
@@ -105,6 +105,6 @@ fn equals_its_definition() {
 
 #[test]
 fn a_grid_without_runs_is_zero() {
-    let grid = Grid { runs: vec![], ..grid(20, 7, 3, 1, 21) };
+    let grid = Grid { segments: vec![], ..grid(20, 7, 3, 1, 21) };
     on_every_isa(|| [false, true].into_iter().for_each(|add| check::<f32>(&grid, add)));
 }

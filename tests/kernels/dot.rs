@@ -3,12 +3,13 @@
 use mbn::kernel::Kernel;
 use mbn::kernel::dot::Dot;
 
-use crate::fence::Fenced;
+use crate::fence::GuardedBuffer;
 use crate::support::{Real, Sum, assert_sums, on_every_isa, random, wide};
 
 fn check<T: Real>(rows: usize, columns: usize, len: usize) {
-    let (a, b) = (Fenced::new(&random::<T>("a", rows * len)), Fenced::new(&random::<T>("b", columns * len)));
-    let mut out = Fenced::new(&random::<T>("out", rows * columns));
+    let (a, b) =
+        (GuardedBuffer::new(&random::<T>("a", rows * len)), GuardedBuffer::new(&random::<T>("b", columns * len)));
+    let mut out = GuardedBuffer::new(&random::<T>("out", rows * columns));
     let mut want = vec![];
     for (a, b) in a.chunks(len).flat_map(|a| b.chunks(len).map(move |b| (a, b))) {
         let mut sum = Sum::default();
@@ -23,7 +24,7 @@ fn every_size<T: Real>() {
     for (rows, columns) in (1..10).flat_map(|rows| (1..10).map(move |columns| (rows, columns))) {
         [1, 3, 5, 16, 17, 20, 33, 50, 64, 800].into_iter().for_each(|len| check::<T>(rows, columns, len));
     }
-    // A last layer's, and the row of a single picture.
+    // A last layer's, and the row of a single image.
     check::<T>(10, 500, 33);
     check::<T>(500, 1, 50);
 }

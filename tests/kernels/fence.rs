@@ -4,7 +4,7 @@ use std::ops::{Deref, DerefMut};
 
 /// Values that end where a page begins that may be neither read nor written.
 #[cfg(unix)]
-pub struct Fenced<T> {
+pub struct GuardedBuffer<T> {
     values: *mut T,
     len: usize,
     pages: *mut libc::c_void,
@@ -12,7 +12,7 @@ pub struct Fenced<T> {
 }
 
 #[cfg(unix)]
-impl<T: Copy> Fenced<T> {
+impl<T: Copy> GuardedBuffer<T> {
     pub fn new(values: &[T]) -> Self {
         // SAFETY: fresh pages of our own, read and written up to the last one, which is closed.
         unsafe {
@@ -30,7 +30,7 @@ impl<T: Copy> Fenced<T> {
 }
 
 #[cfg(unix)]
-impl<T> Deref for Fenced<T> {
+impl<T> Deref for GuardedBuffer<T> {
     type Target = [T];
 
     fn deref(&self) -> &[T] {
@@ -40,7 +40,7 @@ impl<T> Deref for Fenced<T> {
 }
 
 #[cfg(unix)]
-impl<T> DerefMut for Fenced<T> {
+impl<T> DerefMut for GuardedBuffer<T> {
     fn deref_mut(&mut self) -> &mut [T] {
         // SAFETY: as above.
         unsafe { std::slice::from_raw_parts_mut(self.values, self.len) }
@@ -48,7 +48,7 @@ impl<T> DerefMut for Fenced<T> {
 }
 
 #[cfg(unix)]
-impl<T> Drop for Fenced<T> {
+impl<T> Drop for GuardedBuffer<T> {
     fn drop(&mut self) {
         // SAFETY: the pages of `new`, which nothing refers to any more.
         unsafe { libc::munmap(self.pages, self.bytes) };
@@ -57,17 +57,17 @@ impl<T> Drop for Fenced<T> {
 
 /// Elsewhere, a plain vector.
 #[cfg(not(unix))]
-pub struct Fenced<T>(Vec<T>);
+pub struct GuardedBuffer<T>(Vec<T>);
 
 #[cfg(not(unix))]
-impl<T: Copy> Fenced<T> {
+impl<T: Copy> GuardedBuffer<T> {
     pub fn new(values: &[T]) -> Self {
         Self(values.to_vec())
     }
 }
 
 #[cfg(not(unix))]
-impl<T> Deref for Fenced<T> {
+impl<T> Deref for GuardedBuffer<T> {
     type Target = [T];
 
     fn deref(&self) -> &[T] {
@@ -76,7 +76,7 @@ impl<T> Deref for Fenced<T> {
 }
 
 #[cfg(not(unix))]
-impl<T> DerefMut for Fenced<T> {
+impl<T> DerefMut for GuardedBuffer<T> {
     fn deref_mut(&mut self) -> &mut [T] {
         &mut self.0
     }

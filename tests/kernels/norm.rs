@@ -3,7 +3,7 @@
 use mbn::kernel::Kernel;
 use mbn::kernel::norm::{Coefficients, Gradient, Moments, Normalize, Reduce, Residual, Rows};
 
-use crate::fence::Fenced;
+use crate::fence::GuardedBuffer;
 use crate::support::{Real, Sum, assert_sums, on_every_isa, quarters, random, wide};
 
 const CHANNELS: [usize; 9] = [1, 3, 5, 16, 17, 20, 33, 50, 64];
@@ -14,7 +14,7 @@ const CHUNK: usize = 1024;
 fn check_moments<T: Real>(channels: usize, pixels: usize, center: f64) {
     let spread: Vec<T> = random("z", pixels * channels);
     let z: Vec<T> = spread.iter().map(|v| T::from_f64(v.to_f64() + center)).collect();
-    let z = Fenced::new(&z);
+    let z = GuardedBuffer::new(&z);
     let mut out = vec![0.0; 2 * channels];
     Moments { z: &z, channels, out: &mut out }.compute();
 
@@ -69,9 +69,9 @@ fn constant_channels_have_no_spread() {
 struct Data<T> {
     rows: Rows,
     by: [Vec<T>; 4],
-    g: Fenced<T>,
-    z: Fenced<T>,
-    residual: Fenced<T>,
+    g: GuardedBuffer<T>,
+    z: GuardedBuffer<T>,
+    residual: GuardedBuffer<T>,
     /// From one row of the residual to the next, and of the output.
     steps: [usize; 2],
 }
@@ -84,9 +84,9 @@ impl<T: Real> Data<T> {
         Self {
             rows: Rows { rows, pixels, channels },
             by: ["a", "b", "c", "d"].map(|name| quarters(name, channels)),
-            g: Fenced::new(&quarters("g", rows * inside)),
-            z: Fenced::new(&quarters("z", rows * inside)),
-            residual: Fenced::new(&quarters("residual", len(steps[0]))),
+            g: GuardedBuffer::new(&quarters("g", rows * inside)),
+            z: GuardedBuffer::new(&quarters("z", rows * inside)),
+            residual: GuardedBuffer::new(&quarters("residual", len(steps[0]))),
             steps,
         }
     }
@@ -104,8 +104,8 @@ impl<T: Real> Data<T> {
         given.then_some((&self.residual[..], self.steps[0]))
     }
 
-    fn out(&self) -> Fenced<T> {
-        Fenced::new(&random("out", (self.rows.rows - 1) * self.steps[1] + self.inside()))
+    fn out(&self) -> GuardedBuffer<T> {
+        GuardedBuffer::new(&random("out", (self.rows.rows - 1) * self.steps[1] + self.inside()))
     }
 
     /// Row, place in it and channel of every value.
@@ -137,7 +137,7 @@ impl<T: Real> Data<T> {
 
     fn check_reduce(&self, residual: bool, relu: bool) {
         let channels = self.rows.channels;
-        let mut g = Fenced::new(&self.g);
+        let mut g = GuardedBuffer::new(&self.g);
         let (mut gated, mut sums) = (wide(&g), vec![Sum::default(); 2 * channels]);
         for (row, at, c) in self.places() {
             let (d, value) = self.before_relu(residual, row, at, c);

@@ -1,12 +1,12 @@
-//! w[i,j] += Σ_p g[p,i] x[p,j]: any number of pictures, rows and columns of pixels, with gaps between all of them.
+//! w[i,j] += Σ_p g[p,i] x[p,j]: any number of images, rows and columns of pixels, with gaps between all of them.
 
 use mbn::kernel::Kernel;
 use mbn::kernel::outer::{Outer, Pixels};
 
-use crate::fence::Fenced;
+use crate::fence::GuardedBuffer;
 use crate::support::{Real, Sum, assert_sums, on_every_isa, random, wide};
 
-/// Pixels of `values` values, with gaps between pixels, rows and pictures; one past the last value.
+/// Pixels of `values` values, with gaps between pixels, rows and images; one past the last value.
 fn pixels(count: [usize; 3], values: usize, gap: usize) -> (Pixels, usize) {
     let column = values + gap;
     let row = count[2] * column + gap;
@@ -20,8 +20,8 @@ fn check<T: Real>(count: [usize; 3], size: [usize; 2], gap: usize, add: bool) {
     let pitch = columns + 2 * gap;
     let (g_at, g_len) = pixels(count, rows, gap);
     let (x_at, x_len) = pixels(count, columns, 2 * gap);
-    let (g, x) = (Fenced::new(&random::<T>("g", g_len)), Fenced::new(&random::<T>("x", x_len)));
-    let mut w = Fenced::new(&random::<T>("w", (rows - 1) * pitch + columns));
+    let (g, x) = (GuardedBuffer::new(&random::<T>("g", g_len)), GuardedBuffer::new(&random::<T>("x", x_len)));
+    let mut w = GuardedBuffer::new(&random::<T>("w", (rows - 1) * pitch + columns));
 
     let mut want: Vec<Sum> = w.iter().map(Sum::exactly).collect();
     for (i, j) in (0..rows).flat_map(|i| (0..columns).map(move |j| (i, j))) {

@@ -4,7 +4,7 @@ use mbn::kernel::Kernel;
 use mbn::kernel::norm::{Coefficients, Rows};
 use mbn::kernel::pooled::{Gradient, Normalize, Reduce};
 
-use crate::fence::Fenced;
+use crate::fence::GuardedBuffer;
 use crate::support::{Real, Sum, assert_sums, on_every_isa, quarters, random, wide};
 
 const CHANNELS: [usize; 7] = [1, 3, 16, 17, 20, 33, 50];
@@ -14,8 +14,8 @@ struct Data<T> {
     rows: Rows,
     by: [Vec<T>; 3],
     flow: [Vec<T>; 3],
-    g: Fenced<T>,
-    z: Fenced<T>,
+    g: GuardedBuffer<T>,
+    z: GuardedBuffer<T>,
 }
 
 impl<T: Real> Data<T> {
@@ -24,8 +24,8 @@ impl<T: Real> Data<T> {
             rows: Rows { rows, pixels, channels },
             by: ["mean", "slope", "shift"].map(|name| quarters(name, channels)),
             flow: ["b", "d", "center"].map(|name| quarters(name, channels)),
-            g: Fenced::new(&quarters("g", (rows / 2) * (pixels / 2) * channels)),
-            z: Fenced::new(&quarters("z", rows * pixels * channels)),
+            g: GuardedBuffer::new(&quarters("g", (rows / 2) * (pixels / 2) * channels)),
+            z: GuardedBuffer::new(&quarters("z", rows * pixels * channels)),
         }
     }
 
@@ -39,9 +39,9 @@ impl<T: Real> Data<T> {
         (pixels + 2) * self.rows.channels
     }
 
-    fn out(&self, rows: usize, pixels: usize) -> Fenced<T> {
+    fn out(&self, rows: usize, pixels: usize) -> GuardedBuffer<T> {
         let len = rows.saturating_sub(1) * self.step(pixels) + pixels * self.rows.channels;
-        Fenced::new(&random("out", if rows == 0 { 0 } else { len }))
+        GuardedBuffer::new(&random("out", if rows == 0 { 0 } else { len }))
     }
 
     /// z - mean, and what goes into the rectifier.

@@ -3,14 +3,14 @@
 use mbn::kernel::Kernel;
 use mbn::kernel::transpose::Transpose;
 
-use crate::fence::Fenced;
+use crate::fence::GuardedBuffer;
 use crate::support::{Real, on_every_isa, random};
 
 fn check<T: Real>([rows, columns]: [usize; 2]) {
     let (from_step, to_step) = (columns + 3, rows + 5);
-    let from = Fenced::new(&random::<T>("from", (rows - 1) * from_step + columns));
+    let from = GuardedBuffer::new(&random::<T>("from", (rows - 1) * from_step + columns));
     let before = random::<T>("to", (columns - 1) * to_step + rows);
-    let mut to = Fenced::new(&before);
+    let mut to = GuardedBuffer::new(&before);
     Transpose { from: &from, from_step, size: [rows, columns], to: &mut to, to_step }.compute();
     let mut want = before;
     for (i, j) in (0..rows).flat_map(|i| (0..columns).map(move |j| (i, j))) {

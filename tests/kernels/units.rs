@@ -2,15 +2,16 @@
 
 use candle_core::Result;
 use mbn::model::fused::Workspace;
-use mbn::model::units::{Builder, Conv, Flatten, Units};
+use mbn::model::units::{Builder, ConvShape, Flatten, Units};
 use mbn::norm::{NORMS, NormSpec, Pass};
 
-use crate::chain::{CLASSES, Chain, Numbers, Pictures, Recipe, fitting, host, spec};
+use crate::chain::{CLASSES, Chain, LabelledImages, Numbers, Recipe, fitting, host, spec};
 use crate::support::{Real, on_one_isa};
 
-/// Largest difference allowed, relative to the largest value of a tensor.
+/// Largest difference allowed, relative to the largest value of a tensor. In f64 the two forms agree to ten digits; in f32 three
+/// steps through normalizers of two images magnify roundings to some 1e4 of them.
 fn tolerance<T: Real>() -> f64 {
-    (T::UNIT * 1e4).max(1e-11)
+    (T::UNIT * 2e4).max(1e-11)
 }
 
 /// Every pass there is, the training passes with their gradients, up to one that is refused, and why it is.
@@ -22,8 +23,8 @@ fn story<T: Real>(chain: &Chain<T>, n: usize, shape: [usize; 3]) -> (Numbers, Op
 }
 
 fn tell<T: Real>(chain: &Chain<T>, n: usize, shape: [usize; 3], numbers: &mut Numbers) -> Result<()> {
-    let [first, second, third] = ["first", "second", "third"].map(|tag| Pictures::new::<T>(tag, n, shape));
-    let logits = |of: &Pictures, pass| chain.pass(&of.x, pass).map(|logits| host(&logits));
+    let [first, second, third] = ["first", "second", "third"].map(|tag| LabelledImages::new::<T>(tag, n, shape));
+    let logits = |of: &LabelledImages, pass| chain.pass(&of.x, pass).map(|logits| host(&logits));
     numbers.insert("train".into(), logits(&first, Pass::Train)?);
     numbers.insert("refresh".into(), logits(&first, Pass::REFRESH)?);
     numbers.append(&mut chain.train(&second)?);
@@ -109,7 +110,7 @@ fn every_normalizer_is_the_same_in_both_forms() {
 }
 
 /// Output positions of a convolution along one axis.
-fn windows(Conv { size, stride, padding }: Conv, len: usize) -> usize {
+fn windows(ConvShape { size, stride, padding }: ConvShape, len: usize) -> usize {
     (len + 2 * padding - size) / stride + 1
 }
 
@@ -143,19 +144,24 @@ fn convolutions_of_any_geometry_are_the_same_in_both_forms() {
         ([5, 2, 0], [10, 9], [3, 5]),
         ([5, 3, 2], [11, 10], [3, 16]),
         ([7, 2, 3], [12, 13], [3, 9]),
-        // With Winograd's algorithm, forward and backward, from some number of pictures on.
+        // With Winograd's algorithm, forward and backward, from some number of images on.
         ([3, 1, 1], [16, 16], [32, 33]),
         ([3, 1, 1], [8, 8], [33, 50]),
         ([3, 1, 2], [8, 6], [34, 32]),
         ([3, 1, 0], [10, 10], [32, 32]),
     ];
     for ([size, stride, padding], [h, w], [input, output]) in cases {
-        let conv = Conv { size, stride, padding };
+        let conv = ConvShape { size, stride, padding };
         let features = output * windows(conv, h) * windows(conv, w);
         // One convolution before it, so that its input gradient counts.
         let build = |b: &Builder| {
             let units: Units = vec![
-                Box::new(b.conv_norm("before", "before_norm", [2, input], Conv { size: 3, stride: 1, padding: 1 })?),
+                Box::new(b.conv_norm(
+                    "before",
+                    "before_norm",
+                    [2, input],
+                    ConvShape { size: 3, stride: 1, padding: 1 },
+                )?),
                 Box::new(b.conv_norm("conv", "norm", [input, output], conv)?),
                 Box::new(Flatten),
                 Box::new(b.linear("last", [features, CLASSES])?),
@@ -178,7 +184,7 @@ fn what_a_buffer_held_before_does_not_matter() {
         for (_, recipe) in fitting(norm) {
             let told = |workspace| story(&Chain::<f32>::new(recipe, &spec(norm, ""), Some(workspace)), 4, recipe.shape);
             let used = Workspace::new(true);
-            let mut nothing = Pictures::new::<f32>("nothing", 4, recipe.shape);
+            let mut nothing = LabelledImages::new::<f32>("nothing", 4, recipe.shape);
             nothing.x = (nothing.x * f64::NAN).unwrap();
             let poisoned = Chain::new(recipe, &spec(norm, ""), Some(used.clone())).train(&nothing).unwrap();
             assert!(poisoned["gradient of last.bias"].iter().all(|v| v.is_nan()));
@@ -191,7 +197,7 @@ fn what_a_buffer_held_before_does_not_matter() {
 fn units_that_do_not_fit_are_refused_in_both_forms() {
     let build = |b: &Builder| {
         let units: Units = vec![
-            Box::new(b.conv_norm("conv", "norm", [3, 4], Conv { size: 5, stride: 1, padding: 1 })?.pooled()),
+            Box::new(b.conv_norm("conv", "norm", [3, 4], ConvShape { size: 5, stride: 1, padding: 1 })?.pooled()),
             Box::new(Flatten),
             Box::new(b.linear("last", [4, CLASSES])?),
         ];
@@ -203,7 +209,7 @@ fn units_that_do_not_fit_are_refused_in_both_forms() {
     {
         for workspace in [None, Some(Workspace::<f32>::new(true))] {
             let chain = Chain::new(Recipe { shape, build: &build }, &spec("bn", ""), workspace);
-            let error = chain.pass(&Pictures::new::<f32>("x", 2, shape).x, Pass::Train).unwrap_err().to_string();
+            let error = chain.pass(&LabelledImages::new::<f32>("x", 2, shape).x, Pass::Train).unwrap_err().to_string();
             assert!(error.contains(word), "{shape:?}: {error}");
         }
     }

@@ -3,7 +3,7 @@
 use mbn::kernel::Kernel;
 use mbn::kernel::update::{Adapt, Descend};
 
-use crate::fence::Fenced;
+use crate::fence::GuardedBuffer;
 use crate::support::{Real, Sum, assert_sums, on_every_isa, random, wide};
 
 const MOMENTUM: f64 = 0.875;
@@ -11,8 +11,8 @@ const DECAY: f64 = 0.03125;
 const RATE: f64 = 0.25;
 
 fn check<T: Real>(len: usize, momentum: bool, nesterov: bool) {
-    let [mut p, mut b] = ["p", "b"].map(|name| Fenced::new(&random::<T>(name, len)));
-    let g = Fenced::new(&random::<T>("g", len));
+    let [mut p, mut b] = ["p", "b"].map(|name| GuardedBuffer::new(&random::<T>(name, len)));
+    let g = GuardedBuffer::new(&random::<T>("g", len));
     let (mut new_p, mut new_b) = (vec![], vec![]);
     for ((p, b), g) in p.iter().zip(b.iter()).zip(g.iter()).map(|((p, b), g)| ((p.to_f64(), b.to_f64()), g.to_f64())) {
         let along = [g, DECAY * p];
@@ -37,9 +37,9 @@ fn check<T: Real>(len: usize, momentum: bool, nesterov: bool) {
 }
 
 fn check_adapt<T: Real>(len: usize) {
-    let [mut p, mut m, g] = ["p", "m", "g"].map(|name| Fenced::new(&random::<T>(name, len)));
+    let [mut p, mut m, g] = ["p", "m", "g"].map(|name| GuardedBuffer::new(&random::<T>(name, len)));
     let squares: Vec<T> = wide(&random::<T>("v", len)).iter().map(|v| T::from_f64(v * v)).collect();
-    let mut v = Fenced::new(&squares);
+    let mut v = GuardedBuffer::new(&squares);
     let (mut new_p, mut new_m, mut new_v) = (vec![], vec![], vec![]);
     for i in 0..len {
         let [p, m, v, g] = [&p, &m, &v, &g].map(|values| values[i].to_f64());

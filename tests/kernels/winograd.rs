@@ -10,7 +10,7 @@ use mbn::kernel::Kernel;
 use mbn::kernel::contract::padded;
 use mbn::kernel::winograd::{Convolve, Layout, POINTS, Weights};
 
-use crate::fence::Fenced;
+use crate::fence::GuardedBuffer;
 use crate::support::{Real, Sum, assert_sums, on_every_isa, quarters, random, wide};
 
 const G: [[f64; 3]; 4] = [[1.0, 0.0, 0.0], [0.5, 0.5, 0.5], [0.5, -0.5, 0.5], [0.0, 0.0, 1.0]];
@@ -37,7 +37,7 @@ type Values<T> = fn(&str, usize) -> Vec<T>;
 
 /// Weights and how they are transformed.
 struct Kernels<T> {
-    w: Fenced<T>,
+    w: GuardedBuffer<T>,
     inputs: usize,
     pitch: usize,
 }
@@ -45,7 +45,7 @@ struct Kernels<T> {
 impl<T: Real> Kernels<T> {
     fn new(values: Values<T>, inputs: usize, outputs: usize) -> Self {
         let pitch = padded(outputs);
-        Self { w: Fenced::new(&values("w", 9 * inputs * pitch)), inputs, pitch }
+        Self { w: GuardedBuffer::new(&values("w", 9 * inputs * pitch)), inputs, pitch }
     }
 
     /// The kernel from channel `i` to channel `o`.
@@ -54,8 +54,8 @@ impl<T: Real> Kernels<T> {
         std::array::from_fn(|ky| std::array::from_fn(|kx| tap(ky * 3 + kx)))
     }
 
-    fn transformed(&self) -> Fenced<T> {
-        let mut u = Fenced::new(&random("u", POINTS * self.inputs * self.pitch));
+    fn transformed(&self) -> GuardedBuffer<T> {
+        let mut u = GuardedBuffer::new(&random("u", POINTS * self.inputs * self.pitch));
         Weights { w: &self.w, inputs: self.inputs, pitch: self.pitch, u: &mut u }.compute();
         u
     }
@@ -137,18 +137,18 @@ impl Case {
 
     fn check<T: Real>(&self, values: Values<T>, compare: fn(&str, &[f64], &[Sum])) {
         let [x_at, y_at] = self.layouts();
-        let x = Fenced::new(&values("x", self.len(&x_at, 2)));
+        let x = GuardedBuffer::new(&values("x", self.len(&x_at, 2)));
         let kernels = Kernels::new(values, self.inputs, self.outputs);
         let before = values("y", self.len(&y_at, 0));
         let want = self.expected(&x, &kernels, &before);
         let u = kernels.transformed();
-        let mut scratch = Fenced::new(&values("scratch", Convolve::<T>::room(self.inputs, self.outputs)));
+        let mut scratch = GuardedBuffer::new(&values("scratch", Convolve::<T>::room(self.inputs, self.outputs)));
         let [rows, columns] = self.tiles;
         // Whole, and in two parts with their own pieces of the output.
         let (middle, len) = (rows / 2, before.len());
         let origin = y_at.first + 2 * middle * y_at.step - 1;
         for (tiles, values) in [(0..rows, 0..len), (0..middle, 0..origin), (middle..rows, origin..len)] {
-            let mut y = Fenced::new(&before[values.clone()]);
+            let mut y = GuardedBuffer::new(&before[values.clone()]);
             Convolve {
                 columns,
                 tiles: tiles.start * columns..tiles.end * columns,

@@ -1,7 +1,8 @@
 //! Inputs and parameters that are refused, and how.
 
-use candle_core::{DType, Device, Result, Tensor};
-use mbn::norm::{NORMS, NormSpec, Pass, Site, is_undefined};
+use candle_core::error::Context;
+use candle_core::{DType, Device, Error, Result, Tensor};
+use mbn::norm::{NORMS, NormError, NormSpec, Pass, Site, is_undefined};
 use toml::Table;
 
 use crate::reference::Reference;
@@ -48,6 +49,31 @@ fn one_value_per_channel_is_refused_or_has_a_rule() {
         }
     }
     assert!(is_undefined(&norm.forward(&x, Pass::Batch).unwrap_err()));
+}
+
+/// candle's errors carry a refusal by its type, through every wrapper they have; its words alone are none.
+#[test]
+fn a_refusal_is_recovered_by_its_type() {
+    let refused = || layer("bn", "", 3).forward(&data(&[1, 3], 1), Pass::Train);
+    let plain = refused().unwrap_err();
+    let text = plain.to_string();
+    assert!(text.starts_with("bn1: the batch holds one value per channel"), "{text}");
+    assert!(matches!(NormError::of(&plain), Some(NormError::OneValue { layer, .. }) if layer == "bn1"), "{text}");
+
+    let typed = || NormError::Shape { layer: "bn1".into(), features: 3, shape: 4.into() };
+    for wrapped in [
+        plain.context("step 7").with_path("net"),
+        refused().context("step 7").unwrap_err(),
+        refused().context("step 7").context("epoch 1").unwrap_err(),
+    ] {
+        assert!(is_undefined(&wrapped), "{wrapped}");
+    }
+    let other = Err::<(), _>(typed()).context("step 7").unwrap_err();
+    assert!(matches!(NormError::of(&other), Some(NormError::Shape { features: 3, .. })), "{other}");
+    assert!(!is_undefined(&other) && !is_undefined(&typed().into()));
+    for words in [Error::Msg(text.clone()), Error::wrap(text.clone()), std::io::Error::other(text).into()] {
+        assert!(NormError::of(&words).is_none(), "{words}");
+    }
 }
 
 #[test]

@@ -100,6 +100,21 @@ fn parameters_of_a_normalizer_are_an_axis_and_another_normalizer_s_make_no_secon
 }
 
 #[test]
+fn settings_that_no_run_uses_are_noted_with_their_place() {
+    let notes = |text: &str| Sweep::parse("s.toml", text).unwrap().notes;
+    let text = "[fixed]\nnorm = \"gn\"\nlr_gamma = 0.5\ndiagnostics_every = 50\n[grid]\n\"mbn.size\" = [2, 4]\nbatch_size = [2, 4]\n";
+    let found = notes(text);
+    assert_eq!(found.len(), 2, "what only spells out a default is not worth a note: {found:?}");
+    assert!(found[0].starts_with("s.toml:3: `lr_gamma` has no effect in any run: schedule is not"), "{found:?}");
+    assert!(found[1].starts_with("s.toml:6: `mbn.size` has no effect in any run: the normalizer is gn"), "{found:?}");
+    // One run that uses it is enough.
+    let used = "[fixed]\n\"mbn.size\" = 2\n[grid]\nnorm = [\"gn\", \"mbn\"]\n";
+    assert_eq!(notes(used), [""; 0]);
+    let unused = used.replace("\"mbn\"]", "\"bn\"]");
+    assert_eq!(notes(&unused), ["s.toml:2: `mbn.size` has no effect in any run"]);
+}
+
+#[test]
 fn quoted_keys_mean_what_dotted_ones_do() {
     let dotted = "[fixed]\nmbn.eps = 1e-3\n[grid]\nlr = [0.1, 0.2]\nmbn.size = [4, 16]\n[[variant]]\nmbn.decay = 0.5\n\
                   [[exclude]]\nmbn.size = 4\nlr = 0.2\n[[override]]\nwhen = { mbn.size = 16 }\nset = { mbn.momentum = 0.2 }\n";

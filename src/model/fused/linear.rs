@@ -8,8 +8,8 @@ use crate::kernel::outer::{Outer, Pixels};
 use crate::kernel::transpose::Transpose;
 use crate::kernel::{Float, Kernel};
 
-use super::map::{Buffer, Map, Sizes, Workspace};
 use super::parallel::{Work, parallel};
+use super::{Buffer, Map, Sizes, Workspace};
 
 /// Outputs that are worked on together.
 const OUTPUTS: usize = 64;

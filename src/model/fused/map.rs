@@ -1,146 +1,14 @@
-//! Activations channels last, with room for a border of zeros, in buffers that are used again.
+//! Activations channels last, with room for a border of zeros.
 
-use std::collections::HashMap;
-use std::ops::{Deref, DerefMut, Range};
-use std::sync::{Arc, Mutex};
+use std::ops::Range;
+use std::sync::Arc;
 
 use candle_core::{Device, Result, Shape, Tensor, bail};
 
 use super::parallel::{Work, parallel};
+use super::{Buffer, Sizes, Workspace};
 use crate::kernel::transpose::Transpose;
 use crate::kernel::{Float, Kernel, with_values};
-
-/// What the passes of a network share: buffers waiting for their next use (a step takes and frees the same ones over and
-/// over), and the choice of algorithm.
-#[derive(Debug)]
-pub struct Workspace<T> {
-    /// By length.
-    waiting: Mutex<HashMap<usize, Vec<Vec<T>>>>,
-    /// Whether convolutions may use Winograd's algorithm where it is faster.
-    pub winograd: bool,
-}
-
-impl<T: Float> Workspace<T> {
-    /// One without any buffers.
-    pub fn new(winograd: bool) -> Arc<Self> {
-        Arc::new(Self { waiting: Mutex::default(), winograd })
-    }
-
-    /// `len` values of no particular kind.
-    pub fn take(self: &Arc<Self>, len: usize) -> Buffer<T> {
-        let waiting = self.lock().get_mut(&len).and_then(Vec::pop);
-        Buffer { values: waiting.unwrap_or_else(|| vec![T::ZERO; len]), home: self.clone() }
-    }
-
-    fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<usize, Vec<Vec<T>>>> {
-        self.waiting.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
-    }
-}
-
-/// Values that return to their workspace when dropped.
-#[derive(Debug)]
-pub struct Buffer<T: Float> {
-    values: Vec<T>,
-    home: Arc<Workspace<T>>,
-}
-
-impl<T: Float> Buffer<T> {
-    /// Where it comes from.
-    pub fn workspace(&self) -> &Arc<Workspace<T>> {
-        &self.home
-    }
-}
-
-impl<T: Float> Deref for Buffer<T> {
-    type Target = [T];
-
-    fn deref(&self) -> &[T] {
-        &self.values
-    }
-}
-
-impl<T: Float> DerefMut for Buffer<T> {
-    fn deref_mut(&mut self) -> &mut [T] {
-        &mut self.values
-    }
-}
-
-impl<T: Float> Drop for Buffer<T> {
-    fn drop(&mut self) {
-        let values = std::mem::take(&mut self.values);
-        self.home.lock().entry(values.len()).or_default().push(values);
-    }
-}
-
-/// Sizes of a [`Map`].
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Sizes {
-    /// Images.
-    pub n: usize,
-    /// Rows.
-    pub h: usize,
-    /// Columns.
-    pub w: usize,
-    /// Channels.
-    pub c: usize,
-    /// Zeros above and left of each image.
-    pub before: usize,
-    /// Zeros below and right of it.
-    pub after: usize,
-}
-
-impl Sizes {
-    /// Without a border.
-    pub fn new([n, h, w, c]: [usize; 4]) -> Self {
-        Self { n, h, w, c, before: 0, after: 0 }
-    }
-
-    /// The same with such a border.
-    pub fn bordered(self, [before, after]: [usize; 2]) -> Self {
-        Self { before, after, ..self }
-    }
-
-    /// As many images of one pixel, with that many channels.
-    pub fn features(&self, channels: usize) -> Self {
-        Self::new([self.n, 1, 1, channels])
-    }
-
-    /// From one row to the next.
-    pub fn row(&self) -> usize {
-        (self.before + self.w + self.after) * self.c
-    }
-
-    /// From one image to the next.
-    pub fn image(&self) -> usize {
-        (self.before + self.h + self.after) * self.row()
-    }
-
-    /// Where the first pixel of row `y` of image `n` lies.
-    pub fn at(&self, n: usize, y: usize) -> usize {
-        n * self.image() + (self.before + y) * self.row() + self.before * self.c
-    }
-
-    /// Pixels of an image.
-    pub fn pixels(&self) -> usize {
-        self.h * self.w
-    }
-
-    /// What the maxima of 2x2 windows leave, without border.
-    pub fn pooled(&self) -> Self {
-        Self::new([self.n, self.h / 2, self.w / 2, self.c])
-    }
-
-    /// All images cut into up to `rows` rows, in order: the image's number and its rows.
-    pub fn cuts(&self, rows: usize) -> Vec<(usize, Range<usize>)> {
-        let rows = rows.max(1);
-        let cut = |first: usize| first..self.h.min(first + rows);
-        (0..self.n).flat_map(|n| (0..self.h).step_by(rows).map(move |first| (n, cut(first)))).collect()
-    }
-
-    fn len(&self) -> usize {
-        self.n * self.image()
-    }
-}
 
 /// Activations, or a gradient with respect to them: (N, border + H + border, border + W + border, C).
 #[derive(Debug)]
@@ -189,7 +57,7 @@ impl<T: Float> Map<T> {
     }
 
     /// The values of one image.
-    pub fn picture(&self, n: usize) -> &[T] {
+    pub fn image(&self, n: usize) -> &[T] {
         &self.values()[n * self.sizes.image()..][..self.sizes.image()]
     }
 
@@ -197,7 +65,7 @@ impl<T: Float> Map<T> {
     pub fn pieces(&mut self, rows: usize) -> Vec<Piece<'_, T>> {
         let s = self.sizes;
         let mut pieces = vec![];
-        let mut rest = &mut self.buffer.values[..];
+        let mut rest = &mut self.buffer[..];
         for (n, rows) in s.cuts(rows) {
             let above = if rows.start == 0 { s.before } else { 0 };
             let below = if rows.end == s.h { s.after } else { 0 };
@@ -225,7 +93,7 @@ impl<T: Float> Map<T> {
         assert_eq!(self.sizes, other.sizes, "maps of the same sizes");
         let (sizes, work) = (self.sizes, Work::Values(self.values().len()));
         parallel(work, self.pieces(sizes.h), |_, piece| {
-            piece.values.iter_mut().zip(other.picture(piece.n)).for_each(|(sum, v)| *sum += *v);
+            piece.values.iter_mut().zip(other.image(piece.n)).for_each(|(sum, v)| *sum += *v);
         });
     }
 
@@ -239,7 +107,7 @@ impl<T: Float> Map<T> {
 
     /// A copy with such a border.
     pub fn bordered(&self, border: [usize; 2]) -> Self {
-        let mut map = Self::new(self.sizes.bordered(border), &self.buffer.home);
+        let mut map = Self::new(self.sizes.bordered(border), self.workspace());
         let (from, to) = (self.sizes, map.sizes);
         for piece in map.pieces(to.h) {
             piece.values.fill(T::ZERO);

@@ -10,6 +10,8 @@ mod map;
 pub(super) mod norm;
 mod parallel;
 pub(super) mod pool;
+mod sizes;
+mod workspace;
 
 use std::sync::Arc;
 
@@ -19,11 +21,13 @@ use super::Gradients;
 use super::units::{Backward, Number, Unit};
 use crate::norm::Call;
 
-pub use self::map::{Map, Sizes, Workspace};
+pub use self::map::{Map, Piece};
+pub use self::sizes::Sizes;
+pub use self::workspace::{Buffer, Workspace};
 
 /// A batch on its way through the network.
 #[derive(Debug, Clone)]
-pub struct Passing<V> {
+pub struct PassInput<V> {
     /// Images (N,C,H,W), then what the units make of them.
     pub x: V,
     /// The pass it is part of.
@@ -37,7 +41,7 @@ pub fn forward<T: Number>(
     call: Call,
     workspace: &Arc<Workspace<T>>,
 ) -> Result<Tensor> {
-    let batches = [Passing { x: x.clone(), call }];
+    let batches = [PassInput { x: x.clone(), call }];
     parallel::pass(multiplications(units, x), || chain(units, &batches, workspace, |_| {}))
 }
 
@@ -48,7 +52,7 @@ pub fn forward<T: Number>(
 /// after the other, so that the result is, to the bit, that of passing them one after the other through the network.
 pub fn record<'a, T: Number>(
     units: &'a [Box<dyn Unit>],
-    batches: &[Passing<Tensor>],
+    batches: &[PassInput<Tensor>],
     workspace: &Arc<Workspace<T>>,
 ) -> Result<(Tensor, Tape<'a, T>)> {
     let mut steps = Vec::with_capacity(units.len());
@@ -59,22 +63,22 @@ pub fn record<'a, T: Number>(
 
 fn chain<'a, T: Number>(
     units: &'a [Box<dyn Unit>],
-    batches: &[Passing<Tensor>],
+    batches: &[PassInput<Tensor>],
     workspace: &Arc<Workspace<T>>,
     mut keep: impl FnMut(Backward<'a, T>),
 ) -> Result<Tensor> {
     let border = |i: usize| units.get(i).map_or([0, 0], |unit| unit.border());
     let mut maps = vec![];
-    for Passing { x, call } in batches {
-        maps.push(Passing { x: Map::from_tensor(x, border(0), workspace)?, call: *call });
+    for PassInput { x, call } in batches {
+        maps.push(PassInput { x: Map::from_tensor(x, border(0), workspace)?, call: *call });
     }
     for (i, unit) in units.iter().enumerate() {
         let calls: Vec<Call> = maps.iter().map(|map| map.call).collect();
         let mut outputs = T::of(unit.as_ref()).fused(maps, border(i + 1), workspace)?;
         let last = outputs.pop();
-        maps = outputs.into_iter().map(|output| output.y).zip(&calls).map(|(x, &call)| Passing { x, call }).collect();
+        maps = outputs.into_iter().map(|output| output.y).zip(&calls).map(|(x, &call)| PassInput { x, call }).collect();
         if let (Some(output), Some(&call)) = (last, calls.last()) {
-            maps.push(Passing { x: output.y, call });
+            maps.push(PassInput { x: output.y, call });
             keep(output.backward);
         }
     }

@@ -5,8 +5,8 @@ use std::sync::Arc;
 use crate::kernel::transpose::Transpose;
 use crate::kernel::{Float, Kernel};
 
-use super::map::{Map, Sizes, Workspace};
 use super::parallel::{Work, parallel};
+use super::{Map, Sizes, Workspace};
 
 /// Mean over rows and columns.
 pub fn average<T: Float>(x: &Map<T>, workspace: &Arc<Workspace<T>>) -> Map<T> {
@@ -30,7 +30,7 @@ pub fn average_gradient<T: Float>(from: Sizes, g: &Map<T>, workspace: &Arc<Works
     let mut dx = Map::new(from.bordered([0, 0]), workspace);
     for piece in dx.pieces(from.h) {
         let share = T::from_f64(from.pixels() as f64);
-        let mean: Vec<T> = g.picture(piece.n).iter().map(|&g| g / share).collect();
+        let mean: Vec<T> = g.image(piece.n).iter().map(|&g| g / share).collect();
         piece.values.chunks_exact_mut(from.c).for_each(|pixel| pixel.copy_from_slice(&mean));
     }
     dx
@@ -53,7 +53,7 @@ pub fn flatten<T: Float>(x: &Map<T>, workspace: &Arc<Workspace<T>>) -> Map<T> {
 pub fn flatten_gradient<T: Float>(from: Sizes, g: &Map<T>, workspace: &Arc<Workspace<T>>) -> Map<T> {
     let mut dx = Map::new(from.bordered([0, 0]), workspace);
     for piece in dx.pieces(from.h) {
-        let (g, size) = (g.picture(piece.n), [from.c, from.pixels()]);
+        let (g, size) = (g.image(piece.n), [from.c, from.pixels()]);
         Transpose { from: g, from_step: from.pixels(), size, to: piece.values, to_step: from.c }.compute();
     }
     dx
@@ -82,7 +82,7 @@ pub fn shortcut<T: Float>(x: &Map<T>, stride: usize, channels: usize, workspace:
 pub fn add_shortcut_gradient<T: Float>(dx: &mut Map<T>, stride: usize, g: &Map<T>) {
     let (from, to) = (dx.sizes, g.sizes);
     parallel(Work::Values(dx.values().len()), dx.pieces(from.h), |_, piece| {
-        for (i, pixel) in g.picture(piece.n).chunks_exact(to.c).enumerate() {
+        for (i, pixel) in g.image(piece.n).chunks_exact(to.c).enumerate() {
             let kept = &mut piece.values[from.at(0, i / to.w * stride) + i % to.w * stride * from.c..][..from.c];
             kept.iter_mut().zip(&pixel[(to.c - from.c) / 2..]).for_each(|(dx, g)| *dx += *g);
         }

@@ -4,10 +4,10 @@ use std::sync::Arc;
 
 use candle_core::{Result, Tensor};
 
-use super::conv_norm::Normalized;
+use super::conv_norm::ConvNormTape;
 use super::{ConvNorm, Fused, Output, Unit};
 use crate::kernel::Float;
-use crate::model::fused::{Map, Passing, Sizes, Workspace, pool};
+use crate::model::fused::{Map, PassInput, Sizes, Workspace, pool};
 use crate::norm::Call;
 use crate::ops;
 
@@ -24,7 +24,7 @@ pub struct Block {
 }
 
 /// A shortcut, where it is not the input itself, and its way back, where it has parameters.
-pub(super) type Beside<T, W> = (Option<Map<T>>, Option<W>);
+pub(super) type ShortcutOutput<T, W> = (Option<Map<T>>, Option<W>);
 
 impl Block {
     /// The first convolution has that stride, both have that many output channels.
@@ -45,17 +45,18 @@ impl Block {
     /// The shortcut of each batch.
     fn shortcuts<T: Float>(
         &self,
-        batches: &[Passing<Map<T>>],
+        batches: &[PassInput<Map<T>>],
         workspace: &Arc<Workspace<T>>,
-    ) -> Result<Vec<Beside<T, Normalized<'_, T>>>> {
+    ) -> Result<Vec<ShortcutOutput<T, ConvNormTape<'_, T>>>> {
         let kept = |x: &Map<T>, channels| pool::shortcut(x, self.stride, channels, workspace);
         let Some(projection) = &self.projection else {
             let padded = |x: &Map<T>| (!self.is_identity(&x.sizes)).then(|| kept(x, self.channels));
             return Ok(batches.iter().map(|batch| (padded(&batch.x), None)).collect());
         };
-        let kept = batches.iter().map(|Passing { x, call }| Passing { x: kept(x, x.sizes.c), call: *call }).collect();
+        let kept =
+            batches.iter().map(|PassInput { x, call }| PassInput { x: kept(x, x.sizes.c), call: *call }).collect();
         let projected = projection.convolve(kept, &[], [0, 0], workspace)?.into_iter();
-        Ok(projected.map(|(y, way)| (Some(y), Some(way))).collect())
+        Ok(projected.map(|(y, tape)| (Some(y), Some(tape))).collect())
     }
 }
 
@@ -85,7 +86,7 @@ impl Unit for Block {
 impl<T: Float> Fused<T> for Block {
     fn fused<'a>(
         &'a self,
-        batches: Vec<Passing<Map<T>>>,
+        batches: Vec<PassInput<Map<T>>>,
         border: [usize; 2],
         workspace: &Arc<Workspace<T>>,
     ) -> Result<Vec<Output<'a, T>>> {
@@ -93,7 +94,7 @@ impl<T: Float> Fused<T> for Block {
         let shortcuts = self.shortcuts(&batches, workspace)?;
         let inner = self.first.convolve(batches, &[], self.second.border(), workspace)?;
         let (inner, firsts): (Vec<_>, Vec<_>) = inner.into_iter().unzip();
-        let inner = inner.into_iter().zip(calls).map(|(x, call)| Passing { x, call }).collect();
+        let inner = inner.into_iter().zip(calls).map(|(x, call)| PassInput { x, call }).collect();
         let residuals: Vec<_> =
             shortcuts.iter().zip(&firsts).map(|((s, _), first)| s.as_ref().unwrap_or(first.x())).collect();
         let outputs = self.second.convolve(inner, &residuals, border, workspace)?;
@@ -101,23 +102,23 @@ impl<T: Float> Fused<T> for Block {
         let outputs = made.map(|(((y, second), first), (shortcut, projected))| {
             Output::new(y, move |g, wanted, gradients| {
                 let residual = shortcut.as_ref().unwrap_or(first.x());
-                let (preimage, through) = second.backward(Some(residual), g, gradients)?;
+                let (output_gradient, through) = second.backward(Some(residual), g, gradients)?;
                 // What was saved makes room for the gradients as soon as it has done its duty.
                 let is_identity = shortcut.is_none();
                 drop(shortcut);
-                let inner = preimage.input_gradient(None)?;
-                let (preimage, _) = first.backward(None, inner, gradients)?;
+                let inner = output_gradient.input_gradient(None)?;
+                let (output_gradient, _) = first.backward(None, inner, gradients)?;
                 let through = match projected {
-                    Some(way) => way.backward(None, through, gradients)?.0.input_gradient(None)?,
+                    Some(tape) => tape.backward(None, through, gradients)?.0.input_gradient(None)?,
                     None => through,
                 };
                 if !wanted {
                     return Ok(None);
                 }
                 if is_identity {
-                    return preimage.input_gradient(Some(through)).map(Some);
+                    return output_gradient.input_gradient(Some(through)).map(Some);
                 }
-                let mut dx = preimage.input_gradient(None)?;
+                let mut dx = output_gradient.input_gradient(None)?;
                 pool::add_shortcut_gradient(&mut dx, self.stride, &through);
                 Ok(Some(dx))
             })

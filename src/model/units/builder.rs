@@ -6,7 +6,7 @@ use candle_core::{Result, Shape, Tensor, bail};
 use candle_nn::init::{FanInOut, NonLinearity, NormalOrUniform};
 use candle_nn::{Init, VarBuilder};
 
-use super::{Block, Conv, ConvNorm, Convolution, Linear, LinearNorm, NormRelu, PreactBlock};
+use super::{Block, ConvNorm, ConvShape, Convolution, Linear, LinearNorm, NormRelu, PreactBlock};
 use crate::model::{Design, Initialization, Shortcut};
 use crate::norm::{Norm, NormSpec, Site, WeightForm};
 
@@ -91,7 +91,7 @@ impl<'a> Builder<'a> {
         &self,
         name: &str,
         [input, output]: [usize; 2],
-        shape: Conv,
+        shape: ConvShape,
         biased: bool,
     ) -> Result<Convolution> {
         let (weight, bias) = self.parameters(name, (output, input, shape.size, shape.size), biased)?;
@@ -102,7 +102,7 @@ impl<'a> Builder<'a> {
         &self,
         [conv, norm]: [&str; 2],
         [input, output]: [usize; 2],
-        shape: Conv,
+        shape: ConvShape,
         Detail { biased, scale, rectified }: Detail,
     ) -> Result<ConvNorm> {
         let (weight, bias) = self.parameters(conv, (output, input, shape.size, shape.size), biased)?;
@@ -114,22 +114,22 @@ impl<'a> Builder<'a> {
     }
 
     /// A convolution without bias, `<name>.weight` (out, in, size, size), and nothing behind it.
-    pub fn convolution(&self, name: &str, channels: [usize; 2], shape: Conv) -> Result<Convolution> {
+    pub fn convolution(&self, name: &str, channels: [usize; 2], shape: ConvShape) -> Result<Convolution> {
         self.any_convolution(name, channels, shape, false)
     }
 
     /// The same with `<name>.bias` (out).
-    pub fn biased_convolution(&self, name: &str, channels: [usize; 2], shape: Conv) -> Result<Convolution> {
+    pub fn biased_convolution(&self, name: &str, channels: [usize; 2], shape: ConvShape) -> Result<Convolution> {
         self.any_convolution(name, channels, shape, true)
     }
 
     /// A convolution without bias, `<conv>.weight` (out, in, size, size), and the normalizer `<norm>` behind it.
-    pub fn conv_norm(&self, conv: &str, norm: &str, channels: [usize; 2], shape: Conv) -> Result<ConvNorm> {
+    pub fn conv_norm(&self, conv: &str, norm: &str, channels: [usize; 2], shape: ConvShape) -> Result<ConvNorm> {
         self.any_conv_norm([conv, norm], channels, shape, Detail::default())
     }
 
     /// The same with `<conv>.bias` (out).
-    pub fn biased_conv_norm(&self, conv: &str, norm: &str, channels: [usize; 2], shape: Conv) -> Result<ConvNorm> {
+    pub fn biased_conv_norm(&self, conv: &str, norm: &str, channels: [usize; 2], shape: ConvShape) -> Result<ConvNorm> {
         self.any_conv_norm([conv, norm], channels, shape, Detail { biased: true, ..Detail::default() })
     }
 
@@ -208,8 +208,8 @@ impl Default for Detail {
 }
 
 /// A projection: every pixel that is kept.
-const ONE: Conv = Conv { size: 1, stride: 1, padding: 0 };
+const ONE: ConvShape = ConvShape { size: 1, stride: 1, padding: 0 };
 
-fn three(stride: usize) -> Conv {
-    Conv { size: 3, stride, padding: 1 }
+fn three(stride: usize) -> ConvShape {
+    ConvShape { size: 3, stride, padding: 1 }
 }

@@ -5,12 +5,12 @@ use std::sync::Arc;
 
 use candle_core::{Result, Tensor};
 
-use super::convolution::{Convolution, Convolved, Preimage, Way};
+use super::convolution::{ConvOutput, ConvTape, Convolution, OutputGradient};
 use super::{Fused, Output, Unit, rectified};
 use crate::kernel::Float;
 use crate::model::Gradients;
-use crate::model::fused::norm::{Applied, apply};
-use crate::model::fused::{Map, Passing, Sizes, Workspace};
+use crate::model::fused::norm::{MapCoefficients, map_coefficients};
+use crate::model::fused::{Map, PassInput, Sizes, Workspace};
 use crate::norm::{Call, Norm, remembered};
 use crate::ops;
 use crate::profile::timed;
@@ -20,31 +20,31 @@ use crate::profile::timed;
 pub struct ConvNorm {
     conv: Convolution,
     norm: Arc<dyn Norm>,
-    after: After,
+    activation: Activation,
 }
 
 /// What follows normalization.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum After {
+enum Activation {
     Rectifier,
-    Pool,
-    Nothing,
+    PooledRectifier,
+    Identity,
 }
 
 impl ConvNorm {
     /// A convolution, and a normalizer of its channels whose form its weights have.
     pub fn new(conv: Convolution, norm: Arc<dyn Norm>) -> Self {
-        Self { conv, norm, after: After::Rectifier }
+        Self { conv, norm, activation: Activation::Rectifier }
     }
 
     /// The same with the maximum over 2x2 windows behind it.
     pub fn pooled(self) -> Self {
-        Self { after: After::Pool, ..self }
+        Self { activation: Activation::PooledRectifier, ..self }
     }
 
     /// The same without the rectifier.
     pub fn unrectified(self) -> Self {
-        Self { after: After::Nothing, ..self }
+        Self { activation: Activation::Identity, ..self }
     }
 
     /// relu(norm(conv(x)) + residual), in differentiable operations.
@@ -54,8 +54,8 @@ impl ConvNorm {
         if let Some(residual) = residual {
             y = (y + residual)?;
         }
-        match self.after {
-            After::Nothing => Ok(y),
+        match self.activation {
+            Activation::Identity => Ok(y),
             _ => rectified(self.norm.as_ref(), &y, call),
         }
     }
@@ -63,43 +63,43 @@ impl ConvNorm {
     /// relu(norm(conv(x)) + residual) of each batch, in order, or its maxima; without residuals, none is added.
     pub(super) fn convolve<T: Float>(
         &self,
-        batches: Vec<Passing<Map<T>>>,
+        batches: Vec<PassInput<Map<T>>>,
         residuals: &[&Map<T>],
         border: [usize; 2],
         workspace: &Arc<Workspace<T>>,
-    ) -> Result<Vec<(Map<T>, Normalized<'_, T>)>> {
+    ) -> Result<Vec<(Map<T>, ConvNormTape<'_, T>)>> {
         let norm = self.norm.as_ref();
         let mut outputs = vec![];
         let convolved = self.conv.convolve(batches, |pass| remembered::observes(norm, pass), workspace)?;
         for (i, made) in convolved.into_iter().enumerate() {
-            let rectify = self.after != After::Nothing;
-            let mut applied = timed("statistics", || {
-                apply(norm, &made.moments, &made.shape(), made.call, Some(&made.producer()), rectify)
+            let rectify = self.activation != Activation::Identity;
+            let mut coefficients = timed("statistics", || {
+                map_coefficients(norm, &made.moments, &made.shape(), made.call, Some(&made.producer()), rectify)
             })?;
-            let Convolved { z, way, .. } = made;
-            let y = timed("normalization", || match self.after {
-                After::Pool => applied.forward_pooled(&z, border, workspace),
-                _ => applied.forward(&z, residuals.get(i).copied(), border, workspace),
+            let ConvOutput { z, tape, .. } = made;
+            let y = timed("normalization", || match self.activation {
+                Activation::PooledRectifier => coefficients.forward_pooled(&z, border, workspace),
+                _ => coefficients.forward(&z, residuals.get(i).copied(), border, workspace),
             })?;
-            outputs.push((y, Normalized { unit: self, way, z, applied, workspace: workspace.clone() }));
+            outputs.push((y, ConvNormTape { unit: self, tape, z, coefficients, workspace: workspace.clone() }));
         }
         Ok(outputs)
     }
 }
 
 /// A convolution and its normalization, made: input, result and coefficients.
-pub(super) struct Normalized<'a, T: Float> {
+pub(super) struct ConvNormTape<'a, T: Float> {
     unit: &'a ConvNorm,
-    way: Way<'a, T>,
+    tape: ConvTape<'a, T>,
     z: Map<T>,
-    applied: Applied<T>,
+    coefficients: MapCoefficients<T>,
     workspace: Arc<Workspace<T>>,
 }
 
-impl<T: Float> Normalized<'_, T> {
+impl<T: Float> ConvNormTape<'_, T> {
     /// The input.
     pub fn x(&self) -> &Map<T> {
-        &self.way.x
+        &self.tape.x
     }
 
     /// Given that with respect to the output: the gradient with respect to the convolution's result, and to what was added
@@ -109,22 +109,22 @@ impl<T: Float> Normalized<'_, T> {
         residual: Option<&Map<T>>,
         mut g: Map<T>,
         gradients: &mut Gradients,
-    ) -> Result<(Preimage<T>, Map<T>)> {
-        let Self { unit, way, z, applied, workspace } = self;
-        let (norm, border) = (unit.norm.as_ref(), way.border());
-        let dz = timed("normalization, gradient", || match unit.after {
-            After::Pool => applied.backward_pooled(norm, &z, &g, border, gradients, &workspace),
-            _ => applied.backward(norm, &z, residual, &mut g, border, gradients, &workspace),
+    ) -> Result<(OutputGradient<T>, Map<T>)> {
+        let Self { unit, tape, z, coefficients, workspace } = self;
+        let (norm, border) = (unit.norm.as_ref(), tape.border());
+        let dz = timed("normalization, gradient", || match unit.activation {
+            Activation::PooledRectifier => coefficients.backward_pooled(norm, &z, &g, border, gradients, &workspace),
+            _ => coefficients.backward(norm, &z, residual, &mut g, border, gradients, &workspace),
         })?;
-        Ok((way.backward(dz, gradients)?, g))
+        Ok((tape.backward(dz, gradients)?, g))
     }
 }
 
 impl Unit for ConvNorm {
     fn forward(&self, x: &Tensor, call: Call) -> Result<Tensor> {
         let y = self.normalized(x, None, call)?;
-        match self.after {
-            After::Pool => ops::max_pool2d(&y, 2),
+        match self.activation {
+            Activation::PooledRectifier => ops::max_pool2d(&y, 2),
             _ => Ok(y),
         }
     }
@@ -135,21 +135,21 @@ impl Unit for ConvNorm {
 
     fn multiplications(&self, x: Sizes) -> Result<(usize, Sizes)> {
         let (count, z) = self.conv.multiplications(x)?;
-        Ok((count, if self.after == After::Pool { z.pooled() } else { z }))
+        Ok((count, if self.activation == Activation::PooledRectifier { z.pooled() } else { z }))
     }
 }
 
 impl<T: Float> Fused<T> for ConvNorm {
     fn fused<'a>(
         &'a self,
-        batches: Vec<Passing<Map<T>>>,
+        batches: Vec<PassInput<Map<T>>>,
         border: [usize; 2],
         workspace: &Arc<Workspace<T>>,
     ) -> Result<Vec<Output<'a, T>>> {
         let outputs = self.convolve(batches, &[], border, workspace)?.into_iter().map(|(y, normalized)| {
             Output::new(y, move |g, wanted, gradients| {
-                let (preimage, _) = normalized.backward(None, g, gradients)?;
-                wanted.then(|| preimage.input_gradient(None)).transpose()
+                let (output_gradient, _) = normalized.backward(None, g, gradients)?;
+                wanted.then(|| output_gradient.input_gradient(None)).transpose()
             })
         });
         Ok(outputs.collect())

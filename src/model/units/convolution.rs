@@ -11,14 +11,14 @@ use crate::kernel::{Float, with_optional_values, with_values};
 use crate::model::Gradients;
 use crate::model::fused::conv::{self, Geometry};
 use crate::model::fused::norm::PieceMoments;
-use crate::model::fused::{Map, Passing, Sizes, Workspace};
+use crate::model::fused::{Map, PassInput, Sizes, Workspace};
 use crate::norm::{Call, Pass, WeightForm};
 use crate::ops;
 use crate::profile::timed;
 
 /// Kernel size, stride and zero padding of a square convolution.
 #[derive(Debug, Clone, Copy)]
-pub struct Conv {
+pub struct ConvShape {
     /// Rows and columns of the kernel.
     pub size: usize,
     /// Step between windows.
@@ -33,12 +33,12 @@ pub struct Convolution {
     /// (out, in, size, size).
     weight: Weight,
     bias: Option<Tensor>,
-    shape: Conv,
+    shape: ConvShape,
 }
 
 impl Convolution {
     /// Weight (out, in, size, size) of that form, and bias (out).
-    pub fn new(weight: Tensor, form: WeightForm, bias: Option<Tensor>, shape: Conv) -> Self {
+    pub fn new(weight: Tensor, form: WeightForm, bias: Option<Tensor>, shape: ConvShape) -> Self {
         Self { weight: Weight::new(weight, form), bias, shape }
     }
 
@@ -72,21 +72,21 @@ impl Convolution {
     /// The convolution of each batch, with moments of the result in those passes that `observes` names.
     pub(super) fn convolve<T: Float>(
         &self,
-        batches: Vec<Passing<Map<T>>>,
+        batches: Vec<PassInput<Map<T>>>,
         observes: impl Fn(Pass) -> bool,
         workspace: &Arc<Workspace<T>>,
-    ) -> Result<Vec<Convolved<'_, T>>> {
+    ) -> Result<Vec<ConvOutput<'_, T>>> {
         let weight = self.weight.values()?;
         let mut convolved = vec![];
-        for Passing { x, call } in batches {
+        for PassInput { x, call } in batches {
             let geometry = self.geometry(&x.sizes, workspace.winograd)?;
             let x = timed("border", || x.with_border(geometry.x_border()));
             let (z, moments) = (Map::new(geometry.z, workspace), PieceMoments::new(geometry.z));
-            let way = Way { unit: self, geometry, weight: weight.clone(), x };
-            convolved.push(Convolved { z, moments, call, way });
+            let tape = ConvTape { unit: self, geometry, weight: weight.clone(), x };
+            convolved.push(ConvOutput { z, moments, call, tape });
         }
         let mut jobs = vec![];
-        for Convolved { z, moments, call, way: Way { geometry, x, .. } } in &mut convolved {
+        for ConvOutput { z, moments, call, tape: ConvTape { geometry, x, .. } } in &mut convolved {
             jobs.push(conv::Job { geometry, x, z, moments: observes(call.pass).then_some(moments) });
         }
         with_values(&weight, |w| {
@@ -97,14 +97,14 @@ impl Convolution {
 }
 
 /// A convolution made.
-pub(super) struct Convolved<'a, T: Float> {
+pub(super) struct ConvOutput<'a, T: Float> {
     pub z: Map<T>,
     pub moments: PieceMoments,
     pub call: Call,
-    pub way: Way<'a, T>,
+    pub tape: ConvTape<'a, T>,
 }
 
-impl<T: Float> Convolved<'_, T> {
+impl<T: Float> ConvOutput<'_, T> {
     /// The result's shape as a normalizer knows it, (N,C,H,W).
     pub fn shape(&self) -> Shape {
         let Sizes { n, h, w, c, .. } = self.z.sizes;
@@ -113,27 +113,27 @@ impl<T: Float> Convolved<'_, T> {
 
     /// What a normalizer may ask about it.
     pub fn producer(&self) -> MapProducer<'_, T> {
-        let Way { unit, geometry, weight, x } = &self.way;
+        let ConvTape { unit, geometry, weight, x } = &self.tape;
         MapProducer { geometry: Some(geometry), weight, bias: unit.bias.as_ref(), x, z: &self.z }
     }
 }
 
 /// The way back through a convolution.
-pub(super) struct Way<'a, T: Float> {
+pub(super) struct ConvTape<'a, T: Float> {
     unit: &'a Convolution,
     geometry: Geometry,
     weight: Tensor,
     pub x: Map<T>,
 }
 
-impl<T: Float> Way<'_, T> {
+impl<T: Float> ConvTape<'_, T> {
     /// The border that the result's gradient needs.
     pub fn border(&self) -> [usize; 2] {
         self.geometry.z_border()
     }
 
     /// Adds the parameters' gradients, given that of the result, bordered.
-    pub fn backward(self, dz: Map<T>, gradients: &mut Gradients) -> Result<Preimage<T>> {
+    pub fn backward(self, dz: Map<T>, gradients: &mut Gradients) -> Result<OutputGradient<T>> {
         let Self { unit, geometry, weight, x } = self;
         unit.weight.write(gradients, |w, add| {
             timed("convolution, weight gradient", || conv::weight_gradient(&geometry, &x, &dz, w, add));
@@ -141,18 +141,18 @@ impl<T: Float> Way<'_, T> {
         if let Some(bias) = &unit.bias {
             gradients.add_values(bias, dz.channel_sums().into_iter().map(T::from_f64).collect())?;
         }
-        Ok(Preimage { geometry, weight, dz })
+        Ok(OutputGradient { geometry, weight, dz })
     }
 }
 
 /// The gradient with respect to a convolution's result.
-pub(super) struct Preimage<T: Float> {
+pub(super) struct OutputGradient<T: Float> {
     geometry: Geometry,
     weight: Tensor,
     dz: Map<T>,
 }
 
-impl<T: Float> Preimage<T> {
+impl<T: Float> OutputGradient<T> {
     /// The gradient with respect to the input, added to `onto` if given.
     pub fn input_gradient(self, onto: Option<Map<T>>) -> Result<Map<T>> {
         let add = onto.is_some();
@@ -182,16 +182,16 @@ impl Unit for Convolution {
 impl<T: Float> Fused<T> for Convolution {
     fn fused<'a>(
         &'a self,
-        batches: Vec<Passing<Map<T>>>,
+        batches: Vec<PassInput<Map<T>>>,
         border: [usize; 2],
         workspace: &Arc<Workspace<T>>,
     ) -> Result<Vec<Output<'a, T>>> {
         let convolved = self.convolve(batches, |_| false, workspace)?;
-        let outputs = convolved.into_iter().map(|Convolved { z, way, .. }| {
+        let outputs = convolved.into_iter().map(|ConvOutput { z, tape, .. }| {
             Output::new(z.with_border(border), move |g: Map<T>, wanted, gradients| {
-                let dz = g.with_border(way.border());
-                let preimage = way.backward(dz, gradients)?;
-                wanted.then(|| preimage.input_gradient(None)).transpose()
+                let dz = g.with_border(tape.border());
+                let output_gradient = tape.backward(dz, gradients)?;
+                wanted.then(|| output_gradient.input_gradient(None)).transpose()
             })
         });
         Ok(outputs.collect())

@@ -6,7 +6,7 @@ use candle_core::{Result, Tensor};
 
 use super::{Fused, Output, Unit, without_parameters};
 use crate::kernel::Float;
-use crate::model::fused::{Map, Passing, Sizes, Workspace, pool};
+use crate::model::fused::{Map, PassInput, Sizes, Workspace, pool};
 use crate::norm::Call;
 
 /// Images as rows of features.
@@ -26,7 +26,7 @@ impl Unit for Flatten {
 impl<T: Float> Fused<T> for Flatten {
     fn fused<'a>(
         &'a self,
-        batches: Vec<Passing<Map<T>>>,
+        batches: Vec<PassInput<Map<T>>>,
         _: [usize; 2],
         workspace: &Arc<Workspace<T>>,
     ) -> Result<Vec<Output<'a, T>>> {

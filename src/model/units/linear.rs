@@ -6,7 +6,7 @@ use candle_core::{Result, Tensor, bail};
 
 use super::{Fused, Output, Unit, attached};
 use crate::kernel::{Float, with_values};
-use crate::model::fused::{Map, Passing, Sizes, Workspace, linear};
+use crate::model::fused::{Map, PassInput, Sizes, Workspace, linear};
 use crate::norm::Call;
 use crate::ops;
 
@@ -38,12 +38,12 @@ impl Unit for Linear {
 impl<T: Float> Fused<T> for Linear {
     fn fused<'a>(
         &'a self,
-        batches: Vec<Passing<Map<T>>>,
+        batches: Vec<PassInput<Map<T>>>,
         _: [usize; 2],
         workspace: &Arc<Workspace<T>>,
     ) -> Result<Vec<Output<'a, T>>> {
         let mut outputs = vec![];
-        for Passing { x, .. } in batches {
+        for PassInput { x, .. } in batches {
             products(self.weight.dims(), x.sizes)?;
             let workspace = workspace.clone();
             let y = with_values(&self.weight, |w| {

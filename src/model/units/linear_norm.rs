@@ -9,8 +9,8 @@ use super::producer::{MapProducer, TensorMap};
 use super::weights::Weight;
 use super::{Fused, Output, Unit, rectified};
 use crate::kernel::{Float, with_values};
-use crate::model::fused::norm::{apply, observe_all};
-use crate::model::fused::{Map, Passing, Sizes, Workspace, linear};
+use crate::model::fused::norm::{map_coefficients, observe_all};
+use crate::model::fused::{Map, PassInput, Sizes, Workspace, linear};
 use crate::norm::{Call, Granularity, Norm, Pass, remembered};
 use crate::ops;
 use crate::profile::timed;
@@ -55,14 +55,14 @@ impl Unit for LinearNorm {
 impl<T: Float> Fused<T> for LinearNorm {
     fn fused<'a>(
         &'a self,
-        batches: Vec<Passing<Map<T>>>,
+        batches: Vec<PassInput<Map<T>>>,
         _: [usize; 2],
         workspace: &Arc<Workspace<T>>,
     ) -> Result<Vec<Output<'a, T>>> {
         let norm = self.norm.as_ref();
         let weight = self.weight.values()?;
         let mut outputs = vec![];
-        for Passing { x, call } in batches {
+        for PassInput { x, call } in batches {
             products(self.weight.dims(), x.sizes)?;
             let (weight, workspace) = (weight.clone(), workspace.clone());
             let z = with_values(&weight, |w| timed("linear", || linear::forward(&x, w, None, &workspace)))?;
@@ -71,16 +71,16 @@ impl<T: Float> Fused<T> for LinearNorm {
             let z = z.reshaped(images);
             let seen = timed("statistics", || observe_all(&z, remembered::observes(norm, call.pass)));
             let z = z.reshaped(rows);
-            let mut applied = timed("statistics", || {
+            let mut coefficients = timed("statistics", || {
                 let producer = MapProducer { geometry: None, weight: &weight, bias: None, x: &x, z: &z };
-                apply(norm, &seen, &Shape::from((rows.n, rows.c)), call, Some(&producer), true)
+                map_coefficients(norm, &seen, &Shape::from((rows.n, rows.c)), call, Some(&producer), true)
             })?;
             let z = z.reshaped(images);
-            let y = timed("normalization", || applied.forward(&z, None, [0, 0], &workspace))?.reshaped(rows);
+            let y = timed("normalization", || coefficients.forward(&z, None, [0, 0], &workspace))?.reshaped(rows);
             outputs.push(Output::new(y, move |g: Map<T>, wanted, gradients| {
                 let mut g = g.reshaped(z.sizes);
                 let dz = timed("normalization, gradient", || {
-                    applied.backward(norm, &z, None, &mut g, [0, 0], gradients, &workspace)
+                    coefficients.backward(norm, &z, None, &mut g, [0, 0], gradients, &workspace)
                 })?;
                 let dz = dz.reshaped(rows);
                 self.weight.write(gradients, |w, add| {

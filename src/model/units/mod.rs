@@ -24,7 +24,7 @@ use candle_core::{Result, Tensor};
 pub use block::Block;
 pub use builder::{Builder, NamedNorm};
 pub use conv_norm::ConvNorm;
-pub use convolution::{Conv, Convolution};
+pub use convolution::{ConvShape, Convolution};
 pub use flatten::Flatten;
 pub use global_pool::GlobalAvgPool;
 pub use linear::Linear;
@@ -33,7 +33,7 @@ pub use norm_relu::NormRelu;
 pub use preact_block::PreactBlock;
 
 use super::Gradients;
-use super::fused::{Map, Passing, Sizes, Workspace};
+use super::fused::{Map, PassInput, Sizes, Workspace};
 use crate::kernel::Float;
 use crate::norm::{Call, Norm};
 use crate::ops;
@@ -63,7 +63,7 @@ pub trait Fused<T: Float> {
     /// The outputs for several batches, one after the other, with such a border.
     fn fused<'a>(
         &'a self,
-        batches: Vec<Passing<Map<T>>>,
+        batches: Vec<PassInput<Map<T>>>,
         border: [usize; 2],
         workspace: &Arc<Workspace<T>>,
     ) -> Result<Vec<Output<'a, T>>>;
@@ -88,12 +88,12 @@ impl<'a, T: Float> Output<'a, T> {
 
 /// The outputs of a unit without parameters, of whose input the way back needs the sizes alone.
 fn without_parameters<'a, T: Float>(
-    batches: Vec<Passing<Map<T>>>,
+    batches: Vec<PassInput<Map<T>>>,
     workspace: &Arc<Workspace<T>>,
     forward: impl Fn(&Map<T>, &Arc<Workspace<T>>) -> Map<T>,
     gradient: impl Fn(Sizes, &Map<T>, &Arc<Workspace<T>>) -> Map<T> + Copy + 'a,
 ) -> Vec<Output<'a, T>> {
-    let output = |Passing { x, .. }: Passing<Map<T>>| {
+    let output = |PassInput { x, .. }: PassInput<Map<T>>| {
         let (from, workspace) = (x.sizes, workspace.clone());
         let y = forward(&x, &workspace);
         Output::new(y, move |g, wanted, _| Ok(wanted.then(|| gradient(from, &g, &workspace))))

@@ -7,8 +7,8 @@ use candle_core::{Result, Shape, Tensor};
 use super::{Fused, Output, Unit, rectified};
 use crate::kernel::Float;
 use crate::model::Gradients;
-use crate::model::fused::norm::{Applied, apply, observe_all};
-use crate::model::fused::{Map, Passing, Sizes, Workspace};
+use crate::model::fused::norm::{MapCoefficients, map_coefficients, observe_all};
+use crate::model::fused::{Map, PassInput, Sizes, Workspace};
 use crate::norm::{Call, Norm, remembered};
 use crate::profile::timed;
 
@@ -25,34 +25,36 @@ impl NormRelu {
     /// relu(norm(x)) with such a border.
     pub(super) fn normalize<T: Float>(
         &self,
-        Passing { x, call }: Passing<Map<T>>,
+        PassInput { x, call }: PassInput<Map<T>>,
         border: [usize; 2],
         workspace: &Arc<Workspace<T>>,
-    ) -> Result<(Map<T>, Normalized<'_, T>)> {
+    ) -> Result<(Map<T>, NormTape<'_, T>)> {
         let norm = self.0.as_ref();
         let x = x.with_border([0, 0]);
         let Sizes { n, h, w, c, .. } = x.sizes;
-        let mut applied = timed("statistics", || {
+        let mut coefficients = timed("statistics", || {
             let moments = observe_all(&x, remembered::observes(norm, call.pass));
-            apply(norm, &moments, &Shape::from((n, c, h, w)), call, None, true)
+            map_coefficients(norm, &moments, &Shape::from((n, c, h, w)), call, None, true)
         })?;
-        let y = timed("normalization", || applied.forward(&x, None, border, workspace))?;
-        Ok((y, Normalized { norm, x, applied }))
+        let y = timed("normalization", || coefficients.forward(&x, None, border, workspace))?;
+        Ok((y, NormTape { norm, x, coefficients }))
     }
 }
 
 /// A normalization, made.
-pub(super) struct Normalized<'a, T: Float> {
+pub(super) struct NormTape<'a, T: Float> {
     norm: &'a dyn Norm,
     pub x: Map<T>,
-    applied: Applied<T>,
+    coefficients: MapCoefficients<T>,
 }
 
-impl<T: Float> Normalized<'_, T> {
+impl<T: Float> NormTape<'_, T> {
     /// The gradient with respect to the input, those of the parameters added to `gradients`.
     pub fn backward(self, mut g: Map<T>, gradients: &mut Gradients) -> Result<Map<T>> {
-        let Self { norm, x, applied } = self;
-        timed("normalization, gradient", || applied.backward(norm, &x, None, &mut g, [0, 0], gradients, x.workspace()))
+        let Self { norm, x, coefficients } = self;
+        timed("normalization, gradient", || {
+            coefficients.backward(norm, &x, None, &mut g, [0, 0], gradients, x.workspace())
+        })
     }
 }
 
@@ -69,7 +71,7 @@ impl Unit for NormRelu {
 impl<T: Float> Fused<T> for NormRelu {
     fn fused<'a>(
         &'a self,
-        batches: Vec<Passing<Map<T>>>,
+        batches: Vec<PassInput<Map<T>>>,
         border: [usize; 2],
         workspace: &Arc<Workspace<T>>,
     ) -> Result<Vec<Output<'a, T>>> {

@@ -7,11 +7,11 @@ use std::sync::Arc;
 
 use candle_core::{Result, Tensor};
 
-use super::block::Beside;
-use super::convolution::Way;
+use super::block::ShortcutOutput;
+use super::convolution::ConvTape;
 use super::{ConvNorm, Convolution, Fused, NormRelu, Output, Unit, norm_relu};
 use crate::kernel::Float;
-use crate::model::fused::{Map, Passing, Sizes, Workspace, pool};
+use crate::model::fused::{Map, PassInput, Sizes, Workspace, pool};
 use crate::norm::Call;
 use crate::ops;
 
@@ -65,25 +65,25 @@ impl Unit for PreactBlock {
 impl<T: Float> Fused<T> for PreactBlock {
     fn fused<'a>(
         &'a self,
-        batches: Vec<Passing<Map<T>>>,
+        batches: Vec<PassInput<Map<T>>>,
         border: [usize; 2],
         workspace: &Arc<Workspace<T>>,
     ) -> Result<Vec<Output<'a, T>>> {
-        let (mut inputs, mut befores): (Vec<_>, Vec<norm_relu::Normalized<T>>) = (vec![], vec![]);
+        let (mut inputs, mut befores): (Vec<_>, Vec<norm_relu::NormTape<T>>) = (vec![], vec![]);
         for batch in batches {
             let call = batch.call;
             let (x, before) = self.before.normalize(batch, self.first.border(), workspace)?;
-            inputs.push(Passing { x, call });
+            inputs.push(PassInput { x, call });
             befores.push(before);
         }
         let calls: Vec<Call> = inputs.iter().map(|input| input.call).collect();
-        let mut shortcuts: Vec<Beside<T, Way<T>>> = vec![];
+        let mut shortcuts: Vec<ShortcutOutput<T, ConvTape<T>>> = vec![];
         match &self.projection {
             Some(projection) => {
                 let kept = |x: &Map<T>| pool::shortcut(x, self.stride, x.sizes.c, workspace);
-                let kept = inputs.iter().map(|Passing { x, call }| Passing { x: kept(x), call: *call }).collect();
+                let kept = inputs.iter().map(|PassInput { x, call }| PassInput { x: kept(x), call: *call }).collect();
                 for made in projection.convolve(kept, |_| false, workspace)? {
-                    shortcuts.push((Some(made.z), Some(made.way)));
+                    shortcuts.push((Some(made.z), Some(made.tape)));
                 }
             }
             None => shortcuts.extend(befores.iter().map(|before| match self.is_identity(&before.x.sizes) {
@@ -93,21 +93,21 @@ impl<T: Float> Fused<T> for PreactBlock {
         }
         let inner = self.first.convolve(inputs, &[], self.last.border(), workspace)?;
         let (inner, firsts): (Vec<_>, Vec<_>) = inner.into_iter().unzip();
-        let inner = inner.into_iter().zip(calls).map(|(x, call)| Passing { x, call }).collect();
+        let inner = inner.into_iter().zip(calls).map(|(x, call)| PassInput { x, call }).collect();
         let lasts = self.last.convolve(inner, |_| false, workspace)?;
         let mut outputs = vec![];
         for (((mut last, first), before), (added, beside)) in lasts.into_iter().zip(firsts).zip(befores).zip(shortcuts)
         {
             last.z.add(added.as_ref().unwrap_or(&before.x));
-            let way = last.way;
+            let tape = last.tape;
             outputs.push(Output::new(last.z.with_border(border), move |g: Map<T>, wanted, gradients| {
-                let dz = g.bordered(way.border());
-                let inner = way.backward(dz, gradients)?.input_gradient(None)?;
-                let (preimage, _) = first.backward(None, inner, gradients)?;
-                let mut da = preimage.input_gradient(None)?;
-                if let Some(way) = beside {
-                    let dz = g.bordered(way.border());
-                    let through = way.backward(dz, gradients)?.input_gradient(None)?;
+                let dz = g.bordered(tape.border());
+                let inner = tape.backward(dz, gradients)?.input_gradient(None)?;
+                let (output_gradient, _) = first.backward(None, inner, gradients)?;
+                let mut da = output_gradient.input_gradient(None)?;
+                if let Some(tape) = beside {
+                    let dz = g.bordered(tape.border());
+                    let through = tape.backward(dz, gradients)?.input_gradient(None)?;
                     pool::add_shortcut_gradient(&mut da, self.stride, &through);
                     return Ok(wanted.then_some(before.backward(da, gradients)?));
                 }

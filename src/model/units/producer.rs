@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use candle_core::{Result, Tensor, Var};
 
-use super::Conv;
+use super::ConvShape;
 use crate::kernel::Float;
 use crate::model::fused::conv::{self, Geometry};
 use crate::model::fused::{Map, Sizes, Workspace, linear};
@@ -22,7 +22,7 @@ pub struct TensorMap<'a> {
     /// The result.
     pub y: Tensor,
     /// Of a convolution.
-    pub shape: Option<Conv>,
+    pub shape: Option<ConvShape>,
 }
 
 impl TensorMap<'_> {
@@ -32,7 +32,7 @@ impl TensorMap<'_> {
         shape[0] = outputs;
         let weight = Var::zeros(shape, self.weight.dtype(), self.weight.device())?;
         let y = match self.shape {
-            Some(Conv { stride, padding, .. }) => ops::conv2d(&self.x.detach(), &weight, stride, padding)?,
+            Some(ConvShape { stride, padding, .. }) => ops::conv2d(&self.x.detach(), &weight, stride, padding)?,
             None => ops::linear(&self.x.detach(), &weight, None)?,
         };
         let positions = y.elem_count() / outputs;

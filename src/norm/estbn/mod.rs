@@ -18,9 +18,9 @@ use serde::{Deserialize, Serialize};
 use super::groups::{GROUPS, channels_of_group, check_groups, refuse_one_value};
 use super::observed::Observation;
 use super::registry::{Family, Site};
-use super::running::Stored;
+use super::running::MomentVars;
 use super::state::{RUNNING, StateTensor};
-use super::{Affine, Coefficients, Gradient, Granularity, Input, Kept, Moments, Norm, Pass, module_t};
+use super::{Affine, BatchStatistics, Coefficients, Gradient, Granularity, Input, Moments, Norm, Pass, module_t};
 use crate::ops::{self, Groups, Linear, Sums, from_host, to_host};
 use passage::Passage;
 
@@ -53,7 +53,7 @@ pub struct EstimatedBatchNorm {
     config: EstimatedBatchNormConfig,
     /// Channels of a group.
     channels: usize,
-    running: Stored,
+    running: MomentVars,
     observed: Observation,
 }
 
@@ -73,7 +73,7 @@ pub fn estimated_batch_norm(
         affine: Affine::new(num_features, config.eps, &vb)?,
         first: [first("first_weight", 1.0)?, first("first_bias", 0.0)?],
         channels: channels_of_group(num_features, config.groups, config.group_size, &vb.prefix())?,
-        running: Stored::new(RUNNING, num_features, &vb)?,
+        running: MomentVars::new(RUNNING, num_features, &vb)?,
         config,
         observed: Observation::default(),
     })
@@ -141,8 +141,8 @@ impl Norm for EstimatedBatchNorm {
         "ema"
     }
 
-    fn kept(&self) -> Option<Kept<'_>> {
-        Some(Kept::unrefreshed(&self.running, &self.observed))
+    fn batch_statistics(&self) -> Option<BatchStatistics<'_>> {
+        Some(BatchStatistics::unrefreshed(&self.running, &self.observed))
     }
 
     fn infers_by_map(&self) -> bool {

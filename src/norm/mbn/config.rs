@@ -8,7 +8,7 @@ use crate::norm::{check_eps, check_momentum};
 /// What the pooled variance is made of; a_i are the weights, mu the pooled mean.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
-pub enum Pool {
+pub enum PooledVariance {
     /// v = sum a_i v_i
     Mean,
     /// v = sum a_i (v_i + (mu_i - mu)²), the law of total variance
@@ -61,7 +61,7 @@ pub struct MemorizedBatchNormConfig {
     /// fall to a quarter over the length of the memory.
     pub decay: f64,
     /// Whether the spread between the batches' means counts as variance.
-    pub pool: Pool,
+    pub pool: PooledVariance,
     /// Gradient through the statistics.
     pub stat_grad: StatGrad,
     /// Batches whose gradients are pooled ("memorized"). 0: `size` where that is given, else as `grad_samples` says.
@@ -87,7 +87,7 @@ impl Default for MemorizedBatchNormConfig {
             size: 0,
             samples: 128,
             decay: 0.0,
-            pool: Pool::Total,
+            pool: PooledVariance::Total,
             stat_grad: StatGrad::Memorized,
             grad_size: 0,
             grad_samples: 32,

@@ -3,7 +3,7 @@
 use candle_core::{Result, Shape, Tensor};
 use candle_nn::VarBuilder;
 
-use super::config::Pool;
+use super::config::PooledVariance;
 use crate::norm::Moments;
 use crate::norm::length::{Extent, Length};
 use crate::norm::ring::Ring;
@@ -19,11 +19,11 @@ pub(super) const MEMORY: [StateTensor; 2] =
 pub(super) struct Memory {
     ring: Ring<2>,
     length: Length,
-    pool: Pool,
+    pool: PooledVariance,
 }
 
 /// The pooled statistics.
-pub(super) struct Pooled {
+pub(super) struct PooledMoments {
     pub moments: Moments,
     /// a_0, the weight of the newest batch among those pooled.
     pub newest: f64,
@@ -33,7 +33,7 @@ pub(super) struct Pooled {
 
 impl Memory {
     /// An empty memory, or the one in `vb`.
-    pub fn new(features: usize, length: Length, pool: Pool, vb: &VarBuilder) -> Result<Self> {
+    pub fn new(features: usize, length: Length, pool: PooledVariance, vb: &VarBuilder) -> Result<Self> {
         let shape = Shape::from((length.capacity(), features));
         Ok(Self { ring: Ring::new(MEMORY, [shape.clone(), shape], vb)?, length, pool })
     }
@@ -55,13 +55,13 @@ impl Memory {
     }
 
     /// Pools the batches of that age and older: what the training pass of that batch pools.
-    pub fn pooled(&self, age: usize, extent: Extent, layer: &str) -> Result<Pooled> {
+    pub fn pooled(&self, age: usize, extent: Extent, layer: &str) -> Result<PooledMoments> {
         let remembered = self.ring.require(age, layer)?;
         self.combine(&self.ring.slots(age, self.length.of(extent).min(remembered - age))?, extent)
     }
 
     /// Pools with `batch` in the place of the newest, without remembering it.
-    pub fn pooled_with(&self, batch: &Moments, extent: Extent, layer: &str) -> Result<Pooled> {
+    pub fn pooled_with(&self, batch: &Moments, extent: Extent, layer: &str) -> Result<PooledMoments> {
         let remembered = self.ring.require(0, layer)?;
         let [means, vars] = self.ring.slots(1, self.length.of(extent).min(remembered) - 1)?;
         let join = |newest: &Tensor, older: Tensor| match older.dim(0)? {
@@ -71,11 +71,11 @@ impl Memory {
         self.combine(&[join(&batch.mean, means)?, join(&batch.var, vars)?], extent)
     }
 
-    fn combine(&self, [means, vars]: &[Tensor; 2], extent: Extent) -> Result<Pooled> {
+    fn combine(&self, [means, vars]: &[Tensor; 2], extent: Extent) -> Result<PooledMoments> {
         let batches = means.dim(0)?;
         let weights = self.length.weights(batches, extent);
-        let moments = ops::pooled_moments(means, vars, &weights, self.pool == Pool::Total)?;
-        Ok(Pooled { moments, newest: weights[0], batches })
+        let moments = ops::pooled_moments(means, vars, &weights, self.pool == PooledVariance::Total)?;
+        Ok(PooledMoments { moments, newest: weights[0], batches })
     }
 }
 

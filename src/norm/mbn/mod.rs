@@ -32,14 +32,14 @@ use std::sync::Arc;
 use candle_core::{Result, Var};
 use candle_nn::VarBuilder;
 
-pub use self::config::{InferWith, MemorizedBatchNormConfig, Pool, RefreshWith, StatGrad};
+pub use self::config::{InferWith, MemorizedBatchNormConfig, PooledVariance, RefreshWith, StatGrad};
 use self::gradients::{GRADIENTS, GradientMemory};
-use self::memory::{MEMORY, Memory, Pooled};
+use self::memory::{MEMORY, Memory, PooledMoments};
 use super::observed::Observation;
 use super::registry::{Family, Site};
-use super::running::{Blend, RunningAverage, Stored};
+use super::running::{Blend, MomentVars, RunningAverage};
 use super::state::{RUNNING, StateTensor};
-use super::{Affine, Coefficients, Input, Kept, Moments, Norm, Pass, Projection, module_t};
+use super::{Affine, BatchStatistics, Coefficients, Input, Moments, Norm, Pass, Projection, module_t};
 use crate::ops;
 
 /// Memorized Batch Normalization of (N,C,H,W) or (N,C).
@@ -50,7 +50,7 @@ pub struct MemorizedBatchNorm {
     memory: Memory,
     gradients: Option<GradientMemory>,
     /// What inference uses.
-    inference: Stored,
+    inference: MomentVars,
     average: RunningAverage,
     seen: Var,
     observed: Observation,
@@ -77,7 +77,7 @@ pub fn memorized_batch_norm(
         affine: Affine::new(num_features, config.eps, &vb)?,
         memory: Memory::new(num_features, config.length(), config.pool, &vb)?,
         gradients: memorized.then(gradients).transpose()?,
-        inference: Stored::new(RUNNING, num_features, &vb)?,
+        inference: MomentVars::new(RUNNING, num_features, &vb)?,
         average: RunningAverage::new(AVERAGE, num_features, Blend::Total, &vb)?,
         seen: SEEN.create(1, &vb)?,
         config,
@@ -139,8 +139,8 @@ impl MemorizedBatchNorm {
     }
 
     /// The pooled statistics; while they rest on a single value, mean 0 and variance 1.
-    fn usable(&self, pooled: Pooled, count: usize) -> Result<Normalization> {
-        let Pooled { moments, newest, batches } = pooled;
+    fn usable(&self, pooled: PooledMoments, count: usize) -> Result<Normalization> {
+        let PooledMoments { moments, newest, batches } = pooled;
         if count * batches < 2 {
             let (mean, var) = (moments.mean.zeros_like()?, moments.var.ones_like()?);
             return Ok(Normalization { moments: Moments { mean, var }, newest: 0.0 });
@@ -160,7 +160,7 @@ impl MemorizedBatchNorm {
         }
         let one_gradient = self.gradients.as_ref().is_some_and(|memory| memory.batches(extent) == 1);
         let (choice, instead) = match (self.config.pool, self.config.stat_grad) {
-            (Pool::Mean, _) => ("pool = \"mean\"", "every batch's own variance is 0; use pool = \"total\""),
+            (PooledVariance::Mean, _) => ("pool = \"mean\"", "every batch's own variance is 0; use pool = \"total\""),
             (_, StatGrad::Full) => {
                 let why = "BN's gradient through one value is no descent direction; use \"memorized\" or \"weighted\"";
                 ("stat_grad = \"full\"", why)
@@ -188,8 +188,8 @@ impl Norm for MemorizedBatchNorm {
         let Normalization { moments, newest } = self.remember(batch, input)?;
         self.observed.set(batch, &moments, count);
         let center = match self.config.pool {
-            Pool::Mean => batch.mean.clone(),
-            Pool::Total => moments.mean.clone(),
+            PooledVariance::Mean => batch.mean.clone(),
+            PooledVariance::Total => moments.mean.clone(),
         };
         let (stat_grad, gradients) = (self.config.stat_grad, self.gradients.clone());
         self.affine.normalized(&moments, count, move |mean_g, mean_gx| {
@@ -212,9 +212,9 @@ impl Norm for MemorizedBatchNorm {
         "memory"
     }
 
-    fn kept(&self) -> Option<Kept<'_>> {
+    fn batch_statistics(&self) -> Option<BatchStatistics<'_>> {
         let (inference, average) = (&self.inference, &self.average.now);
-        Some(Kept { inference, average, observed: &self.observed, refreshes: true })
+        Some(BatchStatistics { inference, average, observed: &self.observed, refreshes: true })
     }
 }
 

@@ -18,9 +18,9 @@ use serde::{Deserialize, Serialize};
 
 use super::observed::Observation;
 use super::registry::{Family, Site};
-use super::running::Stored;
+use super::running::MomentVars;
 use super::state::{RUNNING, StateTensor};
-use super::{Affine, Coefficients, Gradient, Granularity, Input, Kept, Moments, Norm, Pass, module_t};
+use super::{Affine, BatchStatistics, Coefficients, Gradient, Granularity, Input, Moments, Norm, Pass, module_t};
 use crate::ops::{Linear, Sums, from_host, to_host};
 use passage::{Control, Passage};
 
@@ -59,7 +59,7 @@ impl Default for OnlineNormConfig {
 pub struct OnlineNorm {
     affine: Affine,
     config: OnlineNormConfig,
-    running: Stored,
+    running: MomentVars,
     /// uc and vc.
     control: [Var; 2],
     observed: Observation,
@@ -73,7 +73,7 @@ const CONTROL: [StateTensor; 2] =
 pub fn online_norm(num_features: usize, config: OnlineNormConfig, vb: VarBuilder) -> Result<OnlineNorm> {
     Ok(OnlineNorm {
         affine: Affine::new(num_features, config.eps, &vb)?,
-        running: Stored::new(RUNNING, num_features, &vb)?,
+        running: MomentVars::new(RUNNING, num_features, &vb)?,
         control: [CONTROL[0].create(num_features, &vb)?, CONTROL[1].create(num_features, &vb)?],
         config,
         observed: Observation::default(),
@@ -172,8 +172,8 @@ impl Norm for OnlineNorm {
         "ema"
     }
 
-    fn kept(&self) -> Option<Kept<'_>> {
-        Some(Kept::unrefreshed(&self.running, &self.observed))
+    fn batch_statistics(&self) -> Option<BatchStatistics<'_>> {
+        Some(BatchStatistics::unrefreshed(&self.running, &self.observed))
     }
 
     fn infers_by_map(&self) -> bool {

@@ -11,7 +11,7 @@ use super::run::{FinalScore, Run};
 use super::sheet::{Sheet, Step};
 use super::{rows, settings};
 use crate::Error;
-use crate::record::{Final, Status, Summary, by_layer, read_summary, typical};
+use crate::record::{SplitScore, Status, Summary, by_layer, read_summary, typical};
 
 /// Files of which one makes a folder a run's.
 const MARKS: [&str; 3] = ["metrics.csv", "config.toml", "summary.json"];
@@ -82,7 +82,7 @@ fn finish(run: &mut Run, summary: Summary, metrics: &Path, notes: &mut Notes) {
     let threads = (summary.threads > 0).then(|| threads(&summary.threads.to_string()));
     run.machine = [Some(summary.device), threads].into_iter().flatten().collect::<Vec<_>>().join(", ");
     run.status = Some(summary.status);
-    run.finals = summary.results.iter().filter_map(final_score).collect();
+    run.finals = summary.results.iter().map(final_score).collect();
     for (name, value) in [
         ("gap", summary.gap),
         ("shift", summary.shift),
@@ -94,10 +94,8 @@ fn finish(run: &mut Run, summary: Summary, metrics: &Path, notes: &mut Notes) {
     }
 }
 
-/// A score of a summary; none of a kind that only another version knows.
-fn final_score(score: &Final) -> Option<FinalScore> {
-    let stats = Some(&score.stats).filter(|stats| !stats.is_empty()).map(|stats| stats.parse()).transpose().ok()?;
-    Some(FinalScore { split: score.split.parse().ok()?, stats, loss: score.loss, accuracy: score.accuracy })
+fn final_score(&SplitScore { split, stats, loss, accuracy }: &SplitScore) -> FinalScore {
+    FinalScore { split, stats: Some(stats), loss, accuracy }
 }
 
 /// That many threads, in words.

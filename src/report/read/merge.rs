@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use super::notes::Notes;
 use super::rows;
-use super::run::{Added, Run};
+use super::run::{Insertion, Run};
 use super::settings::ROWS_LR;
 use crate::record::{Split, Status};
 
@@ -41,7 +41,7 @@ fn absorb(run: &mut Run, other: Run, notes: &mut Notes) {
     let mut differ = 0;
     for series in other.series {
         let own = rows::series(run, series.split, series.stats);
-        differ += series.points.into_iter().filter(|point| own.add(*point) == Added::Conflict).count();
+        differ += series.points.into_iter().filter(|point| own.add(*point) == Insertion::Conflict).count();
     }
     if differ > 0 {
         let (name, first) = (&run.name, run.source.display());

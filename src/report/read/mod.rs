@@ -16,4 +16,4 @@ mod summaries;
 pub use collect::{Collection, collect};
 pub use notes::Note;
 pub(super) use notes::Notes;
-pub use run::{FinalScore, Point, Run, Series, State};
+pub use run::{FinalScore, Point, Run, RunState, Series};

@@ -6,7 +6,7 @@ use std::path::Path;
 use super::cells::whole;
 use super::identity::{COLUMNS, FRACTION, IDENTITY, identify, near_miss};
 use super::notes::Notes;
-use super::run::{Added, Point, Run, Series};
+use super::run::{Insertion, Point, Run, Series};
 use super::settings;
 use super::sheet::{Sheet, Step};
 use crate::Error;
@@ -117,12 +117,12 @@ impl RowReader<'_> {
             }
         }
         match series.add(Point { epoch, step, loss, accuracy, images_per_s, seconds }) {
-            Added::New => {}
-            Added::Same if self.twice.0 == 0 => self.twice = (1, sheet.line()),
-            Added::Same => self.twice.0 += 1,
-            Added::Conflict if split.is_none() && self.mixed.0 == 0 => self.mixed = (1, sheet.line()),
-            Added::Conflict if split.is_none() => self.mixed.0 += 1,
-            Added::Conflict => {
+            Insertion::New => {}
+            Insertion::Same if self.twice.0 == 0 => self.twice = (1, sheet.line()),
+            Insertion::Same => self.twice.0 += 1,
+            Insertion::Conflict if split.is_none() && self.mixed.0 == 0 => self.mixed = (1, sheet.line()),
+            Insertion::Conflict if split.is_none() => self.mixed.0 += 1,
+            Insertion::Conflict => {
                 let run = &self.runs[place].name;
                 let text = format!("epoch {epoch} of {run} was there before with other scores; the first count");
                 notes.line(path, sheet.line(), "conflict", text);

@@ -48,7 +48,7 @@ pub struct FinalScore {
 
 /// How an epoch's row was taken up.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Added {
+pub(super) enum Insertion {
     /// The first of its epoch.
     New,
     /// There already, with the same scores.
@@ -59,7 +59,7 @@ pub(super) enum Added {
 
 impl Series {
     /// Takes up `point`, whatever order the rows come in.
-    pub(super) fn add(&mut self, point: Point) -> Added {
+    pub(super) fn add(&mut self, point: Point) -> Insertion {
         let place = match self.points.last() {
             Some(last) if last.epoch >= point.epoch => self.points.binary_search_by_key(&point.epoch, |p| p.epoch),
             _ => Err(self.points.len()),
@@ -67,18 +67,18 @@ impl Series {
         match place {
             Err(place) => {
                 self.points.insert(place, point);
-                Added::New
+                Insertion::New
             }
             Ok(place) => {
                 let old = &mut self.points[place];
                 let agrees = |a: Option<f64>, b: Option<f64>| a.is_none() || b.is_none() || a == b;
                 if !agrees(old.loss, point.loss) || !agrees(old.accuracy, point.accuracy) {
-                    return Added::Conflict;
+                    return Insertion::Conflict;
                 }
                 old.loss = old.loss.or(point.loss);
                 old.accuracy = old.accuracy.or(point.accuracy);
                 old.seconds = old.seconds.or(point.seconds);
-                Added::Same
+                Insertion::Same
             }
         }
     }
@@ -129,7 +129,7 @@ pub struct Run {
 
 /// Where a run stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum State {
+pub enum RunState {
     /// Trained to the end: it counts.
     Done,
     /// Became non-finite.
@@ -147,14 +147,14 @@ impl Run {
     }
 
     /// Where it stands: its summary's word, else what its rows allow.
-    pub fn state(&self) -> State {
+    pub fn state(&self) -> RunState {
         match self.status {
-            Some(Status::Done) => State::Done,
-            Some(Status::Diverged) => State::Diverged,
-            Some(Status::Failed) => State::Failed,
-            None if self.not_finite > 0 && self.not_finite >= self.reached() => State::Diverged,
-            None if self.epochs.is_some_and(|epochs| self.reached() >= epochs) => State::Done,
-            None => State::Unfinished,
+            Some(Status::Done) => RunState::Done,
+            Some(Status::Diverged) => RunState::Diverged,
+            Some(Status::Failed) => RunState::Failed,
+            None if self.not_finite > 0 && self.not_finite >= self.reached() => RunState::Diverged,
+            None if self.epochs.is_some_and(|epochs| self.reached() >= epochs) => RunState::Done,
+            None => RunState::Unfinished,
         }
     }
 

@@ -24,7 +24,7 @@ pub(super) fn describe(metric: Metric, sample: Sample) -> String {
 pub(super) fn y_title(section: &Section, metric: Metric) -> String {
     let short = match metric {
         Metric::Gap => "gap",
-        Metric::Shift | Metric::UsedToPopulation | Metric::InferenceToPopulation => "symmetric divergence",
+        Metric::Shift | Metric::UsedToPopulation | Metric::InferenceToPopulation => "median divergence",
         Metric::ImagesPerS => "throughput",
         metric => metric.title(),
     };

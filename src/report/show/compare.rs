@@ -6,12 +6,12 @@ use super::document::{Comparison, MethodScore, PostHocScore, Section, Table, Uns
 use super::group::{ComparableRuns, Group, Length, X, tasks};
 use super::judge;
 use super::metric::Metric;
-use super::options::Options;
+use super::options::CompareOptions;
 use super::remarks;
 use super::stats::Sample;
 use crate::lookup::closest;
 use crate::record::{Split, Stats};
-use crate::report::read::{Collection, Notes, Run, State};
+use crate::report::read::{Collection, Notes, Run, RunState};
 use crate::{Error, Result, data};
 
 impl Comparison {
@@ -19,7 +19,7 @@ impl Comparison {
     ///
     /// # Errors
     /// A baseline or a key to group by that no run has; rows that do not say their split, where none is asked for.
-    pub fn new(collection: Collection, options: &Options) -> Result<Self> {
+    pub fn new(collection: Collection, options: &CompareOptions) -> Result<Self> {
         let Collection { mut runs, mut notes } = collection;
         name_splits(&mut runs, options.split)?;
         let tasks = tasks(&runs, &options.by)?;
@@ -72,7 +72,7 @@ fn check_baseline(tasks: &[ComparableRuns], wanted: Option<&str>) -> Result<()> 
     Err(Error::config(format!("--baseline: there is no method `{wanted}`{near}; there are {}", labels.join(", "))))
 }
 
-fn section(task: ComparableRuns, runs: &[Run], options: &Options, notes: &mut Notes) -> Section {
+fn section(task: ComparableRuns, runs: &[Run], options: &CompareOptions, notes: &mut Notes) -> Section {
     let ComparableRuns { dataset, model, length, x, groups } = task;
     let members: Vec<&Run> = groups.iter().flat_map(|group| group.runs.iter().map(|i| &runs[*i])).collect();
     let split = options.split.unwrap_or_else(|| {
@@ -122,10 +122,10 @@ fn apart(groups: &[Group], runs: &[Run]) -> Vec<UnscoredRun> {
     for group in groups {
         for run in group.runs.iter().map(|i| &runs[*i]) {
             let state = match run.state() {
-                State::Done => continue,
-                State::Unfinished => "unfinished",
-                State::Diverged => "diverged",
-                State::Failed => "failed",
+                RunState::Done => continue,
+                RunState::Unfinished => "unfinished",
+                RunState::Diverged => "diverged",
+                RunState::Failed => "failed",
             };
             let (epoch, epochs) = (run.reached(), run.epochs);
             apart.push(UnscoredRun { run: run.name.clone(), label: group.label.clone(), epoch, epochs, state });
@@ -134,7 +134,7 @@ fn apart(groups: &[Group], runs: &[Run]) -> Vec<UnscoredRun> {
     apart
 }
 
-fn table(section: &Section, metric: Metric, runs: &[Run], options: &Options) -> Table {
+fn table(section: &Section, metric: Metric, runs: &[Run], options: &CompareOptions) -> Table {
     let chance = options.diverged_as_chance.then(|| data::find(&section.dataset).ok()).flatten();
     let chance = chance.and_then(|kind| metric.chance(kind.classes));
     let own = |run: &Run| metric.of(run, section.split, section.stats);
@@ -179,12 +179,12 @@ fn cells(
         for (x, runs) in by_x {
             let count = |state| runs.iter().filter(|run| run.state() == state).count();
             let value = |run: &&Run| match run.state() {
-                State::Done => value(run),
-                State::Diverged => chance,
+                RunState::Done => value(run),
+                RunState::Diverged => chance,
                 _ => None,
             };
             let values: Vec<_> = runs.iter().filter_map(|run| Some((run.seed, value(run)?))).collect();
-            let (diverged, failed) = (count(State::Diverged), count(State::Failed));
+            let (diverged, failed) = (count(RunState::Diverged), count(RunState::Failed));
             if !values.is_empty() || diverged + failed > 0 {
                 let sample = Sample::of(&values.iter().map(|(_, value)| *value).collect::<Vec<_>>());
                 cells.push(MethodScore {

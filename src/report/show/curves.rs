@@ -8,7 +8,7 @@ use super::metric::Metric;
 use super::range;
 use super::stats::Sample;
 use super::svg::{Axis, Chart, Line, Mark, Scale};
-use crate::report::read::{Point, Run, State};
+use crate::report::read::{Point, Run, RunState};
 
 /// What training is followed along.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -69,7 +69,7 @@ fn curve(comparison: &Comparison, section: &Section, metric: Metric, size: usize
             .runs
             .iter()
             .map(|i| &comparison.runs[*i])
-            .filter(|run| section.x.of(run) == size && run.state() == State::Done)
+            .filter(|run| section.x.of(run) == size && run.state() == RunState::Done)
             .collect();
         let marks = marks(section, &group.label, &runs, metric, x);
         if !marks.is_empty() {

@@ -185,34 +185,34 @@ pub fn legend<'a>(comparison: &Comparison, tables: impl IntoIterator<Item = &'a 
         return vec![];
     }
     let mut lines = vec![
-        "Scores are those of the last epoch (never of the best), under each method's own inference statistics if not said otherwise.",
-        "The interval is Student's t, 95 %, on the mean of n runs; one run has none. Intervals are not corrected for how many there are.",
+        "Scores are from the last epoch (never the best), under each method's own inference statistics unless stated otherwise.",
+        "Intervals are 95 % Student's t intervals for the mean of n runs; a single run has none. They are not corrected for multiple comparisons.",
     ];
     lines.extend(beside.into_iter().filter_map(|stats| match stats {
         Stats::Precise => {
-            Some("(precise): the same networks under statistics re-estimated over training images; not among those compared.")
+            Some("(precise): the same networks under statistics re-estimated over training images; not part of the comparison.")
         }
         Stats::Weighing => Some(
             "(weighing): the same networks with each image's own statistics mixed in, by a weight chosen on validation images; not \
-             among those compared.",
+             part of the comparison.",
         ),
         Stats::Evalnorm => Some(
-            "(evalnorm): the same networks normalizing as a training batch does on average; not among those compared.",
+            "(evalnorm): the same networks normalizing as a training batch does on average; not part of the comparison.",
         ),
         _ => None,
     }));
     if cells.iter().any(|cell| cell.best) {
         lines.push(
-            "best: three runs or more, none lost, and the interval of the difference to every other method at that size excludes 0 \
-             (on the seeds both have if these are three or more, else Welch's).",
+            "best: at least three runs, none of them lost, and the interval of its lead over every other method at that size excludes 0 \
+             (paired by seed where both share at least three seeds, else Welch's).",
         );
     }
     if cells.iter().any(|cell| cell.diverged > 0) {
         lines.push(if comparison.diverged_as_chance {
-            "Diverged runs count as guessing in accuracy and loss; elsewhere they are counted beside the mean."
+            "Diverged runs count as guessing in accuracy and loss; for other metrics they are left out of the mean and counted separately."
         } else {
-            "Diverged runs are counted beside the mean, not in it: such a mean is that of the survivors (--diverged chance counts them as \
-             guessing)."
+            "Diverged runs are left out of the mean and counted separately, so such a mean covers only the surviving runs (--diverged chance \
+             counts them as guessing)."
         });
     }
     lines

@@ -17,11 +17,11 @@ pub enum Metric {
     Loss,
     /// Accuracy under batch statistics minus accuracy under the method's own rule.
     Gap,
-    /// Divergence of a batch's statistics before and after the update.
+    /// Divergence of a batch's statistics before and after the update: the median of the layers' medians over the run.
     Shift,
-    /// Divergence of the statistics that training uses from the training set's.
+    /// Divergence of the statistics that training uses from the training set's, at the end: the median over layers.
     UsedToPopulation,
-    /// Divergence of the statistics that inference uses from the training set's.
+    /// The same of the statistics that inference uses.
     InferenceToPopulation,
     /// Training images per second.
     ImagesPerS,
@@ -53,13 +53,19 @@ const fn entry(
 static METRICS: &[Entry] = &[
     entry(Metric::Accuracy, "accuracy", "accuracy", "%", Some(true)),
     entry(Metric::Loss, "loss", "loss", "nats", Some(false)),
-    entry(Metric::Gap, "gap", "gap: accuracy with batch statistics minus own rule", "points", None),
-    entry(Metric::Shift, "shift", "shift of batch statistics by an update", "nats", None),
-    entry(Metric::UsedToPopulation, "used_to_population", "training statistics to training set's", "nats", None),
+    entry(Metric::Gap, "gap", "gap: accuracy under batch statistics minus under the method's own", "points", None),
+    entry(Metric::Shift, "shift", "shift of batch statistics by an update, median of layer medians", "nats", None),
+    entry(
+        Metric::UsedToPopulation,
+        "used_to_population",
+        "training statistics to training set's, median over layers",
+        "nats",
+        None,
+    ),
     entry(
         Metric::InferenceToPopulation,
         "inference_to_population",
-        "inference statistics to training set's",
+        "inference statistics to training set's, median over layers",
         "nats",
         None,
     ),

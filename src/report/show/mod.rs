@@ -26,5 +26,5 @@ pub use files::{TidyRow, tidy, tidy_csv, write};
 pub use grid::{Grid, apart, differences, legend, overview, scores};
 pub use group::{Group, X};
 pub use metric::Metric;
-pub use options::Options;
+pub use options::CompareOptions;
 pub use stats::{Sample, t_quantile, welch};

@@ -5,7 +5,7 @@ use crate::record::{Split, Stats};
 
 /// What is compared, and how.
 #[derive(Debug, Clone)]
-pub struct Options {
+pub struct CompareOptions {
     /// The metric of the first table.
     pub metric: Metric,
     /// The images that count; by default the test images, else those for validation.
@@ -20,7 +20,7 @@ pub struct Options {
     pub diverged_as_chance: bool,
 }
 
-impl Default for Options {
+impl Default for CompareOptions {
     fn default() -> Self {
         let (split, stats, baseline) = (None, None, None);
         Self { metric: Metric::Accuracy, split, stats, by: vec![], baseline, diverged_as_chance: false }

@@ -3,12 +3,13 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::document::{MethodScore, Section};
+use super::group::X;
 use super::labels::differences;
 use super::metric::Metric;
-use super::options::Options;
+use super::options::CompareOptions;
 use crate::data;
 use crate::record::{Split, Stats};
-use crate::report::read::{Notes, Run, State};
+use crate::report::read::{Notes, Run, RunState};
 
 /// Runs of which fewer make an interval that says little.
 const FEW: usize = 3;
@@ -17,7 +18,7 @@ const FEW: usize = 3;
 const NAMED: usize = 4;
 
 /// Remarks on `section`.
-pub(super) fn on(section: &Section, runs: &[Run], options: &Options, notes: &mut Notes) {
+pub(super) fn on(section: &Section, runs: &[Run], options: &CompareOptions, notes: &mut Notes) {
     let name = section.name();
     if let Some(wanted) = options.baseline.as_ref().filter(|_| section.baseline.is_none() && section.groups.len() > 1) {
         notes.say(format!("{name}: no runs of the baseline `{wanted}`, so no paired differences"));
@@ -52,7 +53,7 @@ pub(super) fn on(section: &Section, runs: &[Run], options: &Options, notes: &mut
         (places.few, format!("fewer than {FEW} runs"), ""),
         (
             places.seed_twice,
-            "a seed occurs in two runs, which may differ in something their rows do not say".into(),
+            "the same seed occurs in two runs, which may differ in a setting that their rows do not record".into(),
             "; give their run folders, or tell them apart by a column `label`",
         ),
         (places.mixed, "runs of different settings are averaged".into(), ""),
@@ -67,12 +68,12 @@ pub(super) fn on(section: &Section, runs: &[Run], options: &Options, notes: &mut
 fn how_to_measure(section: &Section, metric: Metric) -> &'static str {
     match metric {
         Metric::Shift | Metric::UsedToPopulation | Metric::InferenceToPopulation => {
-            "; runs with `diagnostics = true` have it"
+            "; train with `diagnostics = true` to measure it"
         }
-        _ if section.split == Split::Val => "; runs with a `val_fraction` have it",
-        _ if section.stats == Some(Stats::Precise) => "; runs with `precise = true` have it",
-        _ if section.stats == Some(Stats::Weighing) => "; runs with `weighing = true` have it",
-        _ if section.stats == Some(Stats::Evalnorm) => "; runs with `evalnorm = true` have it",
+        _ if section.split == Split::Val => "; train with a `val_fraction` to have it",
+        _ if section.stats == Some(Stats::Precise) => "; train with `precise = true` to have it",
+        _ if section.stats == Some(Stats::Weighing) => "; train with `weighing = true` to have it",
+        _ if section.stats == Some(Stats::Evalnorm) => "; train with `evalnorm = true` to have it",
         _ => "",
     }
 }
@@ -87,17 +88,21 @@ struct Places {
 }
 
 impl Places {
-    fn of(section: &Section, runs: &[Run], options: &Options) -> Self {
+    fn of(section: &Section, runs: &[Run], options: &CompareOptions) -> Self {
         let mut places = Self::default();
+        let size = match section.x {
+            X::BatchSize => "batch size",
+            X::NormBatchSize => "normalization batch size",
+        };
         for group in &section.groups {
             let mut cells: BTreeMap<usize, Vec<&Run>> = BTreeMap::new();
             for run in group.runs.iter().map(|i| &runs[*i]) {
                 cells.entry(section.x.of(run)).or_default().push(run);
             }
             for (x, runs) in cells {
-                let place = |what: String| format!("{} at {x} ({what})", group.label);
+                let place = |what: String| format!("{} at {size} {x} ({what})", group.label);
                 let value = |run: &&&Run| options.metric.of(run, section.split, section.stats).is_some();
-                let done = || runs.iter().filter(|run| run.state() == State::Done);
+                let done = || runs.iter().filter(|run| run.state() == RunState::Done);
                 let (all, counted) = (done().count(), done().filter(value).count());
                 places.without_value.extend((counted < all).then(|| place((all - counted).to_string())));
                 places.few.extend((1..FEW).contains(&counted).then(|| place(format!("n = {counted}"))));

@@ -18,7 +18,7 @@ const IMAGES: usize = 64;
 pub(super) fn check(path: &Path) -> Result<()> {
     match path.symlink_metadata() {
         Ok(_) => Err(Error::config(format!(
-            "--dump {}: there is such a file, and it is not overwritten; choose another name, or remove it",
+            "--dump {}: the file exists and is not overwritten; choose another name, or remove the file",
             path.display()
         ))),
         Err(_) => Ok(()),

@@ -11,8 +11,8 @@ use std::path::PathBuf;
 use serde::Serialize;
 use toml::Table;
 
-pub use self::noise::{Drawn, Noise, NoiseReport, Spread, UnderNoise};
-use self::score::Scored;
+pub use self::noise::{DrawScore, Noise, NoiseReport, NoiseScores, ScoreSpread};
+use self::score::StatsScore;
 use self::subject::Subject;
 use super::session::check_task;
 use super::{Session, identity};
@@ -21,7 +21,7 @@ use crate::data::Source;
 use crate::norm::Pass;
 use crate::record::{Split, Stats};
 use crate::train::Score;
-use crate::train::weighing::Tried;
+use crate::train::weighing::WeightScore;
 use crate::{Error, Result};
 
 /// What to evaluate.
@@ -81,7 +81,7 @@ pub struct EvalReport {
     pub weight: Option<f64>,
     /// The weights that were tried on validation images to choose it.
     #[serde(skip_serializing_if = "Vec::is_empty")]
-    pub weights: Vec<Tried>,
+    pub weights: Vec<WeightScore>,
     /// Images.
     pub images: usize,
     /// Mean cross-entropy in nats.
@@ -123,7 +123,7 @@ pub fn evaluate_checkpoint(request: &EvalRequest) -> Result<EvalReport> {
     if part.indices.is_empty() {
         return Err(Error::config(format!("--split {split}: there are no such images")));
     }
-    let Scored { score, stats, pass, tried: weights } = score::score(&network, &session, part, &config, request)?;
+    let StatsScore { score, stats, pass, tried: weights } = score::score(&network, &session, part, &config, request)?;
     if let Some(dump) = &request.dump {
         dump::write(&network, part, pass, dump)?;
     }

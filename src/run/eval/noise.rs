@@ -30,25 +30,25 @@ pub struct NoiseReport {
     /// Standard deviation of the noise, in those of each weight tensor.
     pub sd: f64,
     /// The method's own statistics, then re-estimated ones.
-    pub results: Vec<UnderNoise>,
+    pub results: Vec<NoiseScores>,
 }
 
 /// Those under one kind of statistics.
 #[derive(Debug, Clone, Serialize)]
-pub struct UnderNoise {
+pub struct NoiseScores {
     /// Statistics that normalized.
     pub stats: String,
     /// Mean cross-entropy in nats.
-    pub loss: Spread,
+    pub loss: ScoreSpread,
     /// Share of correct answers.
-    pub accuracy: Spread,
+    pub accuracy: ScoreSpread,
     /// Draw by draw.
-    pub draws: Vec<Drawn>,
+    pub draws: Vec<DrawScore>,
 }
 
 /// A score under one draw.
 #[derive(Debug, Clone, Copy, Serialize)]
-pub struct Drawn {
+pub struct DrawScore {
     /// Mean cross-entropy in nats.
     pub loss: f64,
     /// Share of correct answers.
@@ -57,14 +57,14 @@ pub struct Drawn {
 
 /// Mean and standard deviation over draws; one has none.
 #[derive(Debug, Clone, Copy, Serialize)]
-pub struct Spread {
+pub struct ScoreSpread {
     /// Mean.
     pub mean: f64,
     /// Standard deviation, n-1 below the line.
     pub sd: Option<f64>,
 }
 
-impl Spread {
+impl ScoreSpread {
     fn of(values: &[f64]) -> Self {
         let n = values.len() as f64;
         let mean = values.iter().sum::<f64>() / n;
@@ -73,10 +73,10 @@ impl Spread {
     }
 }
 
-impl UnderNoise {
+impl NoiseScores {
     fn new(stats: &str, scores: &[Score]) -> Self {
-        let over = |of: fn(&Score) -> f64| Spread::of(&scores.iter().map(of).collect::<Vec<_>>());
-        let draws = scores.iter().map(|score| Drawn { loss: score.loss, accuracy: score.accuracy }).collect();
+        let over = |of: fn(&Score) -> f64| ScoreSpread::of(&scores.iter().map(of).collect::<Vec<_>>());
+        let draws = scores.iter().map(|score| DrawScore { loss: score.loss, accuracy: score.accuracy }).collect();
         Self { stats: stats.into(), loss: over(|s| s.loss), accuracy: over(|s| s.accuracy), draws }
     }
 }
@@ -106,9 +106,9 @@ pub(super) fn score(
         }
     }
     weights.restore()?;
-    let mut results = vec![UnderNoise::new(rule, &own)];
+    let mut results = vec![NoiseScores::new(rule, &own)];
     if !recalibrated.is_empty() {
-        results.push(UnderNoise::new(Stats::Precise.name(), &recalibrated));
+        results.push(NoiseScores::new(Stats::Precise.name(), &recalibrated));
     }
     Ok(NoiseReport { sd: noise.sd, results })
 }

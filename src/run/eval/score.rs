@@ -5,19 +5,19 @@ use crate::config::Config;
 use crate::model::Network;
 use crate::norm::{Moments, Pass};
 use crate::record::Stats;
-use crate::train::weighing::{self, Tried};
+use crate::train::weighing::{self, WeightScore};
 use crate::train::{self, Part, Score, observe, precise};
 use crate::{Error, Result};
 
 /// A score, and what normalized.
-pub(super) struct Scored {
+pub(super) struct StatsScore {
     pub score: Score,
     /// Name of the statistics.
     pub stats: &'static str,
     /// The pass that was scored.
     pub pass: Pass,
     /// The weights that were tried on validation images, where one was to be chosen.
-    pub tried: Vec<Tried>,
+    pub tried: Vec<WeightScore>,
 }
 
 /// The score under the wanted statistics, which the network is left with.
@@ -30,7 +30,7 @@ pub(super) fn score(
     part: Part,
     config: &Config,
     request: &EvalRequest,
-) -> Result<Scored> {
+) -> Result<StatsScore> {
     let rule = rule_of(network);
     let Some(wanted) = request.stats.filter(|stats| stats.name() != rule) else {
         return scored(network, part, rule, Pass::Eval);
@@ -55,22 +55,22 @@ pub(super) fn score(
 }
 
 /// The score in a pass that treats every image alone.
-fn scored(network: &Network, part: Part, stats: &'static str, pass: Pass) -> Result<Scored> {
+fn scored(network: &Network, part: Part, stats: &'static str, pass: Pass) -> Result<StatsScore> {
     let score = finite(train::evaluate_under(network, part, pass)?, stats)?;
-    Ok(Scored { score, stats, pass, tried: vec![] })
+    Ok(StatsScore { score, stats, pass, tried: vec![] })
 }
 
-fn under_batches(network: &Network, part: Part, size: usize) -> Result<Scored> {
+fn under_batches(network: &Network, part: Part, size: usize) -> Result<StatsScore> {
     let stats = Stats::Batch.name();
     let score = train::evaluate_batch_statistics(network, part, size)?;
     let observed = network.norms().iter().map(|layer| layer.norm.observed().map(|seen| seen.batch));
     check(network, &observed.collect::<Vec<_>>(), Stats::Batch)?;
     let score = score.ok_or_else(|| Error::config("--stats batch: one value per channel has no batch statistics"))?;
-    Ok(Scored { score: finite(score, stats)?, stats, pass: Pass::Batch, tried: vec![] })
+    Ok(StatsScore { score: finite(score, stats)?, stats, pass: Pass::Batch, tried: vec![] })
 }
 
 /// Under that weight, or the best on validation images.
-fn weighed(network: &Network, session: &Session, part: Part, weight: Option<f64>) -> Result<Scored> {
+fn weighed(network: &Network, session: &Session, part: Part, weight: Option<f64>) -> Result<StatsScore> {
     let stats = Stats::Weighing.name();
     let (weight, tried) = match weight {
         Some(weight) => (weight, vec![]),
@@ -80,11 +80,11 @@ fn weighed(network: &Network, session: &Session, part: Part, weight: Option<f64>
             (best.weight, tried)
         }
     };
-    Ok(Scored { tried, ..scored(network, part, stats, Pass::Weighed { weight })? })
+    Ok(StatsScore { tried, ..scored(network, part, stats, Pass::Weighed { weight })? })
 }
 
 /// As in batches of training's size, on average.
-fn as_in_batches(network: &Network, session: &Session, part: Part, config: &Config) -> Result<Scored> {
+fn as_in_batches(network: &Network, session: &Session, part: Part, config: &Config) -> Result<StatsScore> {
     let (stats, images) = (Stats::Evalnorm, config.norm_batch_size);
     let sample = session.sample(config.precise_examples);
     set(network, &observe::evalnorm(network, session.sampled(&sample), images)?, stats)?;

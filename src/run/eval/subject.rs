@@ -42,14 +42,14 @@ impl Subject {
         };
         if own.is_none() {
             if request.split == Split::Val {
-                let why = "--split val: made elsewhere, the checkpoint does not say which images it was not trained on";
+                let why = "--split val: the checkpoint was made elsewhere and does not say which images were held out of training";
                 return Err(Error::config(why));
             }
             ask(&path, &given)?;
             let sized = given.given().any(|(key, _)| key == "batch_size" || key == "norm_batch_size");
             if request.stats == Some(Stats::Evalnorm) && !sized {
-                let why = "--stats evalnorm: made elsewhere, the checkpoint does not say how many images were normalized \
-                           together in training; give --batch-size N";
+                let why = "--stats evalnorm: the checkpoint was made elsewhere and does not say how many images were \
+                           normalized together in training; give --batch-size N";
                 return Err(Error::config(why));
             }
         }
@@ -113,7 +113,7 @@ fn check_split(request: &EvalRequest, own: Option<&Config>, config: &Config) -> 
             format!("the run was trained on {run}: of {other} there are only test images for it; use --split test")
         }
         (Split::Val, Some(own)) if own.val_fraction == 0.0 => {
-            "--split val: there are no validation images, the run set none aside (val_fraction = 0)".to_string()
+            "--split val: there are no validation images, since the run set none aside (val_fraction = 0)".to_string()
         }
         _ => return Ok(()),
     };
@@ -124,8 +124,8 @@ fn check_split(request: &EvalRequest, own: Option<&Config>, config: &Config) -> 
 fn check_weight(request: &EvalRequest, own: Option<&Config>, config: &Config) -> Result<()> {
     if let Some(weight) = request.weight {
         let why = match request.stats == Some(Stats::Weighing) {
-            false => "--weight changes the result of --stats weighing only; give both, or neither".into(),
-            true if !(0.0..=1.0).contains(&weight) => format!("--weight {weight}: expected a share, 0 to 1"),
+            false => "--weight has an effect only with --stats weighing; add that, or leave --weight out".into(),
+            true if !(0.0..=1.0).contains(&weight) => format!("--weight {weight}: expected a number from 0 to 1"),
             true => return Ok(()),
         };
         return Err(Error::config(why));
@@ -134,14 +134,14 @@ fn check_weight(request: &EvalRequest, own: Option<&Config>, config: &Config) ->
         return Ok(());
     }
     let without = match own {
-        None => "the checkpoint, made elsewhere, does not say which images it was not trained on",
+        None => "the checkpoint, made elsewhere, does not say which images were held out of training",
         Some(own) if own.dataset != config.dataset => "the run set none aside of this data set",
         Some(own) if own.val_fraction == 0.0 => "the run set none aside (val_fraction = 0)",
         Some(_) => return Ok(()),
     };
     Err(Error::config(format!(
-        "--stats weighing: the weight is chosen on validation images, and {without}; give it: --weight W, such as 1/N for \
-         normalization batches of N images (choosing it on test images would make their score worthless)"
+        "--stats weighing: the weight is chosen on validation images, and {without}; give a weight with --weight W, such as \
+         1/N for normalization batches of N images (a weight chosen on test images would make their score worthless)"
     )))
 }
 
@@ -157,7 +157,7 @@ fn check_noise(request: &EvalRequest) -> Result<()> {
              --weight-noise"
         ),
         (None, stats) if request.layer_by_layer && stats != Some(Stats::Precise) => {
-            "--layer-by-layer changes the result of --stats precise and --weight-noise only; give one of them, or neither"
+            "--layer-by-layer has an effect only with --stats precise or --weight-noise; add one of these, or leave it out"
                 .into()
         }
         _ => return Ok(()),
@@ -187,8 +187,8 @@ fn without_effect(key: &str, request: &EvalRequest, config: &Config, foreign: bo
         "batch_size" | "norm_batch_size" => needs(request.takes_batches(), "--stats batch or evalnorm"),
         "train_limit" if foreign => needs(split == Split::Train, "--split train"),
         "seed" | "val_fraction" | "train_limit" => Some(format!(
-            "`{key}` would draw the split anew, and images that the run trained on could count as validation images; \
-             leave it out: the run's own split is known"
+            "`{key}` would draw the split anew, so that images the run trained on could count as validation images; \
+             leave it out, since the run's own split is known"
         )),
         _ => Some(format!("`{key}` has no effect: it is a setting of training")),
     })

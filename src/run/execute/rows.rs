@@ -2,14 +2,14 @@
 
 use std::time::Instant;
 
-use super::Run;
+use super::ActiveRun;
 use crate::norm::{Moments, Pass};
-use crate::record::MetricRow;
-use crate::train::weighing::Tried;
+use crate::record::{MetricRow, Split, Stats};
+use crate::train::weighing::WeightScore;
 use crate::train::{self, Score};
 use crate::{Error, Result};
 
-impl Run<'_> {
+impl ActiveRun<'_> {
     /// The rows of the epoch that has just been trained.
     pub(super) fn evaluate(&self) -> Result<Vec<MetricRow>> {
         let network = self.trainer.network()?;
@@ -17,34 +17,34 @@ impl Run<'_> {
         let n = p.images.max(1) as f64;
         let trained = Score { loss: p.loss_sum / n, accuracy: p.correct as f64 / n, images: p.images };
         let first = network.norms().first().map(|layer| layer.norm.as_ref());
-        let training_rule = first.map_or("sample", |norm| norm.training_rule());
-        let rule = first.map_or("sample", |norm| norm.rule());
+        let training_rule = first.map_or(Ok(Stats::Sample), |norm| norm.training_rule().parse())?;
+        let rule = first.map_or(Ok(Stats::Sample), |norm| norm.rule().parse())?;
         let trained_by = if self.trainer.frozen { rule } else { training_rule };
-        let mut rows = vec![self.row("train", trained_by, Some(trained), p.train_seconds)];
+        let mut rows = vec![self.row(Split::Train, trained_by, Some(trained), p.train_seconds)];
         if !self.session.val().indices.is_empty() {
-            rows.push(self.timed("val", rule, || train::evaluate(network, self.session.val()).map(Some))?);
+            rows.push(self.timed(Split::Val, rule, || train::evaluate(network, self.session.val()).map(Some))?);
         }
-        rows.push(self.timed("test", rule, || train::evaluate(network, self.session.test()).map(Some))?);
-        if rule == "sample" {
+        rows.push(self.timed(Split::Test, rule, || train::evaluate(network, self.session.test()).map(Some))?);
+        if rule == Stats::Sample {
             return Ok(rows);
         }
         if self.config.gap {
             let size = self.config.norm_batch_size;
             let score = || train::evaluate_batch_statistics(network, self.session.test(), size);
-            rows.push(self.beside("batch", score)?);
+            rows.push(self.beside(Stats::Batch, score)?);
         }
         let (images, size) = (self.session.sampled(&self.population), self.config.norm_batch_size);
         if self.config.precise {
             let score = || self.under(train::precise::population(network, images)?, Pass::Eval);
-            rows.push(self.beside("precise", score)?);
+            rows.push(self.beside(Stats::Precise, score)?);
         }
         if self.config.weighing {
-            rows.push(self.beside("weighing", || self.weighed())?);
+            rows.push(self.beside(Stats::Weighing, || self.weighed())?);
         }
         if self.config.evalnorm {
             let weighed = Pass::Weighed { weight: 1.0 / size as f64 };
             let score = || self.under(train::observe::evalnorm(network, images, size)?, weighed);
-            rows.push(self.beside("evalnorm", score)?);
+            rows.push(self.beside(Stats::Evalnorm, score)?);
         }
         Ok(rows)
     }
@@ -63,7 +63,7 @@ impl Run<'_> {
     fn weighed(&self) -> Result<Option<Score>> {
         let network = self.trainer.network()?;
         let tried = train::weighing::try_weights(network, self.session.val())?;
-        let Some(Tried { weight, .. }) = train::weighing::best(&tried) else { return Ok(None) };
+        let Some(WeightScore { weight, .. }) = train::weighing::best(&tried) else { return Ok(None) };
         train::evaluate_under(network, self.session.test(), Pass::Weighed { weight }).map(Some)
     }
 
@@ -71,7 +71,7 @@ impl Run<'_> {
     ///
     /// # Errors
     /// The score's loss is not finite under the method's own rule: the run has diverged.
-    fn timed(&self, split: &str, stats: &str, score: impl FnOnce() -> Result<Option<Score>>) -> Result<MetricRow> {
+    fn timed(&self, split: Split, stats: Stats, score: impl FnOnce() -> Result<Option<Score>>) -> Result<MetricRow> {
         let begun = Instant::now();
         let score = score()?;
         if let Some(score) = score
@@ -85,7 +85,7 @@ impl Run<'_> {
 
     /// The row of a score on the test images beside the method's own. Where that is not finite its cells are empty: the
     /// run itself is sound.
-    fn beside(&self, stats: &str, score: impl FnOnce() -> Result<Option<Score>>) -> Result<MetricRow> {
+    fn beside(&self, stats: Stats, score: impl FnOnce() -> Result<Option<Score>>) -> Result<MetricRow> {
         let begun = Instant::now();
         let score = score()?.filter(|score| score.loss.is_finite());
         if score.is_none() {
@@ -93,10 +93,10 @@ impl Run<'_> {
             self.dir
                 .log(&format!("epoch {epoch}: no score under {stats} statistics, which are undefined or not finite"))?;
         }
-        Ok(self.row("test", stats, score, begun.elapsed().as_secs_f64()))
+        Ok(self.row(Split::Test, stats, score, begun.elapsed().as_secs_f64()))
     }
 
-    fn row(&self, split: &str, stats: &str, score: Option<Score>, took: f64) -> MetricRow {
+    fn row(&self, split: Split, stats: Stats, score: Option<Score>, took: f64) -> MetricRow {
         let c = self.config;
         MetricRow {
             run: self.name.clone(),
@@ -109,8 +109,8 @@ impl Run<'_> {
             seed: c.seed,
             epoch: self.position.epoch + 1,
             step: self.trainer.step,
-            split: split.to_string(),
-            stats: stats.to_string(),
+            split,
+            stats,
             loss: score.map(|s| s.loss),
             accuracy: score.map(|s| s.accuracy),
             lr: Some(self.trainer.lr()),

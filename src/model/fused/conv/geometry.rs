@@ -2,10 +2,10 @@
 
 use std::sync::Arc;
 
-use crate::kernel::contract::{Grid, Run, padded};
+use crate::kernel::contract::{Grid, Segment, padded};
 use crate::kernel::transpose::Transpose;
 use crate::kernel::{Float, Kernel};
-use crate::model::fused::map::{Buffer, Sizes, Workspace};
+use crate::model::fused::{Buffer, Sizes, Workspace};
 
 /// Kernel size, stride, padding and channels of a convolution, and the maps it goes between (without borders).
 #[derive(Debug, Clone, Copy)]
@@ -92,7 +92,7 @@ impl Geometry {
         let first = self.first(&x);
         Grid {
             len: run,
-            runs: (0..self.size).map(|ky| Run { x: ky * x.row(), w: ky * run }).collect(),
+            segments: (0..self.size).map(|ky| Segment { x: ky * x.row(), w: ky * run }).collect(),
             size: [self.z.h, self.z.w],
             x: [first, self.stride * x.row(), self.stride * x.c],
             y: [0, self.z.row(), self.z.c],
@@ -140,7 +140,7 @@ impl Geometry {
         });
         let grid = |ky: usize| Grid {
             len: cout,
-            runs: vec![Run { x: 0, w: ky * cout }],
+            segments: vec![Segment { x: 0, w: ky * cout }],
             size: [self.z.h, self.z.w],
             x: [dz.at(0, 0), dz.row(), cout],
             y: [ky * self.x.row(), self.stride * self.x.row(), self.stride * cin],
@@ -166,8 +166,8 @@ impl Geometry {
             let len = x.taps * cout;
             // Where the oldest tap of the first pixel lies in the gradient.
             let start = |axis: &Phase| dz.before + axis.newest + 1 - axis.taps;
-            let runs =
-                (0..y.taps).map(|t| Run { x: t * dz.row(), w: order.len() * cout + t * len }).collect::<Vec<_>>();
+            let segments =
+                (0..y.taps).map(|t| Segment { x: t * dz.row(), w: order.len() * cout + t * len }).collect::<Vec<_>>();
             for (ty, tx) in (0..y.taps).flat_map(|ty| (0..x.taps).map(move |tx| (ty, tx))) {
                 order.push((py + (y.taps - 1 - ty) * self.stride) * k + px + (x.taps - 1 - tx) * self.stride);
             }
@@ -175,7 +175,7 @@ impl Geometry {
             grids.push(Grid {
                 len,
                 x: if none { [0; 3] } else { [start(&y) * dz.row() + start(&x) * cout, dz.row(), cout] },
-                runs: if none { vec![] } else { runs },
+                segments: if none { vec![] } else { segments },
                 size: [y.count, x.count],
                 y: [y.first * self.x.row() + x.first * cin, self.stride * self.x.row(), self.stride * cin],
                 channels: cin,

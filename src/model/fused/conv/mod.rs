@@ -10,10 +10,10 @@ use crate::kernel::outer::{Outer, Pixels};
 use crate::kernel::transpose::Transpose;
 use crate::kernel::{Float, Kernel};
 
-use super::map::{Map, Piece, Sizes};
 use super::norm::{PieceMoments, observe};
 use super::parallel::{Work, parallel};
-use plan::{Plan, Weights};
+use super::{Map, Piece, Sizes};
+use plan::{GridPlan, Weights};
 
 pub use geometry::Geometry;
 
@@ -44,9 +44,9 @@ pub fn forward<T: Float>(jobs: Vec<Job<T>>, weight: &[T], bias: Option<&[T]>) {
     let mut weights = Weights::new(geometry.pack_forward(weight, x.workspace()));
     let mut plan = |job: &Job<T>| {
         let g = job.geometry;
-        Plan::new(g.forward(job.x.sizes), job.x, g.in_tiles(&g.z).then_some(g.z), &mut weights)
+        GridPlan::new(g.forward(job.x.sizes), job.x, g.in_tiles(&g.z).then_some(g.z), &mut weights)
     };
-    let plans: Vec<Plan> = jobs.iter().map(&mut plan).collect();
+    let plans: Vec<GridPlan> = jobs.iter().map(&mut plan).collect();
     let work = Work::Multiplications(jobs.iter().map(|job| job.geometry.multiplications()).sum());
     let mut tasks = vec![];
     for (job, plan) in jobs.into_iter().zip(&plans) {
@@ -54,9 +54,9 @@ pub fn forward<T: Float>(jobs: Vec<Job<T>>, weight: &[T], bias: Option<&[T]>) {
         let pieces = job.z.pieces(rows_together(&job.geometry.z));
         tasks.extend(pieces.into_iter().map(|piece| (job.x, plan, piece, places.next())));
     }
-    parallel(work, tasks, |_, (x, plan, piece, place): (&Map<T>, &Plan, Piece<T>, Option<&mut [f64]>)| {
+    parallel(work, tasks, |_, (x, plan, piece, place): (&Map<T>, &GridPlan, Piece<T>, Option<&mut [f64]>)| {
         let origin = piece.rows.start * plan.grid.y[1];
-        plan.compute(&weights, x.picture(piece.n), piece.values, piece.rows, origin, false);
+        plan.compute(&weights, x.image(piece.n), piece.values, piece.rows, origin, false);
         if let Some(bias) = bias {
             let pixels = piece.values.chunks_exact_mut(bias.len());
             pixels.for_each(|pixel| pixel.iter_mut().zip(bias).for_each(|(z, b)| *z += *b));
@@ -75,7 +75,7 @@ pub fn input_gradient<T: Float>(g: &Geometry, dz: &Map<T>, weight: &[T], dx: &mu
     let (grids, packed) = g.backward(dz.sizes, weight, dz.workspace());
     let mut weights = Weights::new(packed);
     let tiled = g.in_tiles(&g.x).then_some(g.x);
-    let plans: Vec<Plan> = grids.into_iter().map(|grid| Plan::new(grid, dz, tiled, &mut weights)).collect();
+    let plans: Vec<GridPlan> = grids.into_iter().map(|grid| GridPlan::new(grid, dz, tiled, &mut weights)).collect();
     let rows = rows_together(&g.x).next_multiple_of(g.stride);
     parallel(Work::Multiplications(g.multiplications()), dx.pieces(rows), |_, piece| {
         for plan in &plans {
@@ -84,7 +84,7 @@ pub fn input_gradient<T: Float>(g: &Geometry, dz: &Map<T>, weight: &[T], dx: &mu
             let grid_row = |y: usize| y.saturating_sub(first).div_ceil(g.stride).min(plan.grid.size[0]);
             let rows = grid_row(piece.rows.start)..grid_row(piece.rows.end);
             let origin = piece.rows.start * g.x.row();
-            plan.compute(&weights, dz.picture(piece.n), piece.values, rows, origin, add);
+            plan.compute(&weights, dz.image(piece.n), piece.values, rows, origin, add);
         }
     });
 }
@@ -97,7 +97,7 @@ fn scattered_input_gradient<T: Float>(g: &Geometry, dz: &Map<T>, weight: &[T], d
             piece.values.fill(T::ZERO);
         }
         for grid in &grids {
-            let (x, y) = (dz.picture(piece.n), &mut *piece.values);
+            let (x, y) = (dz.image(piece.n), &mut *piece.values);
             Contract { grid, x, w: &packed, y, rows: 0..g.z.h, origin: 0, add: true }.compute();
         }
     });
@@ -116,13 +116,13 @@ const PIXELS: usize = 1024;
 pub fn weight_gradient<T: Float>(g: &Geometry, x: &Map<T>, dz: &Map<T>, gradient: &mut [T], add: bool) {
     let (cin, k) = (g.x.c, g.size);
     let parts = g.x.n.div_ceil(PART).clamp(g.x.n.min(2), PARTS);
-    let pictures = g.x.n.div_ceil(parts);
+    let images = g.x.n.div_ceil(parts);
     // Rows (part, out, ky) of (kx, in).
-    let mut sums = x.workspace().take(g.x.n.div_ceil(pictures) * g.weights());
+    let mut sums = x.workspace().take(g.x.n.div_ceil(images) * g.weights());
     let work = Work::Multiplications(g.multiplications());
     parallel(work, sums.chunks_mut(g.weights()).collect(), |part, sum| {
-        let pictures = part * pictures..g.x.n.min((part + 1) * pictures);
-        correlate(g, x, dz, pictures, sum);
+        let images = part * images..g.x.n.min((part + 1) * images);
+        correlate(g, x, dz, images, sum);
     });
     let (first, others) = sums.split_at_mut(g.weights());
     for part in others.chunks_exact(first.len()) {
@@ -138,14 +138,14 @@ pub fn weight_gradient<T: Float>(g: &Geometry, x: &Map<T>, dz: &Map<T>, gradient
 }
 
 /// The weight gradient of some images, rows (out, ky) of (kx, in).
-fn correlate<T: Float>(g: &Geometry, x: &Map<T>, dz: &Map<T>, pictures: Range<usize>, sum: &mut [T]) {
+fn correlate<T: Float>(g: &Geometry, x: &Map<T>, dz: &Map<T>, images: Range<usize>, sum: &mut [T]) {
     let (k, run) = (g.size, g.size * g.x.c);
     let (xs, zs) = (x.sizes, dz.sizes);
     let step = (PIXELS / g.z.pixels()).max(1);
-    for first in pictures.clone().step_by(step) {
+    for first in images.clone().step_by(step) {
         for ky in 0..k {
             Outer {
-                count: [step.min(pictures.end - first), g.z.h, g.z.w],
+                count: [step.min(images.end - first), g.z.h, g.z.w],
                 g: dz.values(),
                 g_at: Pixels { first: zs.at(first, 0), steps: [zs.image(), zs.row(), zs.c] },
                 x: x.values(),
@@ -156,7 +156,7 @@ fn correlate<T: Float>(g: &Geometry, x: &Map<T>, dz: &Map<T>, pictures: Range<us
                 w: &mut sum[ky * run..],
                 size: [g.z.c, run],
                 pitch: k * run,
-                add: first > pictures.start,
+                add: first > images.start,
             }
             .compute();
         }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use crate::kernel::contract::{Contract, Grid};
 use crate::kernel::winograd::{self, Convolve, Layout, POINTS};
 use crate::kernel::{Float, Kernel};
-use crate::model::fused::map::{Buffer, Map, Sizes, Workspace};
+use crate::model::fused::{Buffer, Map, Sizes, Workspace};
 
 /// Weights in the order of direct convolution and, once a plan asks for them, as Winograd's algorithm wants them.
 pub struct Weights<T: Float> {
@@ -32,7 +32,7 @@ impl<T: Float> Weights<T> {
 }
 
 /// A grid and how to compute it.
-pub struct Plan {
+pub struct GridPlan {
     /// The grid.
     pub grid: Grid,
     tiles: Option<Tiles>,
@@ -46,7 +46,7 @@ struct Tiles {
     to: Layout,
 }
 
-impl Plan {
+impl GridPlan {
     /// A plan for images like those of `x`; in tiles, if the sizes of the output are given.
     pub fn new<T: Float>(grid: Grid, x: &Map<T>, tiled: Option<Sizes>, weights: &mut Weights<T>) -> Self {
         let tiles = tiled.map(|to| {

@@ -5,10 +5,10 @@ use std::sync::Arc;
 
 use candle_core::{Result, Shape, Tensor, Var, bail};
 
-use super::{Applied, tensor};
+use super::{MapCoefficients, tensor};
 use crate::kernel::Float;
 use crate::model::Gradients;
-use crate::model::fused::map::{Map, Sizes, Workspace};
+use crate::model::fused::{Map, Sizes, Workspace};
 use crate::norm::{Beyond, Call, Coefficients, Gradient, Norm};
 use crate::ops::{Granularity, Linear};
 
@@ -19,7 +19,7 @@ pub(super) struct Detour<T: Float> {
     /// The input's as the normalizer knows it.
     shape: Shape,
     /// What follows: the identity with residual and rectifier.
-    after: Applied<T>,
+    after: MapCoefficients<T>,
     made: Option<Made<T>>,
 }
 
@@ -31,7 +31,7 @@ struct Made<T: Float> {
 }
 
 impl<T: Float> Detour<T> {
-    pub fn new(beyond: Beyond, call: Call, shape: &Shape, after: Applied<T>) -> Self {
+    pub fn new(beyond: Beyond, call: Call, shape: &Shape, after: MapCoefficients<T>) -> Self {
         Self { beyond, call, shape: shape.clone(), after, made: None }
     }
 
@@ -76,7 +76,7 @@ pub(super) fn identity<T: Float>(sizes: &Sizes) -> Result<Coefficients> {
     }))
 }
 
-impl<T: Float> Applied<T> {
+impl<T: Float> MapCoefficients<T> {
     /// Makes the detour, where there is one: what it gives, and what is to be done with that.
     fn detour(&mut self, z: &Map<T>, workspace: &Arc<Workspace<T>>) -> Result<Option<(&Map<T>, &Self)>> {
         let Some(mut detour) = self.detour.take() else { return Ok(None) };

@@ -8,7 +8,7 @@ mod pooled;
 
 use candle_core::{Device, Result, Shape, Tensor};
 
-use super::map::{Map, Sizes};
+use super::{Map, Sizes};
 use crate::kernel::norm::Coefficients as Slices;
 use crate::kernel::{Float, with_values};
 use crate::model::Gradients;
@@ -41,7 +41,7 @@ impl<T: Float> Coefficient<T> {
 }
 
 /// A normalizer's coefficients for a map.
-pub struct Applied<T: Float> {
+pub struct MapCoefficients<T: Float> {
     mean: Coefficient<T>,
     slope: Coefficient<T>,
     shift: Coefficient<T>,
@@ -58,26 +58,28 @@ pub struct Applied<T: Float> {
 /// The coefficients for a map with those moments, which the normalizer remembers as the pass says.
 ///
 /// `shape` is the input's as the normalizer knows it, (N,C,H,W) or (N,C); the rectifier behind is left out unless `rectify`.
-pub fn apply<T: Float>(
+pub fn map_coefficients<T: Float>(
     norm: &dyn Norm,
     seen: &PieceMoments,
     shape: &Shape,
     call: Call,
     producer: Option<&dyn Producer>,
     rectify: bool,
-) -> Result<Applied<T>> {
+) -> Result<MapCoefficients<T>> {
     norm.affine().count(shape)?;
     let per = remembered::granularity(norm, call.pass);
     let moments = remembered::observes(norm, call.pass).then(|| seen.tensors::<T>(per)).transpose()?;
     let coefficients = remembered::coefficients(norm, Input { call, shape, moments, producer })?;
     let (threshold, channels) = (norm.threshold(), seen.sizes.c);
-    let Some(beyond) = norm.beyond() else { return Applied::new(coefficients, per, channels, rectify, threshold) };
-    let after = Applied::new(identity::<T>(&seen.sizes)?, Granularity::Channel, channels, rectify, threshold)?;
+    let Some(beyond) = norm.beyond() else {
+        return MapCoefficients::new(coefficients, per, channels, rectify, threshold);
+    };
+    let after = MapCoefficients::new(identity::<T>(&seen.sizes)?, Granularity::Channel, channels, rectify, threshold)?;
     let detour = Some(Box::new(Detour::new(beyond, call, shape, after)));
-    Ok(Applied { detour, ..Applied::new(coefficients, per, channels, false, None)? })
+    Ok(MapCoefficients { detour, ..MapCoefficients::new(coefficients, per, channels, false, None)? })
 }
 
-impl<T: Float> Applied<T> {
+impl<T: Float> MapCoefficients<T> {
     fn new(
         coefficients: Coefficients,
         per: Granularity,
@@ -123,18 +125,23 @@ impl<T: Float> Applied<T> {
     }
 
     /// The second pass's coefficients, from each piece's Σ g and Σ g (z - mean); adds the parameters' gradients.
-    fn flow(&self, norm: &dyn Norm, sums: &PieceMoments, gradients: &mut Gradients) -> Result<Flow<T>> {
+    fn gradient_coefficients(
+        &self,
+        norm: &dyn Norm,
+        sums: &PieceMoments,
+        gradients: &mut Gradients,
+    ) -> Result<GradientCoefficients<T>> {
         let gradient = self.coefficients.gradient(&sums.totals::<T>(self.per)?)?;
         for (parameter, gradient) in norm.parameters().iter().zip(gradient.parameters) {
             gradients.add(parameter, gradient)?;
         }
         let [b, center, d] = [&gradient.b, &gradient.center, &gradient.d].map(|t| Coefficient::new(t, sums.sizes.c));
-        Ok(Flow { b: b?, center: center?, d: d? })
+        Ok(GradientCoefficients { b: b?, center: center?, d: d? })
     }
 }
 
 /// dz = slope g + b (z - center) + d.
-struct Flow<T> {
+struct GradientCoefficients<T> {
     b: Coefficient<T>,
     center: Coefficient<T>,
     d: Coefficient<T>,

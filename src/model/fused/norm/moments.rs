@@ -8,8 +8,8 @@ use super::tensor;
 use crate::kernel::norm::Moments as MomentsKernel;
 use crate::kernel::{Float, Kernel};
 use crate::model::fused::conv::rows_together;
-use crate::model::fused::map::{Map, Sizes};
 use crate::model::fused::parallel::{Work, parallel};
+use crate::model::fused::{Map, Sizes};
 use crate::ops::{Granularity, Moments};
 
 /// Means and sums of squared deviations, 2C numbers for each piece of a map.

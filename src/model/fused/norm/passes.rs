@@ -4,16 +4,16 @@ use std::sync::Arc;
 
 use candle_core::Result;
 
-use super::{Applied, PieceMoments};
+use super::{MapCoefficients, PieceMoments};
 use crate::kernel::norm::{Gradient, Normalize, Reduce, Residual, Rows};
 use crate::kernel::{Float, Kernel};
 use crate::model::Gradients;
 use crate::model::fused::conv::rows_together;
-use crate::model::fused::map::{Map, Piece, Sizes, Workspace};
 use crate::model::fused::parallel::{Work, parallel};
+use crate::model::fused::{Map, Piece, Sizes, Workspace};
 use crate::norm::Norm;
 
-impl<T: Float> Applied<T> {
+impl<T: Float> MapCoefficients<T> {
     /// relu(slope (z - mean) + shift + residual), with a border for whoever is next.
     pub(super) fn normalize(
         &self,
@@ -70,7 +70,7 @@ impl<T: Float> Applied<T> {
             .compute();
         });
         self.add_threshold(norm, came, &sums, gradients)?;
-        let flow = self.flow(norm, &sums, gradients)?;
+        let flow = self.gradient_coefficients(norm, &sums, gradients)?;
         let mut dz = Map::new(z.sizes.bordered(border), workspace);
         let sizes = dz.sizes;
         parallel(work, dz.pieces(rows_together(&z.sizes)), |_, piece| {

@@ -5,16 +5,16 @@ use std::sync::Arc;
 use candle_core::{Result, bail};
 
 use super::passes::{clear_border, rows};
-use super::{Applied, PieceMoments};
+use super::{MapCoefficients, PieceMoments};
 use crate::kernel::pooled::{Gradient, Normalize, Reduce};
 use crate::kernel::{Float, Kernel};
 use crate::model::Gradients;
 use crate::model::fused::conv::rows_together;
-use crate::model::fused::map::{Map, Sizes, Workspace};
 use crate::model::fused::parallel::{Work, parallel};
+use crate::model::fused::{Map, Sizes, Workspace};
 use crate::norm::Norm;
 
-impl<T: Float> Applied<T> {
+impl<T: Float> MapCoefficients<T> {
     /// The maxima of relu(slope (z - mean) + shift), with a border for whoever is next.
     pub(super) fn normalize_pooled(
         &self,
@@ -63,7 +63,7 @@ impl<T: Float> Applied<T> {
             Reduce { rows: rows(&z.sizes, &cut), g, z: z_from, by: self.slices(n), out }.compute();
         });
         self.add_threshold(norm, self.came(g), &sums, gradients)?;
-        let flow = self.flow(norm, &sums, gradients)?;
+        let flow = self.gradient_coefficients(norm, &sums, gradients)?;
         let mut dz = Map::new(z.sizes.bordered(border), workspace);
         let sizes = dz.sizes;
         parallel(work, dz.pieces(together), |_, piece| {

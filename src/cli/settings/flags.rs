@@ -1,129 +1,45 @@
-//! The flags of `mbn train` that are settings of the run: each field is named like its key in the configuration.
+//! The flags, by the headings of `--help`, and what they say of the tables.
 
-use std::io::{self, Read};
-
-use anyhow::Context;
 use clap::Args;
-use mbn::Error;
-use mbn::config::{Config, Layers};
+use mbn::config::Config;
 use mbn::data::DATASETS;
 use mbn::model::MODELS;
 use mbn::norm::NORMS;
 use mbn::train::OPTIMIZERS;
 use serde::Serialize;
-use toml::Table;
-
-/// Settings on top of the defaults: a file, `--set`, and flags, in rising precedence.
-#[derive(Args)]
-pub struct Settings {
-    #[command(flatten)]
-    data: DataFlags,
-    #[command(flatten)]
-    model: ModelFlags,
-    #[command(flatten)]
-    norm: NormFlags,
-    #[command(flatten)]
-    optimisation: OptimisationFlags,
-    #[command(flatten)]
-    machine: MachineFlags,
-    #[command(flatten)]
-    measures: MeasureFlags,
-    #[command(flatten)]
-    layers: LayerFlags,
-}
-
-impl Settings {
-    /// The resolved configuration, defaults < file < `--set` < flags, and what is to be said about it.
-    ///
-    /// # Errors
-    /// A setting that is unknown, out of range or contradicts another, is given twice, or has no effect.
-    pub fn resolve(&self) -> anyhow::Result<(Config, Vec<String>)> {
-        let file = match &self.layers.config {
-            None => Layers::new(),
-            Some(path) if path.as_os_str() == "-" => {
-                let mut bytes = vec![];
-                io::stdin().lock().read_to_end(&mut bytes).context("stdin")?;
-                Layers::new().bytes("stdin", bytes)?
-            }
-            Some(path) => Layers::new().file(path)?,
-        };
-        let mut given = Layers::new();
-        for assignment in &self.layers.set {
-            given = given.set(assignment)?;
-        }
-        given.once()?;
-        let given = given.flags(self.flags()?);
-        let config = file.clone().and(&given).resolve()?;
-        // On the command line, what has no effect is a mistake; a file, or a measurement, is for runs of several kinds.
-        let (measures, mistakes): (Vec<_>, Vec<_>) =
-            given.without_effect(&config)?.into_iter().partition(|idle| idle.is_measure);
-        if let Some(idle) = mistakes.first() {
-            return Err(Error::config(idle.to_string()).into());
-        }
-        let in_file = file.without_effect(&config)?.into_iter().filter(|idle| !idle.is_default);
-        let notes = in_file.chain(measures).map(|idle| format!("note: {idle}")).collect();
-        Ok((config, notes))
-    }
-
-    /// The flags that were given, as the configuration spells them.
-    fn flags(&self) -> Result<Table, Error> {
-        let mut all = Table::new();
-        all.extend(given(&self.data)?);
-        all.extend(given(&self.model)?);
-        all.extend(given(&self.norm)?);
-        all.extend(given(&self.optimisation)?);
-        all.extend(given(&self.machine)?);
-        all.extend(given(&self.measures)?);
-        if self.data.no_augment {
-            all.insert("augment".into(), false.into());
-        }
-        if self.measures.no_gap {
-            all.insert("gap".into(), false.into());
-        }
-        Ok(all)
-    }
-}
-
-/// The flags that were given, under their fields' names.
-///
-/// # Errors
-/// A number that TOML cannot hold: 2^63 or more.
-pub fn given(flags: &impl Serialize) -> Result<Table, Error> {
-    Table::try_from(flags).map_err(|e| Error::config(format!("a number given as a flag is too large: {e}")))
-}
 
 #[derive(Args, Serialize)]
 #[command(next_help_heading = "Data")]
-struct DataFlags {
+pub(super) struct DataFlags {
     /// Data set [default: digits]; see `mbn data list`
     #[arg(long, value_name = "NAME")]
     dataset: Option<String>,
-    /// Part of the training data set aside for validation [default: 0]
-    #[arg(long, value_name = "X")]
+    /// Fraction of the training data set aside for validation [default: 0]
+    #[arg(long, value_name = "X", value_parser = crate::cli::number)]
     val_fraction: Option<f64>,
-    /// Train on N images only, drawn with every class in proportion, the same for every seed
-    #[arg(long, value_name = "N", value_parser = super::count)]
+    /// Train on only N images, drawn in proportion to the classes, the same ones for every seed
+    #[arg(long, value_name = "N", value_parser = crate::cli::count)]
     train_limit: Option<usize>,
-    /// Test on N images only, drawn likewise
-    #[arg(long, value_name = "N", value_parser = super::count)]
+    /// Test on only N images, drawn likewise
+    #[arg(long, value_name = "N", value_parser = crate::cli::count)]
     test_limit: Option<usize>,
     #[arg(long, num_args = 0, default_missing_value = "true", conflicts_with = "no_augment", help = augment_help())]
     augment: Option<bool>,
-    /// Take training images as they are
+    /// Use the training images as they are
     #[arg(long)]
     #[serde(skip)]
-    no_augment: bool,
+    pub(super) no_augment: bool,
 }
 
 #[derive(Args, Serialize)]
 #[command(next_help_heading = "Model")]
-struct ModelFlags {
+pub(super) struct ModelFlags {
     #[arg(long, value_name = "NAME", help = model_help())]
     model: Option<String>,
     /// Shortcuts of residual blocks that change the map's size [default: pad]: pad (option A), projection (option B)
     #[arg(long, value_name = "KIND")]
     shortcut: Option<String>,
-    /// Residual blocks begin as their shortcuts alone
+    /// Start residual blocks as their shortcuts alone (last scale 0)
     #[arg(long, num_args = 0..=1, require_equals = true, default_missing_value = "true", value_name = "BOOL", hide_possible_values = true)]
     zero_init_residual: Option<bool>,
     /// Fresh weights [default: he]: he (normal, variance 2/fan_in), torch (PyTorch's default, uniform)
@@ -133,32 +49,33 @@ struct ModelFlags {
 
 #[derive(Args, Serialize)]
 #[command(next_help_heading = "Normalizer")]
-struct NormFlags {
+pub(super) struct NormFlags {
     #[arg(long, value_name = "NAME", help = norm_help())]
     norm: Option<String>,
     /// Repeat the forward pass after each update, so that remembered statistics fit the new weights
     #[arg(long, num_args = 0..=1, require_equals = true, default_missing_value = "true", value_name = "BOOL", hide_possible_values = true)]
     double_forward: Option<bool>,
-    /// Take statistics over consecutive parts of N images of each batch [default: the batch size]
-    #[arg(long, value_name = "N", value_parser = super::count)]
+    /// Take statistics over micro-batches of N consecutive images of each batch [default: the batch size]
+    #[arg(long, value_name = "N", value_parser = crate::cli::count)]
     norm_batch_size: Option<usize>,
 }
 
 #[derive(Args, Serialize)]
 #[command(next_help_heading = "Optimisation")]
-struct OptimisationFlags {
-    /// Images per update; the last, smaller batch of an epoch is dropped, and every epoch has another order [default: 32]
-    #[arg(long, value_name = "N", value_parser = super::count)]
+pub(super) struct OptimisationFlags {
+    /// Images per update; images are reshuffled every epoch, and an incomplete last batch is dropped [default: 32]
+    #[arg(long, value_name = "N", value_parser = crate::cli::count)]
     batch_size: Option<usize>,
     /// Passes over the training data [default: 3]
-    #[arg(long, value_name = "N", value_parser = super::count)]
+    #[arg(long, value_name = "N", value_parser = crate::cli::count)]
     epochs: Option<usize>,
-    /// Last epochs that normalize by constants, re-estimated over training images when they begin [default: 0]
-    #[arg(long, value_name = "N")]
+    /// Number of final epochs that normalize by constants, re-estimated over training images when these epochs begin
+    /// [default: 0]
+    #[arg(long, value_name = "N", value_parser = crate::cli::count)]
     freeze_epochs: Option<usize>,
     #[arg(long, value_name = "NAME", help = optimizer_help())]
     optimizer: Option<String>,
-    #[arg(long, value_name = "X", help = lr_help())]
+    #[arg(long, value_name = "X", help = lr_help(), value_parser = crate::cli::number)]
     lr: Option<f64>,
     /// How the learning rate follows the batch size [default: linear]: linear, sqrt, none
     #[arg(long, value_name = "RULE")]
@@ -167,28 +84,28 @@ struct OptimisationFlags {
     #[arg(long, value_name = "NAME")]
     schedule: Option<String>,
     /// Epochs of linear warm-up [default: 0]
-    #[arg(long, value_name = "X")]
+    #[arg(long, value_name = "X", value_parser = crate::cli::number)]
     warmup_epochs: Option<f64>,
     /// Momentum of sgd [default: 0.9]
-    #[arg(long, value_name = "X")]
+    #[arg(long, value_name = "X", value_parser = crate::cli::number)]
     momentum: Option<f64>,
     /// Nesterov's form of sgd's momentum
     #[arg(long, num_args = 0..=1, require_equals = true, default_missing_value = "true", value_name = "BOOL", hide_possible_values = true)]
     nesterov: Option<bool>,
     /// Weight decay, as an L2 penalty (sgd) or decoupled (adamw) [default: 0.0001]
-    #[arg(long, value_name = "X")]
+    #[arg(long, value_name = "X", value_parser = crate::cli::number)]
     weight_decay: Option<f64>,
     /// Label-smoothing factor [default: 0]
-    #[arg(long, value_name = "X")]
+    #[arg(long, value_name = "X", value_parser = crate::cli::number)]
     label_smoothing: Option<f64>,
-    /// Seed of initialisation, order, augmentation and validation split [default: 0]
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(..=i64::MAX as u64))]
-    seed: Option<u64>,
+    /// Seed for initialisation, shuffling, augmentation and the validation split [default: 0]
+    #[arg(long, value_name = "N", value_parser = crate::cli::count)]
+    seed: Option<usize>,
 }
 
 #[derive(Args, Serialize)]
 #[command(next_help_heading = "Machine")]
-struct MachineFlags {
+pub(super) struct MachineFlags {
     /// Device [default: cpu]: cpu, cuda, cuda:N, metal
     #[arg(long, value_name = "NAME")]
     device: Option<String>,
@@ -196,20 +113,20 @@ struct MachineFlags {
 
 #[derive(Args, Serialize)]
 #[command(next_help_heading = "Output")]
-struct MeasureFlags {
+pub(super) struct MeasureFlags {
     /// Also evaluate under statistics re-estimated over training images
     #[arg(long, num_args = 0..=1, require_equals = true, default_missing_value = "true", value_name = "BOOL", hide_possible_values = true)]
     precise: Option<bool>,
-    /// Also evaluate with each image's own statistics mixed in, by the weight that is best on validation images
+    /// Also evaluate with each image's own statistics mixed in, with the weight that is best on validation images
     #[arg(long, num_args = 0..=1, require_equals = true, default_missing_value = "true", value_name = "BOOL", hide_possible_values = true)]
     weighing: Option<bool>,
-    /// Also evaluate as a training batch normalizes on average
+    /// Also evaluate with statistics that normalize as a training batch does on average (EvalNorm)
     #[arg(long, num_args = 0..=1, require_equals = true, default_missing_value = "true", value_name = "BOOL", hide_possible_values = true)]
     evalnorm: Option<bool>,
-    /// Do not evaluate under batch statistics as well
+    /// Do not also evaluate under batch statistics
     #[arg(long)]
     #[serde(skip)]
-    no_gap: bool,
+    pub(super) no_gap: bool,
     /// Measure the distribution shift per layer into diagnostics.csv
     #[arg(long, num_args = 0..=1, require_equals = true, default_missing_value = "true", value_name = "BOOL", hide_possible_values = true)]
     diagnostics: Option<bool>,
@@ -217,13 +134,13 @@ struct MeasureFlags {
 
 #[derive(Args)]
 #[command(next_help_heading = "Configuration")]
-struct LayerFlags {
-    /// Settings from a TOML file, such as a run folder's config.toml; - for stdin
+pub(super) struct LayerFlags {
+    /// Read settings from a TOML file, such as a run folder's config.toml; - for stdin
     #[arg(long, value_name = "FILE")]
-    config: Option<std::path::PathBuf>,
-    /// One setting, over the file's: any key of config.toml, a normalizer's parameter as mbn.size=16
+    pub(super) config: Option<std::path::PathBuf>,
+    /// Override one setting of the file: any key of config.toml, or a normalizer's parameter, such as mbn.size=16
     #[arg(long, value_name = "KEY=VALUE", allow_hyphen_values = true)]
-    set: Vec<String>,
+    pub(super) set: Vec<String>,
 }
 
 /// Who augments by default, from the table of data sets.
@@ -242,7 +159,7 @@ fn optimizer_help() -> String {
 fn lr_help() -> String {
     let config = Config::default();
     let others = OPTIMIZERS.iter().filter(|kind| kind.name != config.optimizer);
-    let others: String = others.map(|kind| format!("; {} for {} where none is given", kind.lr, kind.name)).collect();
+    let others: String = others.map(|kind| format!("; with {}, {} unless given", kind.name, kind.lr)).collect();
     let (lr, batch) = (config.lr, config.lr_batch);
     format!("Learning rate for batches of lr_batch = {batch} images, scaled to the batch size{others} [default: {lr}]")
 }
@@ -256,5 +173,5 @@ fn model_help() -> String {
 /// The normalizers by name, from their table.
 fn norm_help() -> String {
     let names = NORMS.iter().map(|kind| format!("{} ({})", kind.name, kind.about)).collect::<Vec<_>>().join(", ");
-    format!("Normalizer [default: {}]: {names}; parameters as in --set mbn.size=16", Config::default().norm)
+    format!("Normalizer [default: {}]: {names}; for its parameters, see --set", Config::default().norm)
 }

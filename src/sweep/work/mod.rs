@@ -1,5 +1,7 @@
 //! Doing the runs of a sweep, several at a time.
 
+mod close;
+
 use std::collections::VecDeque;
 use std::fs;
 use std::path::PathBuf;
@@ -9,8 +11,8 @@ use std::time::{Duration, Instant};
 
 use super::slots::{BusySlot, OpenRun, time_left};
 use super::worker::{Message, Worker};
-use super::{Ending, Estimate, Event, Job, Observer, State, SummaryTable, Sweep, SweepOptions, Tally, identity, look};
-use crate::record::{RunDir, Status, Summary};
+use super::{Estimate, Event, Job, Observer, State, SummaryTable, Sweep, SweepOptions, Tally, identity, look};
+use crate::record::Status;
 use crate::{Error, Result};
 
 /// How often the flag to stop is looked at.
@@ -18,9 +20,6 @@ const TICK: Duration = Duration::from_millis(100);
 
 /// How often runs that another process is at work on are looked at.
 const PATIENCE: Duration = Duration::from_secs(1);
-
-/// The summary is written again after this many times as long as writing it last took: a twentieth of all time.
-const WRITING: u32 = 20;
 
 /// Does the runs of a sweep that are not finished, each in a process of its own, and writes `summary.csv`. Runs that
 /// another sweep is at work on are waited for, and taken over if it gives up on them.
@@ -168,71 +167,6 @@ impl Work<'_> {
                 }
             }
         }
-    }
-
-    /// Counts a run whose process is gone.
-    fn close(&mut self, slot: usize, BusySlot { run, begun, .. }: BusySlot, ending: Ending) {
-        let index = run.index;
-        if let Ending::Failed(why) = &ending {
-            self.record_failure(&run, why, begun);
-        }
-        match (&ending, look(&self.folder(index))) {
-            (Ending::Busy, _) => self.elsewhere.push(run),
-            (Ending::Stopped, _) if self.is_told_to_stop() => self.tally.stopped = true,
-            (_, State::Over(summary)) => {
-                self.count(index, &summary);
-                self.observer.end(slot, &self.jobs[index], &ending, Some(&summary));
-                self.write();
-                return self.report();
-            }
-            (Ending::Failed(_), _) => self.tally.failed += 1,
-            _ => self.tally.died += 1,
-        }
-        self.observer.end(slot, &self.jobs[index], &ending, None);
-        self.report();
-    }
-
-    /// Gives a run that failed before it had a folder, on its data for one, the summary that says so.
-    fn record_failure(&self, run: &OpenRun, why: &str, begun: Instant) {
-        let (folder, config) = (self.folder(run.index), &self.jobs[run.index].config);
-        match look(&folder) {
-            State::New | State::Begun => {}
-            State::Over(summary) if run.failure.as_ref() == Some(&summary) => {}
-            State::Over(_) | State::Busy => return,
-        }
-        let record = || {
-            let dir = RunDir::create(&folder)?;
-            let seconds = begun.elapsed().as_secs_f64();
-            Summary::new(config, &[], None, None, seconds, 0)?.failed(why).write(&dir.summary())?;
-            dir.log(&format!("failed: {why}"))
-        };
-        // What cannot be recorded is said all the same, and the next call tries the run again.
-        let _: Result<()> = record();
-    }
-
-    /// Counts a run that is over.
-    fn count(&mut self, index: usize, summary: &Summary) {
-        match summary.status {
-            Status::Done => self.tally.done += 1,
-            Status::Diverged => self.tally.diverged += 1,
-            Status::Failed => self.tally.failed += 1,
-        }
-        if summary.status == Status::Done {
-            self.estimate.learn(&self.jobs[index], summary.seconds);
-        }
-    }
-
-    /// Writes the summary, unless that would take too much of the time; in the end it is written in any case.
-    fn write(&mut self) {
-        let (at, took) = self.written;
-        if at.elapsed() < took * WRITING {
-            return;
-        }
-        let begun = Instant::now();
-        if let Err(error) = self.table.update(self.jobs) {
-            self.observer.note(&format!("the summary cannot be written: {error}; the runs go on"));
-        }
-        self.written = (Instant::now(), begun.elapsed());
     }
 
     fn is_told_to_stop(&self) -> bool {

@@ -1,27 +1,27 @@
 //! What a normalizer keeps of the batches it has seen, named once: reports, re-estimation and checkpoints go by that.
 
 use super::observed::Observation;
-use super::running::{RunningAverage, Stored};
+use super::running::{MomentVars, RunningAverage};
 
-/// The part of a normalizer's state that others read and set; see [`super::Norm::kept`].
-pub struct Kept<'a> {
+/// The part of a normalizer's state that others read and set; see [`super::Norm::batch_statistics`].
+pub struct BatchStatistics<'a> {
     /// The statistics of inference.
-    pub(super) inference: &'a Stored,
+    pub(super) inference: &'a MomentVars,
     /// The running average of the batches' statistics, beside or as those.
-    pub(super) average: &'a Stored,
+    pub(super) average: &'a MomentVars,
     pub(super) observed: &'a Observation,
     /// Whether Double-Forward can refresh it.
     pub(super) refreshes: bool,
 }
 
-impl<'a> Kept<'a> {
+impl<'a> BatchStatistics<'a> {
     /// Of a normalizer whose inference is its running average.
     pub(super) fn average(running: &'a RunningAverage, observed: &'a Observation) -> Self {
         Self { refreshes: true, ..Self::unrefreshed(&running.now, observed) }
     }
 
     /// Of one whose inference is statistics that training alone changes.
-    pub(super) fn unrefreshed(stored: &'a Stored, observed: &'a Observation) -> Self {
+    pub(super) fn unrefreshed(stored: &'a MomentVars, observed: &'a Observation) -> Self {
         Self { inference: stored, average: stored, observed, refreshes: false }
     }
 }

@@ -1,0 +1,93 @@
+//! The flags of `mbn train` that are settings of the run: each field is named like its key in the configuration.
+
+mod flags;
+
+use std::io::{self, Read};
+
+use anyhow::Context;
+use clap::Args;
+use mbn::Error;
+use mbn::config::{Config, Layers};
+use serde::Serialize;
+use toml::Table;
+
+use self::flags::{DataFlags, LayerFlags, MachineFlags, MeasureFlags, ModelFlags, NormFlags, OptimisationFlags};
+
+/// Settings on top of the defaults: a file, `--set`, and flags, in rising precedence.
+#[derive(Args)]
+pub struct Settings {
+    #[command(flatten)]
+    data: DataFlags,
+    #[command(flatten)]
+    model: ModelFlags,
+    #[command(flatten)]
+    norm: NormFlags,
+    #[command(flatten)]
+    optimisation: OptimisationFlags,
+    #[command(flatten)]
+    machine: MachineFlags,
+    #[command(flatten)]
+    measures: MeasureFlags,
+    #[command(flatten)]
+    layers: LayerFlags,
+}
+
+impl Settings {
+    /// The resolved configuration, defaults < file < `--set` < flags, and what is to be said about it.
+    ///
+    /// # Errors
+    /// A setting that is unknown, out of range or contradicts another, is given twice, or has no effect.
+    pub fn resolve(&self) -> anyhow::Result<(Config, Vec<String>)> {
+        let file = match &self.layers.config {
+            None => Layers::new(),
+            Some(path) if path.as_os_str() == "-" => {
+                let mut bytes = vec![];
+                io::stdin().lock().read_to_end(&mut bytes).context("stdin")?;
+                Layers::new().bytes("stdin", bytes)?
+            }
+            Some(path) => Layers::new().file(path)?,
+        };
+        let mut given = Layers::new();
+        for assignment in &self.layers.set {
+            given = given.set(assignment)?;
+        }
+        given.once()?;
+        let given = given.flags(self.flags()?);
+        let config = file.clone().and(&given).resolve()?;
+        // On the command line, what has no effect is a mistake; a file, or a measurement, is for runs of several kinds.
+        let (measures, mistakes): (Vec<_>, Vec<_>) =
+            given.without_effect(&config)?.into_iter().partition(|idle| idle.is_measure);
+        if let Some(idle) = mistakes.first() {
+            return Err(Error::config(idle.to_string()).into());
+        }
+        let in_file = file.without_effect(&config)?.into_iter().filter(|idle| !idle.is_default);
+        let notes = in_file.chain(measures).map(|idle| format!("note: {idle}")).collect();
+        Ok((config, notes))
+    }
+
+    /// The flags that were given, as the configuration spells them.
+    fn flags(&self) -> Result<Table, Error> {
+        let mut all = Table::new();
+        all.extend(given(&self.data)?);
+        all.extend(given(&self.model)?);
+        all.extend(given(&self.norm)?);
+        all.extend(given(&self.optimisation)?);
+        all.extend(given(&self.machine)?);
+        all.extend(given(&self.measures)?);
+        if self.data.no_augment {
+            all.insert("augment".into(), false.into());
+        }
+        if self.measures.no_gap {
+            all.insert("gap".into(), false.into());
+        }
+        Ok(all)
+    }
+}
+
+/// The flags that were given, under their fields' names.
+///
+/// # Errors
+/// A number that TOML cannot hold: 2^63 or more.
+pub fn given(flags: &impl Serialize) -> Result<Table, Error> {
+    Table::try_from(flags).map_err(|e| Error::config(format!("a number given as a flag is too large: {e}")))
+}

@@ -1,0 +1,56 @@
+//! Settings of a sweep file that no run uses.
+
+use super::grid::GridPoint;
+use crate::Result;
+
+/// A setting where it is written.
+struct Setting {
+    key: String,
+    origin: String,
+    is_used: bool,
+    is_default: bool,
+    /// Why it changes nothing; several reasons where that depends on the run.
+    reasons: Vec<String>,
+}
+
+/// The settings that change nothing in any of these runs, each in a sentence with its place; those that only spell out a
+/// default are not worth one.
+///
+/// # Errors
+/// A configuration that cannot be written; resolved ones can.
+pub(super) fn unused(points: &[GridPoint]) -> Result<Vec<String>> {
+    let mut settings = Vec::<Setting>::new();
+    for GridPoint { layers, config, .. } in points {
+        let idle = layers.without_effect(config)?;
+        for (key, origin) in layers.given() {
+            let place = settings.iter().position(|known| known.key == key && known.origin == origin);
+            let place = place.unwrap_or_else(|| {
+                let (key, origin) = (key.clone(), origin.to_string());
+                settings.push(Setting { key, origin, is_used: false, is_default: true, reasons: vec![] });
+                settings.len() - 1
+            });
+            let setting = &mut settings[place];
+            match idle.iter().find(|idle| idle.key == key && idle.origin == origin) {
+                None => setting.is_used = true,
+                Some(idle) => {
+                    setting.is_default &= idle.is_default;
+                    if !setting.reasons.contains(&idle.why) {
+                        setting.reasons.push(idle.why.clone());
+                    }
+                }
+            }
+        }
+    }
+    let unused = settings.iter().filter(|setting| !setting.is_used && !setting.is_default);
+    Ok(unused.map(Setting::sentence).collect())
+}
+
+impl Setting {
+    fn sentence(&self) -> String {
+        let Self { key, origin, reasons, .. } = self;
+        match &reasons[..] {
+            [why] => format!("{origin}: `{key}` has no effect in any run: {why}"),
+            _ => format!("{origin}: `{key}` has no effect in any run"),
+        }
+    }
+}

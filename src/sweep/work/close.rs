@@ -1,0 +1,78 @@
+//! What is counted and written when a run is over.
+
+use std::time::Instant;
+
+use super::{BusySlot, OpenRun, Work};
+use crate::Result;
+use crate::record::{RunDir, Status, Summary};
+use crate::sweep::{Ending, State, look};
+
+/// The summary is written again after this many times as long as writing it last took: a twentieth of all time.
+const WRITING: u32 = 20;
+
+impl Work<'_> {
+    /// Counts a run whose process is gone.
+    pub(super) fn close(&mut self, slot: usize, BusySlot { run, begun, .. }: BusySlot, ending: Ending) {
+        let index = run.index;
+        if let Ending::Failed(why) = &ending {
+            self.record_failure(&run, why, begun);
+        }
+        match (&ending, look(&self.folder(index))) {
+            (Ending::Busy, _) => self.elsewhere.push(run),
+            (Ending::Stopped, _) if self.is_told_to_stop() => self.tally.stopped = true,
+            (_, State::Over(summary)) => {
+                self.count(index, &summary);
+                self.observer.end(slot, &self.jobs[index], &ending, Some(&summary));
+                self.write();
+                return self.report();
+            }
+            (Ending::Failed(_), _) => self.tally.failed += 1,
+            _ => self.tally.died += 1,
+        }
+        self.observer.end(slot, &self.jobs[index], &ending, None);
+        self.report();
+    }
+
+    /// Gives a run that failed before it had a folder, on its data for one, the summary that says so.
+    fn record_failure(&self, run: &OpenRun, why: &str, begun: Instant) {
+        let (folder, config) = (self.folder(run.index), &self.jobs[run.index].config);
+        match look(&folder) {
+            State::New | State::Begun => {}
+            State::Over(summary) if run.failure.as_ref() == Some(&summary) => {}
+            State::Over(_) | State::Busy => return,
+        }
+        let record = || {
+            let dir = RunDir::create(&folder)?;
+            let seconds = begun.elapsed().as_secs_f64();
+            Summary::new(config, &[], None, None, seconds, 0)?.failed(why).write(&dir.summary())?;
+            dir.log(&format!("failed: {why}"))
+        };
+        // What cannot be recorded is said all the same, and the next call tries the run again.
+        let _: Result<()> = record();
+    }
+
+    /// Counts a run that is over.
+    pub(super) fn count(&mut self, index: usize, summary: &Summary) {
+        match summary.status {
+            Status::Done => self.tally.done += 1,
+            Status::Diverged => self.tally.diverged += 1,
+            Status::Failed => self.tally.failed += 1,
+        }
+        if summary.status == Status::Done {
+            self.estimate.learn(&self.jobs[index], summary.seconds);
+        }
+    }
+
+    /// Writes the summary, unless that would take too much of the time; in the end it is written in any case.
+    fn write(&mut self) {
+        let (at, took) = self.written;
+        if at.elapsed() < took * WRITING {
+            return;
+        }
+        let begun = Instant::now();
+        if let Err(error) = self.table.update(self.jobs) {
+            self.observer.note(&format!("the summary cannot be written: {error}; the runs go on"));
+        }
+        self.written = (Instant::now(), begun.elapsed());
+    }
+}

@@ -1,0 +1,62 @@
+//! Help, completions and manual pages.
+
+use crate::support::{mbn, refused, stdout};
+
+#[test]
+fn without_a_command_there_is_help_and_exit_code_2() {
+    refused(&[], &["Examples:", "mbn train", "Usage:"]);
+    refused(&["data"], &["list", "fetch", "check"]);
+}
+
+#[test]
+fn help_starts_with_examples_and_names_every_normalizer() {
+    let output = mbn(&["train", "--help"]);
+    let text = stdout(&output);
+    assert_eq!(output.status.code(), Some(0));
+    assert!(text.find("Examples:") < text.find("Usage:"), "{text}");
+    let words = text.split_whitespace().collect::<Vec<_>>().join(" ");
+    for kind in mbn::norm::NORMS {
+        assert!(words.contains(&format!("{} ({})", kind.name, kind.about)), "{} is not in\n{text}", kind.name);
+    }
+    for part in ["Data:", "Model:", "Normalizer:", "Optimisation:", "Output:", "--print-config"] {
+        assert!(text.contains(part), "{part} is not in\n{text}");
+    }
+    assert!(stdout(&mbn(&["eval", "--help"])).contains("precise"));
+}
+
+#[test]
+fn the_defaults_that_help_states_are_those_that_hold() {
+    let help = stdout(&mbn(&["train", "--help"]));
+    let config = mbn::config::Config::default().to_table().unwrap();
+    let words = help.split_whitespace().collect::<Vec<_>>().join(" ");
+    for part in words.split(" --").skip(1) {
+        let key = part.split(' ').next().unwrap().replace('-', "_");
+        let stated = part.split("[default: ").nth(1).and_then(|rest| rest.split(']').next());
+        let (Some(stated), Some(value)) = (stated, config.get(&key)) else { continue };
+        let number = || Some((stated.parse::<f64>().ok()?, value.as_float().or(value.as_integer().map(|i| i as f64))?));
+        match number() {
+            Some((stated, value)) => assert_eq!(stated, value, "{key}"),
+            None if key == "norm_batch_size" => {}
+            None => assert_eq!(Some(stated), value.as_str(), "{key}"),
+        }
+    }
+}
+
+#[test]
+fn shells_and_manual_readers_are_told_every_option() {
+    for shell in ["bash", "zsh", "fish", "powershell", "elvish"] {
+        let script = stdout(&mbn(&["completions", shell]));
+        for word in ["norm-batch-size", "sweep", "completions"] {
+            assert!(script.contains(word), "{shell}: {word}");
+        }
+    }
+    refused(&["completions", "csh"], &["csh", "bash"]);
+    let all = stdout(&mbn(&["man"]));
+    assert!(all.contains(".TH mbn 1") && all.contains("mbn\\-train") && !all.contains("worker"), "{all}");
+    let page = stdout(&mbn(&["man", "train"]));
+    for part in [".TH mbn-train 1", "label\\-smoothing", "mbn train \\-\\-norm mbn"] {
+        assert!(page.contains(part), "{part} is not in\n{page}");
+    }
+    assert!(stdout(&mbn(&["man", "data", "check"])).contains("mbn\\-data\\-check"));
+    refused(&["man", "tarin"], &["tarin", "train"]);
+}

@@ -1,0 +1,6 @@
+//! Settings: their layers, their checks, and what the resolved configuration promises.
+
+mod checks;
+mod identity;
+mod layers;
+mod support;

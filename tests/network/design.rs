@@ -1,0 +1,60 @@
+//! What a network's name leaves open.
+
+use candle_core::DType;
+use mbn::model::{Design, Initialization, Store};
+use mbn::norm::{NORMS, Pass};
+use mbn::ops;
+
+use crate::support::{batch, designed, host};
+
+#[test]
+fn with_zero_init_residual_blocks_begin_as_their_shortcuts_whatever_the_normalizer() {
+    let design = Design { zero_init_residual: true, ..Design::default() };
+    for kind in NORMS {
+        let cases = [("resnet8", "bn2.weight"), ("preact-resnet8", "conv2.weight")];
+        for (name, zero) in cases.into_iter().filter(|(name, _)| !(kind.needs_producer && name.starts_with("pre"))) {
+            let net = designed(name, kind.name, design, Store::fresh(0));
+            let x = batch(3, 1, DType::F64).x;
+            let logits = host(&net.forward(&x, Pass::Batch).unwrap());
+            let zeros: Vec<_> = net.parameters().into_iter().filter(|(name, _)| name.ends_with(zero)).collect();
+            assert_eq!(zeros.len(), 3);
+            assert!(zeros.iter().all(|(_, var)| host(var).iter().all(|v| *v == 0.0)), "{name} {}", kind.name);
+            // What the branches do does not matter.
+            for (name, var) in net.parameters() {
+                if name.starts_with("layer") && name.ends_with("conv1.weight") {
+                    var.set(&(var.as_tensor() * -2.0).unwrap()).unwrap();
+                }
+            }
+            assert_eq!(host(&net.forward(&x, Pass::Batch).unwrap()), logits, "{name} {}", kind.name);
+            // They learn nevertheless, and a checkpoint's values are taken as they are.
+            let loss = ops::cross_entropy(&net.forward(&x, Pass::Train).unwrap(), &batch(3, 1, DType::F64).y, 0.0);
+            let gradients = loss.unwrap().backward().unwrap();
+            assert!(zeros.iter().all(|(_, var)| host(gradients.get(var).unwrap()).iter().any(|g| *g != 0.0)));
+            zeros.iter().for_each(|(_, var)| var.set(&var.ones_like().unwrap()).unwrap());
+            let again = designed(name, kind.name, design, Store::from_tensors(net.tensors()));
+            let ones = again.parameters().into_iter().filter(|(name, _)| name.ends_with(zero));
+            assert!(ones.into_iter().all(|(_, var)| host(&var).iter().all(|v| *v == 1.0)));
+        }
+    }
+}
+
+#[test]
+fn the_initialization_torch_is_pytorchs_default() {
+    let net = designed("plain", "bn", Design { init: Initialization::Torch, ..Design::default() }, Store::fresh(0));
+    for (name, var) in net.parameters().into_iter().filter(|(name, _)| !name.starts_with("bn")) {
+        let fan_in = match &name[..] {
+            "conv1.weight" | "conv1.bias" => 9,
+            "fc.weight" | "fc.bias" => 64,
+            _ => 9 * 64,
+        };
+        let (bound, values) = (1.0 / f64::from(fan_in).sqrt(), host(&var));
+        assert!(values.iter().all(|v| v.abs() <= bound), "{name}");
+        // Uniform: a standard deviation of bound/sqrt(3), as exactly as so many values tell.
+        let variance = values.iter().map(|v| v * v).sum::<f64>() / values.len() as f64;
+        let off = (variance / (bound * bound / 3.0) - 1.0).abs();
+        assert!(off < 4.0 / (values.len() as f64).sqrt(), "{name}: {variance}");
+    }
+    let plain = designed("plain", "bn", Design::default(), Store::fresh(0));
+    let bias = plain.parameters().into_iter().find(|(name, _)| name == "conv1.bias").unwrap().1;
+    assert!(host(&bias).iter().all(|v| *v == 0.0));
+}
