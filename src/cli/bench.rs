@@ -14,10 +14,10 @@ use super::output;
 
 const EXAMPLES: &str = "\
 Examples:
-  mbn bench                                                   resnet20 and lenet, one thread
+  mbn bench                                                 resnet20 and lenet, one thread
   mbn bench --models resnet20 --norms bn mbn-df --batch-sizes 2 8 --threads 2
   mbn bench --models resnet20 --norms all --batch-sizes 2   what each normalizer costs
-  mbn bench --models resnet20 --norms bn --eval                evaluation instead of training";
+  mbn bench --models resnet20 --norms bn --eval             evaluation instead of training";
 
 /// The config key `kernels`, as a flag.
 #[derive(Debug, Clone, Copy, clap::ValueEnum)]

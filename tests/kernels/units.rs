@@ -87,7 +87,6 @@ fn every_normalizer_is_the_same_in_both_forms() {
         ("hybrid", "alpha = 0.4"),
         ("hybrid", "alpha = 0.8\nmomentum = 0.3"),
         ("bnet", "kernel = 5"),
-        ("bnet", "kernel = 1"),
         ("gn", "groups = 4"),
         ("gn-bn", "images = 3\nweighing = 0.3"),
         ("gn-bn", "images = 4\ngroup_size = 1"),
