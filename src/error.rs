@@ -12,6 +12,15 @@ pub enum Error {
     #[error("{0}")]
     Config(String),
 
+    /// A normalizer's parameter that does not exist, has the wrong type or is out of range. A user's mistake, too.
+    #[error("[{norm}] {reason}")]
+    Parameter {
+        /// The normalizer's name.
+        norm: &'static str,
+        /// Which parameter it is, and what is wrong with it.
+        reason: String,
+    },
+
     /// A data file that is missing or not what its name promises.
     #[error("{path}: {reason}")]
     Data {
@@ -119,8 +128,19 @@ impl Error {
         move |source| Self::Io { path, source }
     }
 
+    /// Whether both are the same mistake in a setting.
+    pub(crate) fn is_same_mistake(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::Config(one), Self::Config(another)) => one == another,
+            (Self::Parameter { norm: a, reason: one }, Self::Parameter { norm: b, reason: another }) => {
+                (a, one) == (b, another)
+            }
+            _ => false,
+        }
+    }
+
     /// Whether the mistake lies in what the user asked for (exit code 2) rather than in what happened (1).
     pub fn is_usage(&self) -> bool {
-        matches!(self, Self::Config(_))
+        matches!(self, Self::Config(_) | Self::Parameter { .. })
     }
 }

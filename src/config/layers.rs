@@ -197,7 +197,7 @@ impl Layers {
     /// The place of the setting that is wrong in this way by itself; none where only several together are.
     pub(crate) fn place_of(&self, error: &Error) -> Option<&str> {
         let alone = |entry: &&Entry| Self(vec![(*entry).clone()]).build().and_then(Config::resolve).err();
-        let same = |entry: &&Entry| alone(entry).is_some_and(|found| found.to_string() == error.to_string());
+        let same = |entry: &&Entry| alone(entry).is_some_and(|found| found.is_same_mistake(error));
         self.0.iter().rev().find(same).map(|entry| entry.origin.as_str())
     }
 
@@ -209,7 +209,7 @@ impl Layers {
         // Blame the entry that is wrong by itself; parameters that only contradict each other share the last one's place.
         for entry in entries() {
             if let Err(alone) = kind.resolve(&entry.table()) {
-                return Err(entry.error(format_args!("`{}.{}`: {}", kind.name, entry.key, norm_words(kind, &alone))));
+                return Err(entry.error(format_args!("`{}.{}`: {}", kind.name, entry.key, parameter_words(&alone))));
             }
         }
         Err(match entries().next_back() {
@@ -219,9 +219,10 @@ impl Layers {
     }
 }
 
-/// A normalizer's complaint in plain words, without the `[name]` it starts with.
-fn norm_words(kind: &norm::Kind, error: &Error) -> String {
-    let text = error.to_string();
-    let text = text.strip_prefix(&format!("[{}]", kind.name)).unwrap_or(&text);
-    in_plain_words(text.lines().next().unwrap_or_default())
+/// What is wrong with a parameter in plain words, without the normalizer's name.
+fn parameter_words(error: &Error) -> String {
+    match error {
+        Error::Parameter { reason, .. } => in_plain_words(reason.lines().next().unwrap_or_default()),
+        other => other.to_string(),
+    }
 }

@@ -107,7 +107,7 @@ const fn kind<F: Family + 'static>() -> Kind {
 }
 
 fn parse<F: Family + 'static>(params: &Table) -> Result<Arc<dyn Parameters>> {
-    let invalid = |why: String| Error::config(format!("[{}] {}", F::NAME, why.trim_end()));
+    let invalid = |why: String| Error::Parameter { norm: F::NAME, reason: why.trim_end().to_string() };
     let config = params.clone().try_into::<F::Config>().map_err(|e| invalid(e.to_string()))?;
     F::check(&config).map_err(invalid)?;
     Ok(Arc::new(TypedParameters::<F>(config)))
@@ -129,7 +129,7 @@ impl<F: Family> Debug for TypedParameters<F> {
 
 impl<F: Family> Parameters for TypedParameters<F> {
     fn table(&self) -> Result<Table> {
-        Table::try_from(&self.0).map_err(|e| Error::config(format!("[{}] {e}", F::NAME)))
+        Table::try_from(&self.0).map_err(|e| Error::Parameter { norm: F::NAME, reason: e.to_string() })
     }
 
     fn build(&self, site: Site) -> CandleResult<Arc<dyn Norm>> {
