@@ -78,7 +78,7 @@ impl CompareArgs {
 enum DivergedArg {
     /// Leave them out of the mean and count them separately
     Apart,
-    /// Include them in the mean, as guessing
+    /// Include them in the mean, at chance level
     Chance,
 }
 

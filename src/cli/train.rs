@@ -35,7 +35,7 @@ pub struct TrainArgs {
     /// Folder in which each run gets a folder of its own
     #[arg(long, value_name = "DIR", default_value = "results/runs", help_heading = "Output")]
     out: PathBuf,
-    /// Resume an interrupted run, and fail if there is none (without this flag, a new run begins)
+    /// Fail if there is no interrupted run to resume, instead of beginning a new one
     #[arg(long, conflicts_with = "fresh", help_heading = "Output")]
     resume: bool,
     /// Discard what an earlier attempt at the same run left behind, and start over

@@ -82,7 +82,7 @@ module_t!(GroupNorm);
 
 impl Family for GroupNorm {
     const NAME: &'static str = "gn";
-    const ABOUT: &'static str = "Group Normalization: each sample alone, no batch statistics";
+    const ABOUT: &'static str = "Group Normalization: each image alone, groups of channels";
     const REFRESHES: bool = false;
     const STATE: &'static [StateTensor] = &[];
     type Config = GroupNormConfig;

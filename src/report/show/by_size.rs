@@ -1,6 +1,6 @@
 //! Charts of a metric against batch size.
 
-use super::captions::{describe, lost, mark, y_title};
+use super::captions::{describe, fate, lost, mark, y_title};
 use super::document::{Comparison, MethodScore, Section};
 use super::metric::Metric;
 use super::range;
@@ -30,7 +30,7 @@ pub(super) fn by_size(comparison: &Comparison, section: &Section, metric: Metric
         title: headline(metric).into(),
         subtitle: section.name(),
         zero: metric == Metric::Gap,
-        footnote: lost(comparison, section, table.cells.iter(), metric),
+        footnote: lost(fate(comparison, section, metric), table.cells.iter()),
         x,
         y,
         lines,

@@ -32,22 +32,18 @@ pub(super) fn y_title(section: &Section, metric: Metric) -> String {
     format!("{on}{}{short} ({})", if on.is_empty() { "" } else { " " }, metric.unit())
 }
 
-/// What the means leave out.
-pub(super) fn lost<'a>(
-    comparison: &Comparison,
-    section: &Section,
-    cells: impl Iterator<Item = &'a MethodScore>,
-    metric: Metric,
-) -> String {
+/// The cells with runs that a chart does not show as they ended, after `what` it does with them.
+pub(super) fn lost<'a>(what: &str, cells: impl Iterator<Item = &'a MethodScore>) -> String {
     let gone = |cell: &MethodScore| cell.diverged + cell.failed;
     let places: Vec<String> = cells
         .filter(|cell| gone(cell) > 0)
         .map(|cell| format!("{} at {} ({})", cell.label, cell.x, gone(cell)).replace(' ', "\u{a0}"))
         .collect();
-    if places.is_empty() {
-        return String::new();
-    }
+    if places.is_empty() { String::new() } else { format!("{what} {}", places.join(", ")) }
+}
+
+/// What a chart of means does with diverged runs.
+pub(super) fn fate(comparison: &Comparison, section: &Section, metric: Metric) -> &'static str {
     let guessing = comparison.diverged_as_chance && metric.chance(2).is_some() && section.table(metric).is_some();
-    let what = if guessing { "Diverged runs, counted as guessing:" } else { "Diverged or failed, not in the means:" };
-    format!("{what} {}", places.join(", "))
+    if guessing { "Diverged runs, counted at chance level:" } else { "Diverged or failed, not in the means:" }
 }

@@ -90,7 +90,7 @@ fn curve(comparison: &Comparison, section: &Section, metric: Metric, size: usize
         x: Axis { title: x.title().into(), scale: x.scale(), min, max: last.max(min + 1e-9), factor: 1.0 },
         y: range::axis(metric, y_title(section, metric), &lines),
         zero: false,
-        footnote: lost(comparison, section, cells, metric).replace(", counted as guessing", ", not in the curves"),
+        footnote: lost("Diverged or failed, not in the curves:", cells),
         lines,
     })
 }

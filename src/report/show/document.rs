@@ -18,7 +18,7 @@ pub struct MethodScore {
     /// Mean, spread and number of the runs; none where none finished with a value.
     #[serde(flatten)]
     pub sample: Option<Sample>,
-    /// Diverged runs: never part of the mean, unless they count as guessing.
+    /// Diverged runs: never part of the mean, unless they count at chance level.
     pub diverged: usize,
     /// Runs that an error stopped: never part of the mean.
     pub failed: usize,
@@ -115,7 +115,7 @@ pub struct Comparison {
     pub version: &'static str,
     /// The metric of the first table.
     pub metric: Metric,
-    /// Whether diverged runs count as guessing in accuracy and loss.
+    /// Whether diverged runs count at chance level in accuracy and loss.
     pub diverged_as_chance: bool,
     /// One per data set, network and number of epochs (or one where that belongs to the batch size).
     pub sections: Vec<Section>,

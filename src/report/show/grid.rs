@@ -209,10 +209,10 @@ pub fn legend<'a>(comparison: &Comparison, tables: impl IntoIterator<Item = &'a 
     }
     if cells.iter().any(|cell| cell.diverged > 0) {
         lines.push(if comparison.diverged_as_chance {
-            "Diverged runs count as guessing in accuracy and loss; for other metrics they are left out of the mean and counted separately."
+            "Diverged runs count at chance level in accuracy and loss; for other metrics they are left out of the mean and counted separately."
         } else {
             "Diverged runs are left out of the mean and counted separately, so such a mean covers only the surviving runs (--diverged chance \
-             counts them as guessing)."
+             counts them at chance level)."
         });
     }
     lines

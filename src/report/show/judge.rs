@@ -39,7 +39,7 @@ fn by_seed(cell: &MethodScore) -> BTreeMap<u64, f64> {
 const ENOUGH: usize = 3;
 
 /// Marks the best cell of each batch size, if the interval of its difference to every other excludes 0. A method that
-/// lost runs is never marked, unless they count as guessing: the mean of its survivors flatters it.
+/// lost runs is never marked, unless they count at chance level: the mean of its survivors flatters it.
 pub(super) fn mark_best(cells: &mut [MethodScore], metric: Metric, losses_count: bool) {
     let Some(higher) = metric.higher_is_better() else { return };
     for same_x in cells.chunk_by_mut(|a, b| a.x == b.x) {

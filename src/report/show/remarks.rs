@@ -31,7 +31,7 @@ pub(super) fn on(section: &Section, runs: &[Run], options: &CompareOptions, note
         }
     }
     if options.diverged_as_chance && data::find(&section.dataset).is_err() {
-        notes.say(format!("{name}: the number of classes is not known, so diverged runs cannot count as guessing"));
+        notes.say(format!("{name}: the number of classes is not known, so diverged runs cannot count at chance level"));
     }
     let machines: BTreeSet<&str> = section
         .groups

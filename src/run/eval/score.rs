@@ -38,9 +38,7 @@ pub(super) fn score(
     let refused = |why: String| Err(Error::config(format!("--stats {wanted}: {why}")));
     let norm = &config.norm;
     if rule == "sample" {
-        return refused(format!(
-            "`{norm}` has no batch statistics, every image is normalized alone; leave out --stats"
-        ));
+        return refused(format!("`{norm}` takes no statistics over batches; leave out --stats"));
     }
     match wanted {
         Stats::Sample => return refused(format!("`{norm}` takes its statistics over batches, not single images")),
