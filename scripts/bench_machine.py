@@ -19,6 +19,13 @@ def digest(path):
     return hashlib.sha256(pathlib.Path(path).read_bytes()).hexdigest()[:16]
 
 
+def version(package):
+    try:
+        return importlib.metadata.version(package)
+    except importlib.metadata.PackageNotFoundError:
+        return "not installed"
+
+
 def facts(mbn):
     return {
         "cpu": cpu(),
@@ -26,7 +33,7 @@ def facts(mbn):
         "system": platform.platform(),
         "mbn": f"{first_line(mbn, '--version')}, program {digest(mbn)}",
         "rustc": first_line("rustc", "-V"),
-        "torch": importlib.metadata.version("torch"),
+        "torch": version("torch"),
         "python": platform.python_version(),
     }
 

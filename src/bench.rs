@@ -44,7 +44,8 @@ pub struct StepTime {
 }
 
 impl BenchCase {
-    /// The settings of the step: SGD with momentum 0.9 and weight decay 1e-4; normalizers as they are by default.
+    /// The settings of the step: SGD with momentum 0.9 and weight decay 1e-4, normalizers as they are by default. The rate
+    /// is next to nothing, so that every step is the first one: at a real one, a deep network without a normalizer diverges.
     fn config(&self) -> Result<Config> {
         let (norm, double_forward) = match self.norm.strip_suffix("-df") {
             Some(norm) => (norm, true),
@@ -56,7 +57,7 @@ impl BenchCase {
             norm: norm.into(),
             double_forward,
             batch_size: self.batch_size,
-            lr: 0.01,
+            lr: 1e-9,
             kernels: self.kernels,
             lr_scaling: LrScaling::None,
             schedule: ScheduleKind::Constant,
