@@ -1,7 +1,7 @@
 //! The published archives: unpacked once, safely.
 
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::thread;
 
 use mbn::data::load;
@@ -11,12 +11,6 @@ use tempfile::tempdir;
 use crate::fixture::*;
 
 const ARCHIVE: &str = "data/cifar-10-binary.tar.gz";
-
-fn unpacked(root: &Path) -> Vec<PathBuf> {
-    let folder = root.join("cache/unpacked");
-    let entries = fs::read_dir(folder).map(|d| d.map(|e| e.unwrap().path()).collect::<Vec<_>>()).unwrap_or_default();
-    entries.into_iter().filter(|path| !path.ends_with(".lock")).collect()
-}
 
 #[test]
 fn an_archive_holds_the_same_pictures_as_a_folder() {

@@ -2,7 +2,7 @@
 
 use std::fs;
 use std::io::Write;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use flate2::{Compression, write::GzEncoder};
 use mbn::data::{Images, Source};
@@ -112,4 +112,11 @@ pub fn tar_gz<'a>(files: impl IntoIterator<Item = (String, &'a [u8])>) -> Vec<u8
 pub fn cifar10_archive() -> Vec<u8> {
     let files = cifar10();
     tar_gz(files.iter().map(|(name, bytes)| (format!("cifar-10-batches-bin/{name}"), bytes.as_slice())))
+}
+
+/// The folders of unpacked archives in the cache.
+pub fn unpacked(root: &Path) -> Vec<PathBuf> {
+    let folder = root.join("cache/unpacked");
+    let entries = fs::read_dir(folder).map(|d| d.map(|e| e.unwrap().path()).collect::<Vec<_>>()).unwrap_or_default();
+    entries.into_iter().filter(|path| !path.ends_with(".lock")).collect()
 }

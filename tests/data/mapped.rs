@@ -38,7 +38,7 @@ fn plain_and_unpacked_files_are_mapped_as_long_as_they_are_used() {
 
     put(&packed.path().join("data/cifar-10-binary.tar.gz"), &cifar10_archive());
     let _data = load("cifar10", &source(packed.path())).unwrap();
-    let unpacked = fs::read_dir(packed.path().join("cache/unpacked")).unwrap().next().unwrap().unwrap().path();
+    let [unpacked] = &unpacked(packed.path())[..] else { panic!("one folder") };
     assert!(is_mapped(&unpacked.join("data_batch_3.bin")));
 
     let images = packed.path().join("data/mnist/t10k-images-idx3-ubyte");
