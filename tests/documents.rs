@@ -5,11 +5,13 @@ use std::path::{Path, PathBuf};
 use mbn::data::DATASETS;
 use mbn::norm::NORMS;
 
-const DOCUMENTS: [&str; 6] = [
+const DOCUMENTS: [&str; 8] = [
     "README.md",
     "ARCHITECTURE.md",
     "CONTRIBUTING.md",
+    "docs/guide.md",
     "docs/methods.md",
+    "docs/speed.md",
     "experiments/README.md",
     "scripts/README.md",
 ];
