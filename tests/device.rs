@@ -35,27 +35,36 @@ struct Case {
 }
 
 impl Case {
-    /// Every normalizer, Double-Forward with those that have it, and a deep network with three of them.
+    /// Every normalizer on maps, Double-Forward with those that have it, three of them behind a fully connected layer and
+    /// in a deep network, and what else a network and its training can be.
     fn all() -> Vec<Self> {
         let mut cases = vec![];
         for kind in NORMS {
-            cases.push(Self { model: "lenet", norm: kind.name, settings: &[] });
+            cases.push(Self { model: "resnet8", norm: kind.name, settings: &[] });
             if kind.refreshes {
                 cases.push(Self {
-                    model: "lenet",
+                    model: "resnet8",
                     norm: kind.name,
                     settings: &["double_forward=true", "norm_batch_size=4"],
                 });
             }
         }
         for norm in ["bn", "mbn", "gn"] {
-            cases.push(Self { model: "resnet20", norm, settings: &[] });
+            cases.extend(["lenet", "resnet20"].map(|model| Self { model, norm, settings: &[] }));
         }
+        let others: [(_, &[_]); 5] = [
+            ("lenet", &["optimizer=adamw", "weight_decay=0.01"]),
+            ("mlp", &["init=torch"]),
+            ("plain", &[]),
+            ("resnet8", &["shortcut=projection", "zero_init_residual=true"]),
+            ("preact-resnet8", &["nesterov=true"]),
+        ];
+        cases.extend(others.map(|(model, settings)| Self { model, norm: "mbn", settings }));
         cases
     }
 
     fn task(&self) -> Task {
-        let shape = if self.model == "lenet" { [1, 28, 28] } else { [3, 32, 32] };
+        let shape = if ["lenet", "mlp"].contains(&self.model) { [1, 28, 28] } else { [3, 32, 32] };
         Task { shape, classes: 10 }
     }
 
