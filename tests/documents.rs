@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use mbn::data::DATASETS;
 use mbn::norm::NORMS;
 
-const DOCUMENTS: [&str; 8] = [
+const DOCUMENTS: [&str; 10] = [
     "README.md",
     "ARCHITECTURE.md",
     "CONTRIBUTING.md",
@@ -13,6 +13,8 @@ const DOCUMENTS: [&str; 8] = [
     "docs/methods.md",
     "docs/speed.md",
     "experiments/README.md",
+    "results/README.md",
+    "results/published.md",
     "scripts/README.md",
 ];
 

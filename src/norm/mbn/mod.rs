@@ -21,7 +21,7 @@
 //! ("mean" refuses), and it takes two batches: the very first is only scaled and shifted (mean 0, variance 1), its gradient
 //! not remembered. BN's gradient vanishes identically for n = 1, so "full" refuses, too, as does "memorized" over one batch.
 //!
-//! The abstract fixes the idea; lengths, weights, pool and gradient are our reconstruction (see the README).
+//! The abstract fixes the idea; lengths, weights, pool and gradient are our reconstruction (see docs/methods.md).
 
 mod config;
 mod gradients;
