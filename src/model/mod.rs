@@ -2,6 +2,7 @@
 //!
 //! Parameters carry PyTorch's names for the same networks, so that checkpoints load there as they are.
 
+pub mod chain;
 mod design;
 pub mod fused;
 mod gradients;

@@ -6,7 +6,8 @@ use std::sync::Arc;
 use candle_core::{DType, Device, Result as CandleResult, Tensor, Var};
 use serde::{Deserialize, Serialize};
 
-use super::fused::{self, PassInput, Workspace};
+use super::chain;
+use super::fused::{PassInput, Workspace};
 use super::units::{self, NamedNorm, Number, Units};
 use super::{Architecture, Gradients, Store, Task, find};
 use crate::Result;
@@ -16,7 +17,7 @@ use crate::norm::{Call, NormSpec, Pass, is_statistic};
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Kernels {
-    /// The passes of [`fused`], with Winograd's algorithm where it is faster.
+    /// The passes of [`fused`](super::fused), with Winograd's algorithm where it is faster.
     #[default]
     Fused,
     /// The same with direct convolutions only.
@@ -85,8 +86,8 @@ impl Network {
     pub fn forward_at(&self, x: &Tensor, call: Call) -> CandleResult<Tensor> {
         let fused = self.is_fused(x) && !call.pass.is_differentiated();
         match x.dtype() {
-            DType::F32 if fused => fused::forward(&self.units, x, call, &self.singles),
-            DType::F64 if fused => fused::forward(&self.units, x, call, &self.doubles),
+            DType::F32 if fused => chain::forward(&self.units, x, call, &self.singles),
+            DType::F64 if fused => chain::forward(&self.units, x, call, &self.doubles),
             _ => self.units.iter().try_fold(x.clone(), |x, unit| unit.forward(&x, call)),
         }
     }
@@ -131,7 +132,7 @@ impl Network {
     ) -> CandleResult<LogitsAndLoss> {
         let mut batches = before.to_vec();
         batches.push(x);
-        let (logits, tape) = fused::record(&self.units, &batches, workspace)?;
+        let (logits, tape) = chain::record(&self.units, &batches, workspace)?;
         let leaf = Var::from_tensor(&logits)?;
         let loss = loss(leaf.as_tensor())?;
         if let Some(g) = loss.backward()?.remove(leaf.as_tensor()) {

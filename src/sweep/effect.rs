@@ -1,7 +1,7 @@
 //! Settings of a sweep file that no run uses.
 
-use super::grid::GridPoint;
 use crate::Result;
+use crate::config::{Config, Layers};
 
 /// A setting where it is written.
 struct Setting {
@@ -13,14 +13,14 @@ struct Setting {
     reasons: Vec<String>,
 }
 
-/// The settings that change nothing in any of these runs, each in a sentence with its place; those that only spell out a
+/// The settings that change nothing in any of these runs (as given, and resolved), each in a sentence with its place; those that only spell out a
 /// default are not worth one.
 ///
 /// # Errors
 /// A configuration that cannot be written; resolved ones can.
-pub(super) fn unused(points: &[GridPoint]) -> Result<Vec<String>> {
+pub(super) fn unused<'a>(runs: impl Iterator<Item = (&'a Layers, &'a Config)>) -> Result<Vec<String>> {
     let mut settings = Vec::<Setting>::new();
-    for GridPoint { layers, config, .. } in points {
+    for (layers, config) in runs {
         let idle = layers.without_effect(config)?;
         for (key, origin) in layers.given() {
             let place = settings.iter().position(|known| known.key == key && known.origin == origin);

@@ -42,7 +42,7 @@ pub(super) fn expand(file: &SweepFile) -> Result<(Vec<Job>, Vec<String>)> {
     if jobs.is_empty() {
         return Err(Error::config(format!("{}: every run is excluded", file.name)));
     }
-    Ok((jobs, unused(&resolved)?))
+    Ok((jobs, unused(resolved.iter().map(|point| (&point.layers, &point.config)))?))
 }
 
 /// Where a key is given twice, one of the two would be ignored; where labels are, their results would be mixed.

@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use candle_core::{DType, Device, Result, Tensor, Var};
-use mbn::model::fused::{self, PassInput, Workspace};
+use mbn::model::chain;
+use mbn::model::fused::{PassInput, Workspace};
 use mbn::model::units::{Builder, ConvShape, Flatten, GlobalAvgPool, Units};
 use mbn::model::{Design, Gradients, Shortcut, Store};
 use mbn::norm::{NORMS, NormSpec, Pass, is_statistic};
@@ -175,7 +176,7 @@ impl<T: Real> Chain<T> {
     /// The logits of a pass.
     pub fn pass(&self, x: &Tensor, pass: Pass) -> Result<Tensor> {
         match &self.workspace {
-            Some(workspace) => fused::forward(&self.units, x, pass.into(), workspace),
+            Some(workspace) => chain::forward(&self.units, x, pass.into(), workspace),
             None => self.units.iter().try_fold(x.clone(), |x, unit| unit.forward(&x, pass.into())),
         }
     }
@@ -191,7 +192,7 @@ impl<T: Real> Chain<T> {
         let (logits, loss) = match &self.workspace {
             Some(workspace) => {
                 let batch = PassInput { x: images.x.clone(), call: pass.into() };
-                let (logits, tape) = fused::record(&self.units, &[batch], workspace)?;
+                let (logits, tape) = chain::record(&self.units, &[batch], workspace)?;
                 let leaf = Var::from_tensor(&logits)?;
                 let loss = images.loss(&leaf)?;
                 tape.backward(&loss.backward()?.remove(&leaf).unwrap(), &mut gradients)?;

@@ -1,24 +1,18 @@
 //! Networks in passes of our own on the CPU: a convolution with its normalizer, residual and rectifier is one operation,
 //! activations lie channels last, nothing goes through candle's graph but what a normalizer does behind its linear map.
 //!
-//! The same function as [`Unit::forward`], up to the order of additions. Work is cut into
+//! The same function as [`Unit::forward`](crate::model::units::Unit::forward), up to the order of additions. Work is cut into
 //! pieces that depend on shapes alone, so results are the same bits for any number of threads.
 
 pub(super) mod conv;
 pub(super) mod linear;
 mod map;
 pub(super) mod norm;
-mod parallel;
+pub(super) mod parallel;
 pub(super) mod pool;
 mod sizes;
 mod workspace;
 
-use std::sync::Arc;
-
-use candle_core::{Result, Tensor, bail};
-
-use super::Gradients;
-use super::units::{Backward, Number, Unit};
 use crate::norm::Call;
 
 pub use self::map::{Map, Piece};
@@ -32,95 +26,4 @@ pub struct PassInput<V> {
     pub x: V,
     /// The pass it is part of.
     pub call: Call,
-}
-
-/// The logits of images (N,C,H,W).
-pub fn forward<T: Number>(
-    units: &[Box<dyn Unit>],
-    x: &Tensor,
-    call: Call,
-    workspace: &Arc<Workspace<T>>,
-) -> Result<Tensor> {
-    let batches = [PassInput { x: x.clone(), call }];
-    parallel::pass(multiplications(units, x), || chain(units, &batches, workspace, |_| {}))
-}
-
-/// The logits of the last of several batches, and its way back.
-///
-/// All batches go through a layer before any goes through the next, in their order: Double-Forward's second pass over a
-/// batch beside the training pass of the next one, which have the same weights. Each layer still sees the batches one
-/// after the other, so that the result is, to the bit, that of passing them one after the other through the network.
-pub fn record<'a, T: Number>(
-    units: &'a [Box<dyn Unit>],
-    batches: &[PassInput<Tensor>],
-    workspace: &Arc<Workspace<T>>,
-) -> Result<(Tensor, Tape<'a, T>)> {
-    let mut steps = Vec::with_capacity(units.len());
-    let work = batches.last().map_or(0, |batch| multiplications(units, &batch.x));
-    let logits = parallel::pass(work, || chain(units, batches, workspace, |backward| steps.push(backward)))?;
-    Ok((logits, Tape { steps, work, workspace: workspace.clone() }))
-}
-
-fn chain<'a, T: Number>(
-    units: &'a [Box<dyn Unit>],
-    batches: &[PassInput<Tensor>],
-    workspace: &Arc<Workspace<T>>,
-    mut keep: impl FnMut(Backward<'a, T>),
-) -> Result<Tensor> {
-    let border = |i: usize| units.get(i).map_or([0, 0], |unit| unit.border());
-    let mut maps = vec![];
-    for PassInput { x, call } in batches {
-        maps.push(PassInput { x: Map::from_tensor(x, border(0), workspace)?, call: *call });
-    }
-    for (i, unit) in units.iter().enumerate() {
-        let calls: Vec<Call> = maps.iter().map(|map| map.call).collect();
-        let mut outputs = T::of(unit.as_ref()).fused(maps, border(i + 1), workspace)?;
-        let last = outputs.pop();
-        maps = outputs.into_iter().map(|output| output.y).zip(&calls).map(|(x, &call)| PassInput { x, call }).collect();
-        if let (Some(output), Some(&call)) = (last, calls.last()) {
-            maps.push(PassInput { x: output.y, call });
-            keep(output.backward);
-        }
-    }
-    match maps.last() {
-        Some(last) => last.x.to_matrix(),
-        None => bail!("no batch to pass through the network"),
-    }
-}
-
-/// The way back through a network.
-pub struct Tape<'a, T: Number> {
-    steps: Vec<Backward<'a, T>>,
-    /// Multiplications of the last batch's forward pass.
-    work: usize,
-    workspace: Arc<Workspace<T>>,
-}
-
-impl<T: Number> Tape<'_, T> {
-    /// Adds the gradients of all parameters to `gradients`, given that with respect to the logits. None is computed for
-    /// the images.
-    pub fn backward(self, logits: &Tensor, gradients: &mut Gradients) -> Result<()> {
-        let mut g = Map::from_tensor(logits, [0, 0], &self.workspace)?;
-        parallel::pass(self.work, || {
-            for (i, backward) in self.steps.into_iter().enumerate().rev() {
-                match backward(g, i > 0, gradients)? {
-                    Some(dx) => g = dx,
-                    None => break,
-                }
-            }
-            Ok(())
-        })
-    }
-}
-
-/// Multiplications of images' (N,C,H,W) way through the network, up to a unit that they do not fit.
-fn multiplications(units: &[Box<dyn Unit>], images: &Tensor) -> usize {
-    let [n, c, h, w] = *images.dims() else { return 0 };
-    let (mut total, mut sizes) = (0, Sizes::new([n, h, w, c]));
-    for unit in units {
-        let Ok((count, y)) = unit.multiplications(sizes) else { break };
-        total += count;
-        sizes = y;
-    }
-    total
 }

@@ -3,7 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::document::{Comparison, MethodScore, PostHocScore, Section, Table, UnscoredRun};
-use super::group::{ComparableRuns, Group, Length, X, tasks};
+use super::group::{ComparableRuns, Group, Length, tasks};
+use super::horizontal::X;
 use super::judge;
 use super::metric::Metric;
 use super::options::CompareOptions;

@@ -2,7 +2,8 @@
 
 use serde::Serialize;
 
-use super::group::{Group, X};
+use super::group::Group;
+use super::horizontal::X;
 use super::metric::Metric;
 use crate::record::{Split, Stats};
 use crate::report::read::{Note, Run};

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use super::document::{Comparison, MethodScore, Pair, PostHocScore, Section, Table, UnscoredRun};
-use super::group::X;
+use super::horizontal::X;
 use super::metric::Metric;
 use crate::record::Stats;
 use crate::stats::Sample;

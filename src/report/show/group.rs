@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde::Serialize;
 
+use super::horizontal::X;
 use super::labels::{self, Labels};
 use crate::lookup::closest;
 use crate::norm::NORMS;
@@ -22,44 +23,6 @@ pub struct Group {
     /// Its runs, as places in the collection.
     #[serde(skip)]
     pub runs: Vec<usize>,
-}
-
-/// What stands on the horizontal axis.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "snake_case")]
-pub enum X {
-    /// Images per update.
-    BatchSize,
-    /// Images whose statistics are taken together, at one batch size.
-    NormBatchSize,
-}
-
-impl X {
-    /// The value of `run`.
-    pub fn of(self, run: &Run) -> usize {
-        match self {
-            Self::BatchSize => run.batch_size,
-            Self::NormBatchSize => run.norm_batch_size,
-        }
-    }
-
-    /// Name in words.
-    pub fn title(self) -> &'static str {
-        match self {
-            Self::BatchSize => "batch size",
-            Self::NormBatchSize => "normalization batch size",
-        }
-    }
-
-    /// What varies among `runs`.
-    fn choose(runs: &[&Run]) -> Self {
-        let count = |x: Self| runs.iter().map(|run| x.of(run)).collect::<BTreeSet<_>>().len();
-        if count(Self::BatchSize) == 1 && count(Self::NormBatchSize) > 1 {
-            Self::NormBatchSize
-        } else {
-            Self::BatchSize
-        }
-    }
 }
 
 /// One task: runs that may stand in one table.

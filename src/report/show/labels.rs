@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::group::X;
+use super::horizontal::X;
 use crate::report::read::{Run, settings};
 
 /// The normalization batch as a key beside the settings.

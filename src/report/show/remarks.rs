@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::document::{MethodScore, Section};
-use super::group::X;
+use super::horizontal::X;
 use super::labels::differences;
 use super::metric::Metric;
 use super::options::CompareOptions;

@@ -1,0 +1,101 @@
+//! Batches on their way through a chain of units in fused passes, and back.
+
+use std::sync::Arc;
+
+use candle_core::{Result, Tensor, bail};
+
+use super::Gradients;
+use super::fused::{Map, PassInput, Sizes, Workspace, parallel};
+use super::units::{Backward, Number, Unit};
+use crate::norm::Call;
+
+/// The logits of images (N,C,H,W).
+pub fn forward<T: Number>(
+    units: &[Box<dyn Unit>],
+    x: &Tensor,
+    call: Call,
+    workspace: &Arc<Workspace<T>>,
+) -> Result<Tensor> {
+    let batches = [PassInput { x: x.clone(), call }];
+    parallel::pass(multiplications(units, x), || chain(units, &batches, workspace, |_| {}))
+}
+
+/// The logits of the last of several batches, and its way back.
+///
+/// All batches go through a layer before any goes through the next, in their order: Double-Forward's second pass over a
+/// batch beside the training pass of the next one, which have the same weights. Each layer still sees the batches one
+/// after the other, so that the result is, to the bit, that of passing them one after the other through the network.
+pub fn record<'a, T: Number>(
+    units: &'a [Box<dyn Unit>],
+    batches: &[PassInput<Tensor>],
+    workspace: &Arc<Workspace<T>>,
+) -> Result<(Tensor, Tape<'a, T>)> {
+    let mut steps = Vec::with_capacity(units.len());
+    let work = batches.last().map_or(0, |batch| multiplications(units, &batch.x));
+    let logits = parallel::pass(work, || chain(units, batches, workspace, |backward| steps.push(backward)))?;
+    Ok((logits, Tape { steps, work, workspace: workspace.clone() }))
+}
+
+fn chain<'a, T: Number>(
+    units: &'a [Box<dyn Unit>],
+    batches: &[PassInput<Tensor>],
+    workspace: &Arc<Workspace<T>>,
+    mut keep: impl FnMut(Backward<'a, T>),
+) -> Result<Tensor> {
+    let border = |i: usize| units.get(i).map_or([0, 0], |unit| unit.border());
+    let mut maps = vec![];
+    for PassInput { x, call } in batches {
+        maps.push(PassInput { x: Map::from_tensor(x, border(0), workspace)?, call: *call });
+    }
+    for (i, unit) in units.iter().enumerate() {
+        let calls: Vec<Call> = maps.iter().map(|map| map.call).collect();
+        let mut outputs = T::of(unit.as_ref()).fused(maps, border(i + 1), workspace)?;
+        let last = outputs.pop();
+        maps = outputs.into_iter().map(|output| output.y).zip(&calls).map(|(x, &call)| PassInput { x, call }).collect();
+        if let (Some(output), Some(&call)) = (last, calls.last()) {
+            maps.push(PassInput { x: output.y, call });
+            keep(output.backward);
+        }
+    }
+    match maps.last() {
+        Some(last) => last.x.to_matrix(),
+        None => bail!("no batch to pass through the network"),
+    }
+}
+
+/// The way back through a network.
+pub struct Tape<'a, T: Number> {
+    steps: Vec<Backward<'a, T>>,
+    /// Multiplications of the last batch's forward pass.
+    work: usize,
+    workspace: Arc<Workspace<T>>,
+}
+
+impl<T: Number> Tape<'_, T> {
+    /// Adds the gradients of all parameters to `gradients`, given that with respect to the logits. None is computed for
+    /// the images.
+    pub fn backward(self, logits: &Tensor, gradients: &mut Gradients) -> Result<()> {
+        let mut g = Map::from_tensor(logits, [0, 0], &self.workspace)?;
+        parallel::pass(self.work, || {
+            for (i, backward) in self.steps.into_iter().enumerate().rev() {
+                match backward(g, i > 0, gradients)? {
+                    Some(dx) => g = dx,
+                    None => break,
+                }
+            }
+            Ok(())
+        })
+    }
+}
+
+/// Multiplications of images' (N,C,H,W) way through the network, up to a unit that they do not fit.
+fn multiplications(units: &[Box<dyn Unit>], images: &Tensor) -> usize {
+    let [n, c, h, w] = *images.dims() else { return 0 };
+    let (mut total, mut sizes) = (0, Sizes::new([n, h, w, c]));
+    for unit in units {
+        let Ok((count, y)) = unit.multiplications(sizes) else { break };
+        total += count;
+        sizes = y;
+    }
+    total
+}
