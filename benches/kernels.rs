@@ -4,7 +4,7 @@ use std::time::Instant;
 
 use mbn::kernel::contract::{Contract, Grid, Segment, padded};
 use mbn::kernel::outer::{Outer, Pixels};
-use mbn::kernel::winograd::{Convolve, Layout, POINTS, Weights};
+use mbn::kernel::winograd::{Convolve, Layout, Tile, Weights};
 use mbn::kernel::{Isa, Kernel};
 
 /// Seconds of the fastest of many calls.
@@ -59,19 +59,22 @@ fn main() {
             });
             println!("{isa:?},outer,{c},{side},{:.1}", flops / time / 1e9);
             // The rates of Winograd's algorithm count what direct convolution would multiply.
-            let (columns, tiles) = (side / 2, 0..side * side / 4);
             let x_at = Layout { first: 0, step: row, channels: c };
             let y_at = Layout { first: 0, step: side * c, channels: c };
-            let mut u = vec![0f32; POINTS * c * pitch];
-            let time = fastest(|| Weights { w: &w, inputs: c, pitch, u: &mut u }.compute());
-            println!("{isa:?},winograd weights,{c},{side},{:.1}", (9 * c * c) as f64 / time / 1e9);
-            let mut scratch = vec![0f32; Convolve::<f32>::room(c, c)];
-            let time = fastest(|| {
-                let (tiles, scratch) = (tiles.clone(), &mut scratch[..]);
-                Convolve { columns, tiles, x: &x, x_at, u: &u, pitch, y: &mut y, y_at, origin: 0, add: false, scratch }
-                    .compute()
-            });
-            println!("{isa:?},winograd,{c},{side},{:.1}", flops / time / 1e9);
+            for tile in Tile::ALL {
+                let columns = side / tile.outputs();
+                let mut u = vec![0f32; Weights::<f32>::room(tile, c, pitch)];
+                let time = fastest(|| Weights { tile, w: &w, inputs: c, pitch, u: &mut u }.compute());
+                println!("{isa:?},winograd {tile:?} weights,{c},{side},{:.1}", (9 * c * c) as f64 / time / 1e9);
+                let mut scratch = vec![0f32; Convolve::<f32>::room(tile, c, c)];
+                let time = fastest(|| {
+                    let (x, y, u, scratch) = (&x[..], &mut y[..], &u[..], &mut scratch[..]);
+                    let tiles = 0..columns * columns;
+                    Convolve { tile, columns, tiles, x, x_at, u, pitch, y, y_at, origin: 0, add: false, scratch }
+                        .compute()
+                });
+                println!("{isa:?},winograd {tile:?},{c},{side},{:.1}", flops / time / 1e9);
+            }
         }
     }
 }

@@ -14,6 +14,9 @@ const TASK: Task = Task { shape: [1, 20, 16], classes: crate::chain::CLASSES };
 /// LabelledImages of which one alone is work enough for several threads, and in pieces that do not come out even.
 const LARGE: Task = Task { shape: [1, 66, 71], ..TASK };
 
+/// Large images again, in pieces of whole tiles of Winograd's algorithm.
+const TILED: Task = Task { shape: [1, 64, 48], ..TASK };
+
 fn trainer(task: Task, settings: &[&str]) -> Trainer {
     let base = ["lr=0.05", "lr_scaling=none"];
     let layers = base.iter().chain(settings).fold(Layers::new(), |layers, set| layers.set(set).unwrap());
@@ -48,7 +51,7 @@ fn assert_same(what: &str, got: &[(String, Vec<u32>)], want: &[(String, Vec<u32>
 #[test]
 fn the_number_of_threads_changes_no_bit_of_a_training() {
     let _isa = on_one_isa();
-    let sizes = [(TASK, 1), (TASK, 2), (TASK, 5), (TASK, 32), (LARGE, 1), (LARGE, 2)];
+    let sizes = [(TASK, 1), (TASK, 2), (TASK, 5), (TASK, 32), (LARGE, 1), (LARGE, 2), (TILED, 1), (TILED, 2)];
     for (model, (task, n)) in ["lenet", "resnet8"].into_iter().flat_map(|model| sizes.map(|size| (model, size))) {
         let (model, size) = (format!("model={model}"), format!("batch_size={n}"));
         let on = |threads: usize| {

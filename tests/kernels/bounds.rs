@@ -10,7 +10,7 @@ use mbn::kernel::outer::{Outer, Pixels};
 use mbn::kernel::pooled;
 use mbn::kernel::transpose::Transpose;
 use mbn::kernel::update::Descend;
-use mbn::kernel::winograd::{Convolve, Layout, POINTS, Weights};
+use mbn::kernel::winograd::{Convolve, Layout, Tile, Weights};
 
 /// Demands that `compute` takes operands of the lengths `exact`, and panics if one of them is a value shorter.
 fn refuses<const N: usize>(what: &str, exact: [usize; N], compute: impl Fn([Vec<f32>; N])) {
@@ -116,29 +116,33 @@ fn pooled_normalization_stays_inside() {
 #[test]
 fn tiles_stay_inside() {
     let (inputs, outputs, pitch) = (3, 17, 32);
-    refuses("weights", [9 * inputs * pitch, POINTS * inputs * pitch], |[w, mut u]| {
-        Weights { w: &w, inputs, pitch, u: &mut u }.compute();
-    });
-    // Two rows of three tiles.
-    let x_at = Layout { first: 1, step: 30, channels: inputs };
-    let y_at = Layout { first: 2, step: 110, channels: outputs };
-    let convolve = |tiles, pitch, [x, u, mut y, mut scratch]: [Vec<f32>; 4]| {
-        let (y, scratch) = (&mut y, &mut scratch);
-        let (columns, origin, add) = (3, 0, false);
-        Convolve { columns, tiles, x: &x, x_at, u: &u, pitch, y, y_at, origin, add, scratch }.compute();
-    };
-    let exact = [
-        1 + 5 * 30 + 8 * inputs,
-        POINTS * inputs * pitch,
-        2 + 3 * 110 + 6 * outputs,
-        Convolve::<f32>::room(inputs, outputs),
-    ];
-    refuses("convolve", exact, |operands| convolve(0..6, pitch, operands));
-    let ample = || exact.map(|len| vec![0.5; 2 * len]);
-    panics("weights that are no whole vectors", || convolve(0..6, 17, ample()));
-    // The last tile of such a range is not the one that reaches farthest.
-    panics("a part of a row", || convolve(0..4, pitch, ample()));
-    panics("a part of a row", || convolve(1..3, pitch, ample()));
+    for tile in Tile::ALL {
+        let room = Weights::<f32>::room(tile, inputs, pitch);
+        refuses("weights", [9 * inputs * pitch, room], |[w, mut u]| {
+            Weights { tile, w: &w, inputs, pitch, u: &mut u }.compute();
+        });
+        // Two rows of three tiles.
+        let side = tile.outputs();
+        let x_at = Layout { first: 1, step: 80, channels: inputs };
+        let y_at = Layout { first: 2, step: 310, channels: outputs };
+        let convolve = |tiles, pitch, [x, u, mut y, mut scratch]: [Vec<f32>; 4]| {
+            let (y, scratch) = (&mut y, &mut scratch);
+            let (columns, origin, add) = (3, 0, false);
+            Convolve { tile, columns, tiles, x: &x, x_at, u: &u, pitch, y, y_at, origin, add, scratch }.compute();
+        };
+        let exact = [
+            1 + (2 * side + 1) * 80 + (3 * side + 2) * inputs,
+            room,
+            2 + (2 * side - 1) * 310 + 3 * side * outputs,
+            Convolve::<f32>::room(tile, inputs, outputs),
+        ];
+        refuses("convolve", exact, |operands| convolve(0..6, pitch, operands));
+        let ample = || exact.map(|len| vec![0.5; 2 * len]);
+        panics("weights that are no whole vectors", || convolve(0..6, 17, ample()));
+        // The last tile of such a range is not the one that reaches farthest.
+        panics("a part of a row", || convolve(0..4, pitch, ample()));
+        panics("a part of a row", || convolve(1..3, pitch, ample()));
+    }
 }
 
 #[test]

@@ -13,6 +13,7 @@ mod outer;
 mod pooled;
 mod slopes;
 mod support;
+mod tiles;
 mod training;
 mod transpose;
 mod units;

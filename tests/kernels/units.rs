@@ -60,7 +60,7 @@ fn assert_close(what: &str, got: &Numbers, want: &Numbers, tolerance: f64) {
 }
 
 /// Demands that the fused form, with and without Winograd's algorithm, does what the plain one does, or refuses likewise.
-fn check<T: Real>(what: &str, recipe: Recipe, spec: &NormSpec, n: usize) {
+pub fn check<T: Real>(what: &str, recipe: Recipe, spec: &NormSpec, n: usize) {
     let what = format!("{what}, {n} pictures, {:?}", T::DTYPE);
     let told = |workspace| story(&Chain::<T>::new(recipe, spec, workspace), n, recipe.shape);
     let (want, refused) = told(None);

@@ -1,55 +1,66 @@
 //! The transformed weights.
 
-use candle_core::WithDType;
-
-use super::POINTS;
+use super::filtering::{F2, F4, Filtering, SIDE};
+use super::{Tile, point_step};
 use crate::kernel::{Float, Kernel, Simd, end};
 
-/// G g Gᵀ of all kernels: from rows (tap, in) of `pitch` to rows (point, in) of `pitch`.
+/// G g Gᵀ of all kernels: from rows (tap, in) of `pitch` to rows (in) of `pitch`, point after point.
 pub struct Weights<'a, T> {
+    /// For which tiles.
+    pub tile: Tile,
     /// Direct convolution's weights.
     pub w: &'a [T],
     /// Input channels.
     pub inputs: usize,
     /// Values of a row, a multiple of every vector's length.
     pub pitch: usize,
-    /// Room for 16 x inputs rows.
+    /// Room for [`Self::room`] values.
     pub u: &'a mut [T],
 }
 
-impl<T: Float> Kernel<T> for Weights<'_, T> {
-    fn check(&self) {
-        let row = self.inputs.saturating_mul(self.pitch);
-        assert!(end(&[9], &[row]) <= self.w.len() && end(&[POINTS], &[row]) <= self.u.len(), "weights");
-        assert_eq!(self.pitch % 16, 0, "whole vectors");
+impl<T: Float> Weights<'_, T> {
+    /// Values of transformed weights, those between the points included.
+    pub fn room(tile: Tile, inputs: usize, pitch: usize) -> usize {
+        tile.points().saturating_mul(point_step(inputs.saturating_mul(pitch)))
     }
 
     #[inline(always)]
-    unsafe fn run<S: Simd<T = T>>(self) {
+    unsafe fn transform<S: Simd<T = T>, F: Filtering>(self) {
         let row = self.inputs * self.pitch;
+        let step = point_step(row);
         for at in (0..row).step_by(S::LANES) {
             let mut g = [[S::splat(T::ZERO); 3]; 3];
             for (tap, g) in g.as_flattened_mut().iter_mut().enumerate() {
                 *g = S::load(self.w.as_ptr().add(tap * row + at));
             }
-            let mut half = [[S::splat(T::ZERO); 3]; 4];
+            let mut half = [[S::splat(T::ZERO); 3]; SIDE];
             for j in 0..3 {
-                let column = filter::<S>([g[0][j], g[1][j], g[2][j]]);
-                (0..4).for_each(|i| half[i][j] = column[i]);
+                let column = F::weights::<S>([g[0][j], g[1][j], g[2][j]]);
+                (0..F::IN).for_each(|i| half[i][j] = column[i]);
             }
-            for (i, half) in half.iter().enumerate() {
-                for (j, &u) in filter::<S>(*half).iter().enumerate() {
-                    S::store(self.u.as_mut_ptr().add((4 * i + j) * row + at), u);
+            for i in 0..F::IN {
+                let u = F::weights::<S>(half[i]);
+                for j in 0..F::IN {
+                    S::store(self.u.as_mut_ptr().add((F::IN * i + j) * step + at), u[j]);
                 }
             }
         }
     }
 }
 
-/// G g along one axis.
-#[inline(always)]
-unsafe fn filter<S: Simd>([a, b, c]: [S::V; 3]) -> [S::V; 4] {
-    let half = S::splat(S::T::from_f64(0.5));
-    let outer = S::mul(half, S::add(a, c));
-    [a, S::fma(half, b, outer), S::sub(outer, S::mul(half, b)), c]
+impl<T: Float> Kernel<T> for Weights<'_, T> {
+    fn check(&self) {
+        let taps = end(&[9], &[self.inputs.saturating_mul(self.pitch)]);
+        let room = Self::room(self.tile, self.inputs, self.pitch);
+        assert!(taps <= self.w.len() && room <= self.u.len(), "weights");
+        assert_eq!(self.pitch % 16, 0, "whole vectors");
+    }
+
+    #[inline(always)]
+    unsafe fn run<S: Simd<T = T>>(self) {
+        match self.tile {
+            Tile::Two => self.transform::<S, F2>(),
+            Tile::Four => self.transform::<S, F4>(),
+        }
+    }
 }

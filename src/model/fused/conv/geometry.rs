@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use crate::kernel::contract::{Grid, Segment, padded};
 use crate::kernel::transpose::Transpose;
+use crate::kernel::winograd::Tile;
 use crate::kernel::{Float, Kernel};
 use crate::model::fused::{Buffer, Sizes, Workspace};
 
@@ -25,15 +26,20 @@ pub struct Geometry {
 }
 
 impl Geometry {
-    /// Whether Winograd's algorithm is to compute maps of sizes `y`: 3x3 windows side by side, an even number of rows and
-    /// columns, and, since transforms cost, many channels and enough tiles for the weights' transform to pay off.
-    pub(super) fn in_tiles(&self, y: &Sizes) -> bool {
-        const CHANNELS: usize = 32;
-        const TILES: usize = 64;
+    /// The tiles in which Winograd's algorithm is to compute maps of sizes `y`, if it is: 3x3 windows side by side, rows and
+    /// columns that tiles fill, and, since transforms cost, many channels and enough tiles for the weights' transform to
+    /// pay off.
+    pub(super) fn tile(&self, y: &Sizes) -> Option<Tile> {
         let fits = self.winograd && (self.size, self.stride) == (3, 1) && self.padding <= 2;
-        let worthwhile = self.x.c.min(self.z.c) >= CHANNELS && y.n * y.pixels() / 4 >= TILES;
-        let even = y.h.is_multiple_of(2) && y.w.is_multiple_of(2);
-        fits && worthwhile && even
+        let channels = self.x.c.min(self.z.c);
+        // Fewest channels and tiles.
+        let worthwhile = |&(tile, fewest, tiles): &(Tile, usize, usize)| {
+            let side = tile.outputs();
+            let whole = y.h.is_multiple_of(side) && y.w.is_multiple_of(side);
+            whole && channels >= fewest && y.n * y.pixels() / (side * side) >= tiles
+        };
+        let sizes = [(Tile::Four, 16, 16), (Tile::Two, 32, 64)];
+        sizes.iter().find(|size| worthwhile(size)).filter(|_| fits).map(|(tile, ..)| *tile)
     }
 
     /// Values of the weights.

@@ -8,6 +8,7 @@ use std::ops::Range;
 use crate::kernel::contract::Contract;
 use crate::kernel::outer::{Outer, Pixels};
 use crate::kernel::transpose::Transpose;
+use crate::kernel::winograd::Tile;
 use crate::kernel::{Float, Kernel};
 
 use super::norm::{PieceMoments, observe};
@@ -22,8 +23,8 @@ pub fn rows_together(sizes: &Sizes) -> usize {
     const TASKS: usize = 8;
     const PIXELS: usize = 64;
     let pieces = (TASKS / sizes.n.max(1)).clamp(1, (sizes.pixels() / PIXELS).max(1));
-    // An even number, so that no tile of Winograd's algorithm is cut.
-    sizes.h.div_ceil(pieces).next_multiple_of(2)
+    // So many that no tile of Winograd's algorithm is cut.
+    sizes.h.div_ceil(pieces).next_multiple_of(Tile::Four.outputs())
 }
 
 /// A convolution to compute.
@@ -44,7 +45,7 @@ pub fn forward<T: Float>(jobs: Vec<Job<T>>, weight: &[T], bias: Option<&[T]>) {
     let mut weights = Weights::new(geometry.pack_forward(weight, x.workspace()));
     let mut plan = |job: &Job<T>| {
         let g = job.geometry;
-        GridPlan::new(g.forward(job.x.sizes), job.x, g.in_tiles(&g.z).then_some(g.z), &mut weights)
+        GridPlan::new(g.forward(job.x.sizes), job.x, g.tile(&g.z), &g.z, &mut weights)
     };
     let plans: Vec<GridPlan> = jobs.iter().map(&mut plan).collect();
     let work = Work::Multiplications(jobs.iter().map(|job| job.geometry.multiplications()).sum());
@@ -74,8 +75,9 @@ pub fn input_gradient<T: Float>(g: &Geometry, dz: &Map<T>, weight: &[T], dx: &mu
     }
     let (grids, packed) = g.backward(dz.sizes, weight, dz.workspace());
     let mut weights = Weights::new(packed);
-    let tiled = g.in_tiles(&g.x).then_some(g.x);
-    let plans: Vec<GridPlan> = grids.into_iter().map(|grid| GridPlan::new(grid, dz, tiled, &mut weights)).collect();
+    let tile = g.tile(&g.x);
+    let plans: Vec<GridPlan> =
+        grids.into_iter().map(|grid| GridPlan::new(grid, dz, tile, &g.x, &mut weights)).collect();
     let rows = rows_together(&g.x).next_multiple_of(g.stride);
     parallel(Work::Multiplications(g.multiplications()), dx.pieces(rows), |_, piece| {
         for plan in &plans {

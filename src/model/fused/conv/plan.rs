@@ -4,28 +4,29 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use crate::kernel::contract::{Contract, Grid};
-use crate::kernel::winograd::{self, Convolve, Layout, POINTS};
+use crate::kernel::winograd::{self, Convolve, Layout, Tile};
 use crate::kernel::{Float, Kernel};
 use crate::model::fused::{Buffer, Map, Sizes, Workspace};
 
-/// Weights in the order of direct convolution and, once a plan asks for them, as Winograd's algorithm wants them.
+/// Weights in the order of direct convolution and, once a plan asks for them, as Winograd's algorithm wants them for its
+/// tiles.
 pub struct Weights<T: Float> {
     direct: Buffer<T>,
-    tiled: Option<Buffer<T>>,
+    tiled: [Option<Buffer<T>>; Tile::ALL.len()],
     workspace: Arc<Workspace<T>>,
 }
 
 impl<T: Float> Weights<T> {
     /// From those of direct convolution.
     pub fn new(direct: Buffer<T>) -> Self {
-        Self { workspace: direct.workspace().clone(), direct, tiled: None }
+        Self { workspace: direct.workspace().clone(), direct, tiled: Default::default() }
     }
 
     /// Transforms them, unless that has been done.
-    fn transform(&mut self, inputs: usize, pitch: usize) {
-        self.tiled.get_or_insert_with(|| {
-            let mut u = self.workspace.take(POINTS * inputs * pitch);
-            winograd::Weights { w: &self.direct, inputs, pitch, u: &mut u }.compute();
+    fn transform(&mut self, tile: Tile, inputs: usize, pitch: usize) {
+        self.tiled[tile as usize].get_or_insert_with(|| {
+            let mut u = self.workspace.take(winograd::Weights::<T>::room(tile, inputs, pitch));
+            winograd::Weights { tile, w: &self.direct, inputs, pitch, u: &mut u }.compute();
             u
         });
     }
@@ -40,6 +41,7 @@ pub struct GridPlan {
 
 /// The pixels of Winograd's algorithm.
 struct Tiles {
+    tile: Tile,
     /// In a row.
     columns: usize,
     from: Layout,
@@ -47,12 +49,13 @@ struct Tiles {
 }
 
 impl GridPlan {
-    /// A plan for images like those of `x`; in tiles, if the sizes of the output are given.
-    pub fn new<T: Float>(grid: Grid, x: &Map<T>, tiled: Option<Sizes>, weights: &mut Weights<T>) -> Self {
-        let tiles = tiled.map(|to| {
-            weights.transform(x.sizes.c, grid.pitch);
+    /// A plan for images like those of `x`; in tiles, if there are some for an output of sizes `to`.
+    pub fn new<T: Float>(grid: Grid, x: &Map<T>, tile: Option<Tile>, to: &Sizes, weights: &mut Weights<T>) -> Self {
+        let tiles = tile.map(|tile| {
+            weights.transform(tile, x.sizes.c, grid.pitch);
             Tiles {
-                columns: to.w / 2,
+                tile,
+                columns: to.w / tile.outputs(),
                 from: Layout { first: grid.x[0], step: x.sizes.row(), channels: x.sizes.c },
                 to: Layout { first: 0, step: to.row(), channels: to.c },
             }
@@ -70,19 +73,21 @@ impl GridPlan {
         origin: usize,
         add: bool,
     ) {
-        let (Some(Tiles { columns, from, to }), Some(u)) = (&self.tiles, &weights.tiled) else {
+        let tiled = self.tiles.as_ref().and_then(|tiles| Some((tiles, weights.tiled[tiles.tile as usize].as_ref()?)));
+        let Some((&Tiles { tile, columns, from, to }, u)) = tiled else {
             return Contract { grid: &self.grid, x, w: &weights.direct, y, rows, origin, add }.compute();
         };
-        let mut scratch = weights.workspace.take(Convolve::<T>::room(from.channels, to.channels));
+        let mut scratch = weights.workspace.take(Convolve::<T>::room(tile, from.channels, to.channels));
         Convolve {
-            columns: *columns,
-            tiles: rows.start / 2 * columns..rows.end / 2 * columns,
+            tile,
+            columns,
+            tiles: rows.start / tile.outputs() * columns..rows.end / tile.outputs() * columns,
             x,
-            x_at: *from,
+            x_at: from,
             u,
             pitch: self.grid.pitch,
             y,
-            y_at: *to,
+            y_at: to,
             origin,
             add,
             scratch: &mut scratch,
