@@ -45,11 +45,11 @@ def every_norm(a):
     return {name: f"{name}-df" in names for name in names if not name.endswith("-df")}
 
 
-def kept(a, norm, batch_size):
-    """Numbers for each channel that a layer keeps besides scale and shift, in a checkpoint after an epoch."""
+def kept(a, norm):
+    """Numbers for each channel that a layer has in a checkpoint besides scale and shift: state, and other parameters."""
     with tempfile.TemporaryDirectory() as folder:
         flags = f"train --dataset shapes --model resnet8 --epochs 1 --train-limit 400 --test-limit 10 --json --norm {norm}"
-        flags += f" --batch-size {batch_size} --threads 1 --out {folder}"
+        flags += f" --batch-size 2 --threads 1 --out {folder}"
         run = json.loads(output([a.mbn, *flags.split()]))["run"]
         with (pathlib.Path(folder) / run / "last.safetensors").open("rb") as f:
             (length,) = struct.unpack("<Q", f.read(8))
@@ -80,7 +80,7 @@ def describe(a, norms):
     for norm, doubled in norms.items():
         if norm not in log.rows:
             row = {"norm": norm, "forward_passes": "1 or 2" if doubled else "1"}
-            row |= {f"kept_per_channel_b{size}": f"{kept(a, norm, size):g}" for size in a.batch_sizes}
+            row["kept_per_channel"] = f"{kept(a, norm):g}"
             for what, model in (("maps_at_batch_1", "resnet8"), ("one_value_per_channel", "lenet")):
                 row[what] = "yes" if bench(a, model, norm, 1, 0.001) else "no"
             log.put(row)
@@ -91,7 +91,7 @@ def write_table(a, costs, norms):
     """Throughput relative to bn, the median of rounds, with the lowest and the highest."""
     rows = []
     for norm, row in norms.rows.items():
-        cells = [f"`{norm}`", *(row[f"kept_per_channel_b{size}"] for size in a.batch_sizes), row["forward_passes"]]
+        cells = [f"`{norm}`", row["kept_per_channel"], row["forward_passes"]]
         cells += [row["maps_at_batch_1"], row["one_value_per_channel"]]
         for name in (norm, f"{norm}-df"):
             for size in a.batch_sizes:
@@ -103,7 +103,7 @@ def write_table(a, costs, norms):
                 cells.append(f"{median:.2f}{spread}{' *' * missed}" if ratios or name == "bn" else "")
         rows.append(cells)
     sizes = a.batch_sizes
-    head = ["method", *(f"numbers kept per channel, batch {s}" for s in sizes), "forward passes per update"]
+    head = ["method", "numbers kept per channel", "forward passes per update"]
     head += ["batch size 1 on maps", "one value per channel", *(f"throughput / `bn`, batch {s}" for s in sizes)]
     head += [f"with Double-Forward, batch {s}" for s in sizes]
     note = f"`*`: more than {TARGET:.2f} times bn's step, though its arithmetic is bn's in the main.\n"
