@@ -54,6 +54,12 @@ def output(command, stderr=subprocess.PIPE):
     return done.stdout
 
 
+def measured(cell, mbn, seconds):
+    """The row that a program prints for a cell."""
+    (row,) = csv.DictReader(output(command(cell, mbn, seconds)).splitlines())
+    return row
+
+
 def measure_rates(log, part, mbn, progress):
     """The rounds of a part that are not in `log` yet. A chain broken off is measured again: its cells belong together."""
     for turn in range(part.rounds):
@@ -62,8 +68,7 @@ def measure_rates(log, part, mbn, progress):
                 progress.skip()
                 continue
             for cell in chain if turn % 2 == 0 else reversed(chain):
-                (row,) = csv.DictReader(output(command(cell, mbn, part.seconds)).splitlines())
-                log.put({"round": turn, **row, "pass": cell.work})
+                log.put({"round": turn, **measured(cell, mbn, part.seconds), "pass": cell.work})
             norms = ", ".join(dict.fromkeys(cell.norm for cell in chain))
             name = f"{chain[0].model}, {norms}, batch size {chain[0].batch_size}"
             progress.show(f"{part.file} round {turn + 1}/{part.rounds}: {name}")

@@ -11,7 +11,8 @@ else (a quarter of an hour). Stopped at any point it has lost nothing; the same 
 import argparse, csv, json, pathlib, statistics, struct, subprocess, sys, tempfile
 
 import bench_machine
-from bench_measure import Log, output
+from bench_measure import Log, measured, output
+from bench_plan import Cell
 from bench_table import table
 
 HERE = pathlib.Path(__file__).resolve().parent
@@ -33,9 +34,7 @@ def arguments():
 
 def bench(a, model, norm, batch_size, seconds):
     """Images per second; none where the normalizer refuses the batch."""
-    flags = f"bench --models {model} --norms {norm} --batch-sizes {batch_size} --seconds {seconds}"
-    (row,) = csv.DictReader(output([a.mbn, *flags.split()]).splitlines())
-    return row["images_per_s"]
+    return measured(Cell("mbn", model, norm, batch_size), a.mbn, seconds)["images_per_s"]
 
 
 def every_norm(a):
@@ -108,7 +107,7 @@ def write_table(a, costs, norms):
     head += [f"with Double-Forward, batch {s}" for s in sizes]
     note = f"`*`: more than {TARGET:.2f} times bn's step, though its arithmetic is bn's in the main.\n"
     machine = (a.out / "machine.txt").read_text()
-    text = f"# What normalizers cost and keep\n\n```\n{machine}```\n\n{NETWORK}, one thread, n = {a.rounds}.\n\n{table(head, rows)}\n{note}"
+    text = f"# What normalizers cost and keep\n\n```\n{machine}```\n\n{NETWORK}, one thread, n = {1 + max(turn for turn, _, _ in costs.rows)}.\n\n{table(head, rows)}\n{note}"
     (a.out / "table.md").write_text(text)
 
 

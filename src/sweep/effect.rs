@@ -13,8 +13,8 @@ struct Setting {
     reasons: Vec<String>,
 }
 
-/// The settings that change nothing in any of these runs (as given, and resolved), each in a sentence with its place; those that only spell out a
-/// default are not worth one.
+/// The settings that change nothing in any of these runs (as given, and resolved), each in a sentence with its place; those
+/// that only spell out a default are not worth one.
 ///
 /// # Errors
 /// A configuration that cannot be written; resolved ones can.
