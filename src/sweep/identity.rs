@@ -51,11 +51,33 @@ impl Sweep {
                 known.insert(name.clone(), digest);
             }
             if let Some(Some(digest)) = known.get(name) {
-                job.config = job.config.on(digest, name)?;
-                job.name = job.config.run_name()?;
+                job.is_on(digest)?;
             }
         }
         Ok((self, unknown))
+    }
+
+    /// The sweep on the data that the runs in `out` are on: its runs' names are then those of their folders.
+    ///
+    /// # Errors
+    /// The folder's `data.toml` cannot be read.
+    pub fn on_recorded_data(mut self, out: &Path) -> Result<Self> {
+        let recorded = read(out)?;
+        for job in &mut self.jobs {
+            if let Some(digest) = recorded.get(&job.config.dataset) {
+                job.is_on(digest)?;
+            }
+        }
+        Ok(self)
+    }
+}
+
+impl Job {
+    /// Data are part of a run's name.
+    fn is_on(&mut self, digest: &str) -> Result<()> {
+        self.config = self.config.on(digest, &self.config.dataset)?;
+        self.name = self.config.run_name()?;
+        Ok(())
     }
 }
 

@@ -59,10 +59,14 @@ fn a_run_that_goes_on_stands_apart() {
 fn a_run_that_is_in_no_summary_yet_has_its_label_from_the_sweep_file() {
     let dir = tempfile::tempdir().unwrap();
     let text = "[fixed]\nepochs = 3\n[[variant]]\nlabel = \"mine\"\nnorm = \"bn\"\n";
-    let job = mbn::sweep::Sweep::parse("sweep.toml", text).unwrap().jobs.remove(0);
-    let run = dir.path().join("runs").join(&job.name);
+    let config = mbn::sweep::Sweep::parse("sweep.toml", text).unwrap().jobs.remove(0).config;
+    // The run's name depends on its data, which the folder of the sweep records.
+    let digest = "0123456789abcdef";
+    fs::write(dir.path().join("data.toml"), format!("{} = \"{digest}\"\n", config.dataset)).unwrap();
+    let config = config.on(digest, "here").unwrap();
+    let run = dir.path().join("runs").join(config.run_name().unwrap());
     fs::create_dir_all(&run).unwrap();
-    fs::write(run.join("config.toml"), job.config.to_toml().unwrap()).unwrap();
+    fs::write(run.join("config.toml"), config.to_toml().unwrap()).unwrap();
     fs::write(dir.path().join("sweep.toml"), text).unwrap();
     let json = json(&[dir.path()], &[]);
     assert_eq!(json["sections"][0]["apart"][0]["label"], "mine");

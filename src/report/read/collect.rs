@@ -76,7 +76,9 @@ pub fn collect(paths: &[PathBuf]) -> Result<Collection> {
 fn label(runs: &mut [Run], path: &Path) {
     let mut unlabelled = runs.iter_mut().filter(|run| run.label.is_none()).peekable();
     // The file is there for this alone: an odd one takes nothing from the runs.
-    let Some(Ok(sweep)) = unlabelled.peek().map(|_| Sweep::load(path)) else { return };
+    let out = path.parent().unwrap_or(Path::new("."));
+    let load = || Sweep::load(path)?.on_recorded_data(out);
+    let Some(Ok(sweep)) = unlabelled.peek().map(|_| load()) else { return };
     let labels: HashMap<String, String> = sweep.jobs.into_iter().map(|job| (job.name, job.label)).collect();
     unlabelled.for_each(|run| run.label = labels.get(&run.name).cloned());
 }
