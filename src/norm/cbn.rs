@@ -85,7 +85,7 @@ fn moved([means, squares, mean_slope, square_slope, weights, _]: Entry, weight: 
     Ok(((means + along_means)?, (squares + (apart * square_slope)?.sum(2)?)?))
 }
 
-/// A [`CrossIterationBatchNorm`] behind a weight (out, in, kh, kw) or (out, in): `weight`, `bias`, `running_mean`,
+/// A [`CrossIterationBatchNorm`] after a weight (out, in, kh, kw) or (out, in): `weight`, `bias`, `running_mean`,
 /// `running_var` and the training state from `vb`. Training passes need a [`Producer`] ([`Norm::forward_at`]).
 ///
 /// # Errors
