@@ -1,7 +1,7 @@
 //! No normalization: y = gamma x + beta, the scale and shift that every normalizer ends with, and nothing else.
 //!
 //! Remembers nothing; the ordinary gradient; inference and training are the same; one value per channel is fine.
-//! The control for "does normalizing help at all", with exactly the parameters of the others.
+//! The control for "does normalizing help at all", with the scale and shift of the others.
 //!
 //! In deep residual networks activations grow with every block, so the fair form of this control is `none` with
 //! `zero_init_residual`: the scale gamma that ends a branch starts at 0, so every block starts as its shortcut, and the
