@@ -45,6 +45,9 @@ pub struct BatchNorm {
 }
 
 /// A [`BatchNorm`] for `num_features` channels: `weight`, `bias`, `running_mean`, `running_var` from `vb`.
+///
+/// # Errors
+/// A tensor that `vb` lacks or has in another shape.
 pub fn batch_norm(num_features: usize, config: BatchNormConfig, vb: VarBuilder) -> Result<BatchNorm> {
     BatchNorm::scaled(Affine::new(num_features, config.eps, &vb)?, config.momentum, &vb)
 }

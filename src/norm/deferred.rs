@@ -60,6 +60,9 @@ struct UpdateMoments {
 }
 
 /// A [`DeferredBatchNorm`] for `num_features` channels: `weight`, `bias`, `running_mean`, `running_var` from `vb`.
+///
+/// # Errors
+/// A tensor that `vb` lacks or has in another shape.
 pub fn deferred_batch_norm(
     num_features: usize,
     config: DeferredBatchNormConfig,

@@ -49,6 +49,9 @@ pub struct InstanceEnhancementBatchNorm {
 
 /// An [`InstanceEnhancementBatchNorm`] for `num_features` channels: `weight`, `bias`, `running_mean`, `running_var`,
 /// `gate_weight` and `gate_bias` from `vb`.
+///
+/// # Errors
+/// A tensor that `vb` lacks or has in another shape.
 pub fn instance_enhancement_batch_norm(
     num_features: usize,
     config: InstanceEnhancementBatchNormConfig,

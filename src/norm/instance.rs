@@ -32,6 +32,9 @@ impl Default for InstanceNormConfig {
 }
 
 /// A [`GroupNorm`] of one channel per group: `weight` and `bias` from `vb`.
+///
+/// # Errors
+/// Parameters out of range; a tensor that `vb` lacks or has in another shape.
 pub fn instance_norm(num_features: usize, config: InstanceNormConfig, vb: VarBuilder) -> Result<GroupNorm> {
     group_norm(num_features, GroupNormConfig { groups: GROUPS, group_size: 1, eps: config.eps }, vb)
 }

@@ -31,6 +31,9 @@ impl Default for LayerNormConfig {
 }
 
 /// A [`GroupNorm`] of one group: `weight` and `bias` from `vb`.
+///
+/// # Errors
+/// Parameters out of range; a tensor that `vb` lacks or has in another shape.
 pub fn layer_norm(num_features: usize, config: LayerNormConfig, vb: VarBuilder) -> Result<GroupNorm> {
     group_norm(num_features, GroupNormConfig { groups: 1, group_size: 0, eps: config.eps }, vb)
 }

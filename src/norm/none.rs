@@ -31,6 +31,9 @@ pub struct NoNorm {
 }
 
 /// A [`NoNorm`] for `num_features` channels: `weight` and `bias` from `vb`.
+///
+/// # Errors
+/// A tensor that `vb` lacks or has in another shape.
 pub fn no_norm(num_features: usize, vb: VarBuilder) -> Result<NoNorm> {
     let affine = Affine::new(num_features, 0.0, &vb)?;
     let ones = Tensor::ones(num_features, vb.dtype(), vb.device())?;

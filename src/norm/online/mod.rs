@@ -70,6 +70,9 @@ const CONTROL: [StateTensor; 2] =
 
 /// An [`OnlineNorm`] for `num_features` channels: `weight`, `bias`, `running_mean`, `running_var` and the training state
 /// from `vb`.
+///
+/// # Errors
+/// A tensor that `vb` lacks or has in another shape.
 pub fn online_norm(num_features: usize, config: OnlineNormConfig, vb: VarBuilder) -> Result<OnlineNorm> {
     Ok(OnlineNorm {
         affine: Affine::new(num_features, config.eps, &vb)?,
