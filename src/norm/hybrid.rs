@@ -146,9 +146,7 @@ impl Family for HybridBatchNorm {
         super::check_momentum(config.momentum)?;
         match config.alpha > 0.0 && config.alpha < 1.0 {
             true => Ok(()),
-            false => {
-                Err(format!("alpha = {}: expected a number between 0 and 1, both excluded", config.alpha))
-            }
+            false => Err(format!("alpha = {}: expected a number between 0 and 1, both excluded", config.alpha)),
         }
     }
 
