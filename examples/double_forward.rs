@@ -1,7 +1,7 @@
-//! Double-Forward by hand: updates of 8 images in micro-batches of 2. After each update every micro-batch passes once
-//! more, without gradient, and what is remembered of it is replaced by its statistics under the new weights.
+//! Double-Forward by hand: updates of 8 images in micro-batches of 2. After each update every micro-batch is passed through
+//! once more, without gradient, and what is remembered of it is replaced by its statistics under the new weights.
 //!
-//! Prints how stale that leaves the memory: remembered means against those of the same images under the present weights.
+//! Prints how stale the memory is: remembered means against those of the same images under the current weights.
 //!
 //!     cargo run --release --no-default-features --example double_forward
 
@@ -17,7 +17,7 @@ use mbn::norm::{
 
 const BATCH_SIZE: usize = 8;
 const NORM_BATCH_SIZE: usize = 2;
-/// Images that are remembered: those of four updates, all with the same weight.
+/// Images remembered: those of four updates, all with the same weight.
 const REMEMBERED: usize = 32;
 const UPDATES: usize = 500;
 
@@ -29,7 +29,7 @@ struct Net {
 
 impl Net {
     fn new(vb: VarBuilder) -> candle_core::Result<Self> {
-        // Inference by the memory itself, so that its pool can be looked at.
+        // Inference by the memory itself, so that `inference()` returns its pooled statistics.
         let config = MemorizedBatchNormConfig {
             samples: REMEMBERED,
             decay: 1.0,
@@ -49,7 +49,7 @@ impl Net {
     }
 }
 
-/// The network with what an update changes.
+/// The network, and what an update needs.
 struct Training {
     net: Net,
     vars: Vec<Var>,
@@ -95,7 +95,7 @@ fn batch(digits: &Dataset, images: &Images, indices: &[u32]) -> Result<Batch> {
     Ok(data::gather(images, indices, &digits.normalization(), None, &Device::Cpu)?)
 }
 
-/// Test accuracy in percent, and the mean over channels of |remembered mean - mean under the present weights| in standard
+/// Test accuracy in percent, and the mean over channels of |remembered mean - mean under the current weights| in standard
 /// deviations.
 fn train(digits: &Dataset, double_forward: bool) -> Result<[f32; 2]> {
     let store = Store::fresh(1);

@@ -1,4 +1,4 @@
-//! A network trained with Memorized Batch Normalization becomes one of plain Batch Normalization: train, save, load into
+//! Exports a network trained with Memorized Batch Normalization to plain Batch Normalization: train, save, load into
 //! `candle_nn::batch_norm`, compare the outputs.
 //!
 //!     cargo run --release --no-default-features --example export_to_batch_norm
@@ -8,7 +8,7 @@ use candle_core::{DType, Device, Module, ModuleT, Tensor};
 use candle_nn::{Linear, Optimizer, SGD, VarBuilder, VarMap, linear, linear_no_bias, loss};
 use mbn::norm::{MemorizedBatchNormConfig, memorized_batch_norm};
 
-/// Both networks use the same names, and the same constant beside the variance.
+/// Added to the variance; both networks use the same, and the same tensor names.
 const EPS: f64 = 1e-5;
 
 struct Net<N> {
@@ -45,8 +45,8 @@ fn main() -> Result<()> {
         sgd.backward_step(&loss::cross_entropy(&memorized.forward(&x, true)?, &y)?)?;
     }
 
-    // The file also holds the memories, under names of their own, so that training can go on from it; whoever wants plain
-    // Batch Normalization asks for weight, bias, running_mean and running_var, and finds them.
+    // The file also holds the memories, under names of their own, so that training can resume from it. Plain Batch
+    // Normalization loads weight, bias, running_mean and running_var.
     let path = std::env::temp_dir().join(format!("mbn-export-{}.safetensors", std::process::id()));
     vars.save(&path)?;
     let tensors = candle_core::safetensors::load(&path, &Device::Cpu)?;
@@ -60,7 +60,7 @@ fn main() -> Result<()> {
     let apart: f32 = (&ours - &theirs)?.abs()?.max_all()?.to_scalar()?;
     let largest: f32 = ours.abs()?.max_all()?.to_scalar()?;
     println!("plain Batch Normalization: {:.1} % of new points", 100.0 * accuracy);
-    println!("largest difference of the outputs: {apart:e}, of numbers up to {largest:.1}");
+    println!("largest difference of the outputs: {apart:e}, for outputs up to {largest:.1}");
     ensure!(apart <= 1e-4 * largest, "the outputs differ");
     Ok(())
 }

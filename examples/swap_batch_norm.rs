@@ -1,5 +1,5 @@
-//! The same candle network twice, with candle's Batch Normalization and with Memorized Batch Normalization, trained at batch
-//! size 2 on generated digits. The layer is all that differs. One run each: an example, not a comparison.
+//! The same candle network with candle's Batch Normalization and with Memorized Batch Normalization, trained at batch size 2
+//! on generated digits. Only the layer differs. One run each: an example, not a comparison.
 //!
 //!     cargo run --release --no-default-features --example swap_batch_norm
 
@@ -22,7 +22,7 @@ fn batch_norm(channels: usize, vb: VarBuilder) -> candle_core::Result<Norm> {
     Ok(Box::new(candle_nn::batch_norm(channels, 1e-5, vb)?))
 }
 
-/// What stands in its place.
+/// Its replacement.
 fn memorized(channels: usize, vb: VarBuilder) -> candle_core::Result<Norm> {
     Ok(Box::new(memorized_batch_norm(channels, MemorizedBatchNormConfig::default(), vb)?))
 }

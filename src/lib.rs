@@ -1,7 +1,7 @@
 //! Memorized Batch Normalization with Double-Forward, on candle.
 //!
-//! A candle user swaps `candle_nn::batch_norm` for [`norm::memorized_batch_norm`], says which [`norm::Pass`] a forward
-//! pass is, and for Double-Forward passes the batch once more after the update:
+//! A candle user replaces `candle_nn::batch_norm` by [`norm::memorized_batch_norm`], says which [`norm::Pass`] each forward
+//! pass is and, for Double-Forward, passes the batch through once more after the update:
 //!
 //! ```
 //! use candle_core::{DType, Device, Module, Result, Tensor};
@@ -33,8 +33,8 @@
 //! `vars.save(...)` then holds `bn1.weight`, `bias`, `running_mean` and `running_var`, which any plain BatchNorm reads.
 //! Optimizers leave the statistics alone, since these have no gradient; [`norm::is_statistic`] tells them apart by name.
 //!
-//! The rest of the crate is the workbench around the layers. Data flows one way: configuration, data, batches, model
-//! (with its normalizers), step, records, report.
+//! The rest of the crate is the workbench around the layers. Data flows one way: configuration, data, batches, model (with
+//! its normalizers), training step, records, report.
 
 #[doc(hidden)]
 pub mod bench;

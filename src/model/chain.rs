@@ -1,4 +1,4 @@
-//! Batches on their way through a chain of units in fused passes, and back.
+//! Fused forward and backward passes of batches through a chain of units.
 
 use std::sync::Arc;
 
@@ -20,11 +20,11 @@ pub fn forward<T: Number>(
     parallel::pass(multiplications(units, x), || chain(units, &batches, workspace, |_| {}))
 }
 
-/// The logits of the last of several batches, and its way back.
+/// The logits of the last of several batches, and its backward pass.
 ///
-/// All batches go through a layer before any goes through the next, in their order: Double-Forward's second pass over a
-/// batch beside the training pass of the next one, which have the same weights. Each layer still sees the batches one
-/// after the other, so that the result is, to the bit, that of passing them one after the other through the network.
+/// All batches go through a layer, in order, before any goes through the next: Double-Forward's second pass over a batch
+/// together with the training pass of the next one, which has the same weights. Each layer still sees the batches one after
+/// the other, so the result is bit-identical to passing them through the network one by one.
 pub fn record<'a, T: Number>(
     units: &'a [Box<dyn Unit>],
     batches: &[PassInput<Tensor>],
@@ -63,7 +63,7 @@ fn chain<'a, T: Number>(
     }
 }
 
-/// The way back through a network.
+/// What the backward pass through a network needs.
 pub struct Tape<'a, T: Number> {
     steps: Vec<Backward<'a, T>>,
     /// Multiplications of the last batch's forward pass.
@@ -72,8 +72,8 @@ pub struct Tape<'a, T: Number> {
 }
 
 impl<T: Number> Tape<'_, T> {
-    /// Adds the gradients of all parameters to `gradients`, given that with respect to the logits. None is computed for
-    /// the images.
+    /// Adds the gradients of all parameters to `gradients`, given the gradient with respect to the logits. None is computed
+    /// for the images.
     pub fn backward(self, logits: &Tensor, gradients: &mut Gradients) -> Result<()> {
         let mut g = Map::from_tensor(logits, [0, 0], &self.workspace)?;
         parallel::pass(self.work, || {
@@ -88,7 +88,7 @@ impl<T: Number> Tape<'_, T> {
     }
 }
 
-/// Multiplications of images' (N,C,H,W) way through the network, up to a unit that they do not fit.
+/// Multiplications of a forward pass of images (N,C,H,W), up to a unit that refuses its input.
 fn multiplications(units: &[Box<dyn Unit>], images: &Tensor) -> usize {
     let [n, c, h, w] = *images.dims() else { return 0 };
     let (mut total, mut sizes) = (0, Sizes::new([n, h, w, c]));

@@ -1,4 +1,4 @@
-//! How a network of a given name is built in detail.
+//! Details of a network that its name leaves open.
 
 use serde::{Deserialize, Serialize};
 
@@ -8,21 +8,21 @@ use crate::config::Config;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Shortcut {
-    /// Without parameters: every other pixel, channels of zeros (option A of He et al., 2016).
+    /// Without parameters: every other pixel, padded with channels of zeros (option A of He et al., 2016).
     #[default]
     Pad,
     /// A 1x1 convolution with the block's stride (option B).
     Projection,
 }
 
-/// The distribution of fresh weights and biases.
+/// The distribution of initial weights and biases.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Initialization {
     /// He et al.'s: normal, variance 2/fan_in; biases 0.
     #[default]
     He,
-    /// PyTorch's default for convolutions and linear maps: weights and biases uniform within 1/sqrt(fan_in).
+    /// PyTorch's default for convolutions and linear layers: weights and biases uniform within ±1/sqrt(fan_in).
     Torch,
 }
 
@@ -31,19 +31,19 @@ pub enum Initialization {
 pub struct Design {
     /// Shortcuts that change the map's size.
     pub shortcut: Shortcut,
-    /// Fresh weights and biases.
+    /// Initial weights and biases.
     pub init: Initialization,
-    /// Whether residual blocks begin as their shortcuts alone: the scale of the branch's last normalizer begins at 0 or,
-    /// where the branch ends in a convolution, that convolution does.
+    /// Whether residual blocks start as their shortcuts alone: the scale of the branch's last normalizer or, where the branch
+    /// ends in a convolution, that convolution's weight starts at 0.
     pub zero_init_residual: bool,
 }
 
 /// A network by name, and what the name leaves open.
 #[derive(Debug, Clone, Copy)]
 pub struct Architecture<'a> {
-    /// Of [`super::MODELS`].
+    /// A name of [`super::MODELS`].
     pub name: &'a str,
-    /// The rest.
+    /// What the name leaves open.
     pub design: Design,
 }
 

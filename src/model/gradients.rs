@@ -1,4 +1,4 @@
-//! Gradients of parameters, in tensors that are used again step after step.
+//! Gradients of parameters, in tensors that are reused from step to step.
 
 use std::collections::{HashMap, hash_map::Entry};
 
@@ -18,7 +18,7 @@ struct Sum {
 }
 
 impl Gradients {
-    /// Begins a new sum for every parameter.
+    /// Starts a new sum for every parameter.
     pub fn clear(&mut self) {
         self.0.values_mut().for_each(|sum| sum.begun = false);
     }
@@ -31,7 +31,7 @@ impl Gradients {
     /// Adds a gradient to a parameter's sum.
     ///
     /// # Errors
-    /// Another shape than the sum's.
+    /// A shape other than the sum's.
     pub fn add(&mut self, parameter: &Tensor, gradient: Tensor) -> Result<()> {
         match self.0.entry(parameter.id()) {
             Entry::Occupied(mut sum) => {
@@ -44,12 +44,12 @@ impl Gradients {
         Ok(())
     }
 
-    /// [`Self::add`] of a small gradient that is no tensor yet.
+    /// [`Self::add`] of a small gradient given as values.
     pub(super) fn add_values<T: Float>(&mut self, parameter: &Tensor, values: Vec<T>) -> Result<()> {
         self.add(parameter, Tensor::from_vec(values, parameter.shape(), parameter.device())?)
     }
 
-    /// Lets `write` write a gradient over a parameter's sum, or add to it where its second argument is true.
+    /// Lets `write` overwrite a parameter's sum with a gradient, or add to it where its second argument is true.
     pub(super) fn write<T: Float>(&mut self, parameter: &Tensor, write: impl FnOnce(&mut [T], bool)) -> Result<()> {
         let sum = match self.0.entry(parameter.id()) {
             Entry::Occupied(sum) => sum.into_mut(),

@@ -10,7 +10,7 @@ const CONV: ConvShape = ConvShape { size: 5, stride: 1, padding: 0 };
 pub(super) fn build(_: usize, task: Task, b: Builder) -> Result<Units> {
     let [channels, height, width] = task.shape;
     if height.min(width) < 16 {
-        bail!("lenet: images of {height}x{width} are too small, 16x16 is the least");
+        bail!("lenet: images of {height}x{width} are too small; at least 16x16 is needed");
     }
     // A 5x5 convolution without padding, then pooling by 2; twice.
     let side = |pixels: usize| ((pixels - 4) / 2 - 4) / 2;

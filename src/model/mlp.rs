@@ -1,4 +1,4 @@
-//! A perceptron: two hidden layers of 256, each linear map followed by a normalizer and ReLU.
+//! A multilayer perceptron: two hidden layers of 256, each a linear layer, a normalizer and ReLU.
 
 use candle_core::Result;
 

@@ -27,7 +27,7 @@ pub use units::NamedNorm;
 use self::units::Units;
 use crate::{Error, Result};
 
-/// What a network maps: images of that shape to that many classes.
+/// The classification task of a network: the shape of its images and the number of classes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Task {
     /// Channels, height, width.
@@ -36,7 +36,7 @@ pub struct Task {
     pub classes: usize,
 }
 
-/// One line of the table: a family of networks.
+/// An entry of [`MODELS`]: a family of networks.
 pub struct Family {
     /// The name, `D` standing for the number it takes where it takes one.
     pub name: &'static str,
@@ -69,7 +69,7 @@ pub static MODELS: &[Family] = &[
     },
     Family {
         name: "preact-resnetD",
-        about: "the same with normalizers and rectifiers before the convolutions",
+        about: "the pre-activation form of resnetD, with normalizer and ReLU before each convolution",
         residual: true,
         has: resnet::has,
         build: preact_resnet::build,
@@ -83,7 +83,7 @@ pub static MODELS: &[Family] = &[
     },
 ];
 
-/// The family and depth that `name` means.
+/// The family and depth of the network called `name`.
 fn find(name: &str) -> Result<(&'static Family, usize)> {
     let plain = name.trim().to_lowercase();
     let digits = plain.trim_start_matches(|c: char| !c.is_ascii_digit());

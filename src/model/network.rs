@@ -1,4 +1,4 @@
-//! A network: built from a table's entry, passed through, differentiated.
+//! A network: construction by name, forward passes, gradients.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -17,12 +17,12 @@ use crate::norm::{Call, NormSpec, Pass, is_statistic};
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Kernels {
-    /// The passes of [`fused`](super::fused), with Winograd's algorithm where it is faster.
+    /// The fused passes of [`fused`](super::fused), with Winograd's algorithm where it is faster.
     #[default]
     Fused,
     /// The same with direct convolutions only.
     Direct,
-    /// Operations on tensors, differentiated by candle: what other devices do.
+    /// Tensor operations, differentiated by candle, as on other devices.
     Plain,
 }
 
@@ -36,7 +36,7 @@ pub struct Network {
     doubles: Arc<Workspace<f64>>,
 }
 
-/// A differentiated forward pass: logits and what was made of them, both detached.
+/// The results of a differentiated forward pass, detached.
 pub struct LogitsAndLoss {
     /// (N,classes).
     pub logits: Tensor,
@@ -49,8 +49,8 @@ impl Network {
     /// `store`.
     ///
     /// # Errors
-    /// An unknown name; images too small for the network; a normalizer that the network has no place for; a tensor that
-    /// the store lacks or has in another shape.
+    /// An unknown name; images too small for the network; a normalizer that needs a layer before it where the network has
+    /// none; a tensor that the store lacks or has in another shape.
     pub fn new<'a>(
         architecture: impl Into<Architecture<'a>>,
         task: Task,
@@ -70,7 +70,7 @@ impl Network {
         Ok(network)
     }
 
-    /// Chooses how to compute on the CPU.
+    /// Chooses how the network computes on the CPU.
     pub fn use_kernels(&mut self, kernels: Kernels) {
         self.kernels = kernels;
         let winograd = kernels == Kernels::Fused;
@@ -92,9 +92,10 @@ impl Network {
         }
     }
 
-    /// Training's forward pass and what `loss` makes of its logits, a scalar, whose gradients are added to `gradients`.
+    /// The training pass over `x` and its `loss`, a scalar function of the logits; adds the loss's gradients to `gradients`.
     ///
-    /// The batches of `before` pass first, each as its pass says, if need be layer by layer beside `x`.
+    /// The batches of `before` go first, each in its own pass; the fused passes take them through each layer together with
+    /// `x`, with the same result.
     pub fn differentiate(
         &self,
         before: &[PassInput<Tensor>],
@@ -145,27 +146,27 @@ impl Network {
         self.kernels != Kernels::Plain && x.device().is_cpu()
     }
 
-    /// The normalizers, in the order data meets them.
+    /// The normalizers, in the network's order.
     pub fn norms(&self) -> &[NamedNorm] {
         &self.norms
     }
 
-    /// Name of the rule of inference ([`crate::norm::Norm::rule`]) that its normalizers have.
+    /// Name of its normalizers' inference rule ([`crate::norm::Norm::rule`]).
     pub fn rule(&self) -> &'static str {
         self.norms.first().map_or("sample", |layer| layer.norm.rule())
     }
 
-    /// Name of what normalizes in training, likewise.
+    /// Name of its normalizers' training rule ([`crate::norm::Norm::training_rule`]).
     pub fn training_rule(&self) -> &'static str {
         self.norms.first().map_or("sample", |layer| layer.norm.training_rule())
     }
 
-    /// Where the tensors live.
+    /// The store of its tensors.
     pub fn store(&self) -> &Store {
         &self.store
     }
 
-    /// Parameters in the network's order: what the optimizer changes.
+    /// The parameters, which the optimizer updates, in the network's order.
     pub fn parameters(&self) -> Vec<(String, Var)> {
         self.store.vars().into_iter().filter(|(name, _)| !is_statistic(name)).collect()
     }

@@ -1,6 +1,6 @@
-//! Five 3x3 convolutions of 64 channels with biases at the full size of the images, a normalizer and ReLU behind all but
+//! Five 3x3 convolutions of 64 channels with biases at the full size of the images, a normalizer and ReLU after all but
 //! the first, global average pooling, one linear layer: the network of a public comparison of normalizers by batch size
-//! (gdd72582/AI-Lectures-and-Tutorials, assignment 1, question 5), which has `init = "torch"`.
+//! (gdd72582/AI-Lectures-and-Tutorials, assignment 1, question 5), which uses `init = "torch"`.
 
 use candle_core::Result;
 

@@ -1,5 +1,5 @@
-//! Residual networks with normalizers and rectifiers before the convolutions (He et al., ECCV 2016, arXiv 1603.05027): the
-//! stages of [`super::resnet`], whose first convolution stands by itself, and a normalizer and a rectifier behind the last.
+//! Residual networks with a normalizer and ReLU before each convolution (He et al., ECCV 2016, arXiv 1603.05027): a convolution
+//! by itself, the stages of [`super::resnet`], a normalizer and ReLU after the last.
 
 use candle_core::Result;
 

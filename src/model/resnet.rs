@@ -9,7 +9,7 @@ use candle_core::Result;
 use super::Task;
 use super::units::{Builder, ConvShape, GlobalAvgPool, Unit, Units};
 
-/// Of the first convolution.
+/// The first convolution.
 pub(super) const CONV: ConvShape = ConvShape { size: 3, stride: 1, padding: 1 };
 
 /// Channels of the first convolution.
@@ -30,7 +30,7 @@ pub(super) fn build(depth: usize, task: Task, b: Builder) -> Result<Units> {
     Ok(units)
 }
 
-/// The three stages, of blocks that are given the place, the channels in and out, and the stride.
+/// The three stages; `block` builds a block from its place, its channels in and out, and its stride.
 pub(super) fn stages(
     depth: usize,
     b: &Builder,

@@ -1,4 +1,4 @@
-//! Where a network's tensors live: created from the seed, or taken from a checkpoint.
+//! The store of a network's tensors: drawn from a seed, or taken from a checkpoint.
 
 use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex, MutexGuard};
@@ -13,7 +13,7 @@ use crate::rng::{self, Stream};
 
 /// The variables of a network by name, in the order of their creation (the network's own order).
 ///
-/// A fresh tensor is drawn from the stream `init/<name>` of the seed, so its values depend on nothing but seed, name,
+/// A new tensor is drawn from the stream `init/<name>` of the seed, so its values depend on nothing but seed, name,
 /// shape and distribution: candle's own initialisation cannot be seeded on the CPU.
 #[derive(Clone)]
 pub struct Store {
@@ -32,8 +32,8 @@ impl Store {
         Self { seed, given: Arc::default(), strict: false, vars: Arc::default() }
     }
 
-    /// Tensors of a checkpoint. Any the network needs and `tensors` lacks is an error that names it; only the memories
-    /// and averages that inference can do without start empty.
+    /// Tensors of a checkpoint. A tensor that the network needs and `tensors` lacks is an error that names it, except for state
+    /// that only training needs, which starts empty.
     pub fn from_tensors(tensors: HashMap<String, Tensor>) -> Self {
         Self { seed: 0, given: Arc::new(tensors), strict: true, vars: Arc::default() }
     }
@@ -53,8 +53,8 @@ impl Store {
         self.given.contains_key(name)
     }
 
-    /// The first tensor of the checkpoint, by name, that the network built from it has no place for; those that only
-    /// training needs aside, since another normalizer may do without them.
+    /// The first tensor of the checkpoint, by name, that the network built from it does not use, except for those that only
+    /// training needs, which another normalizer may do without.
     pub fn unused(&self) -> Option<String> {
         let vars = self.lock();
         let used: HashSet<&str> = vars.iter().map(|(name, _)| name.as_str()).collect();
@@ -75,14 +75,14 @@ impl Store {
             return Var::from_tensor(&tensor.to_dtype(dtype)?.to_device(device)?.detach());
         }
         if self.strict && !for_training_only(name) {
-            bail!("tensor `{name}` {shape:?} is missing");
+            bail!("tensor `{name}` of shape {shape:?} is missing");
         }
         let values = draw(&mut rng::stream(self.seed, &format!("init/{name}")), shape, init);
         Var::from_tensor(&Tensor::from_vec(values, shape, device)?.to_dtype(dtype)?)
     }
 }
 
-/// Whether a checkpoint made elsewhere lacks a tensor of that name.
+/// Whether a tensor of that name may be missing from a checkpoint.
 fn for_training_only(name: &str) -> bool {
     role(name) == Some(Role::Training)
 }

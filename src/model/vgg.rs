@@ -18,7 +18,7 @@ pub(super) fn has(depth: usize) -> bool {
 pub(super) fn build(depth: usize, task: Task, b: Builder) -> Result<Units> {
     let counts = DEPTHS.iter().find(|(known, _)| *known == depth).map(|(_, counts)| *counts).unwrap_or_default();
     let features = b.pp("features");
-    // torchvision's numbering: convolution, normalizer and ReLU count one each, so does the pooling after a stage.
+    // torchvision's numbering: convolution, normalizer, ReLU, and the pooling after a stage, count one each.
     let (mut units, mut input, mut index): (Units, _, _) = (vec![], task.shape[0], 0);
     let mut side = task.shape[1].min(task.shape[2]);
     for (output, count) in CHANNELS.into_iter().zip(counts) {

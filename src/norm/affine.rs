@@ -24,12 +24,12 @@ pub struct Projection {
     pub mean_g: Tensor,
     /// An estimate of the mean of g x̂.
     pub mean_gx: Tensor,
-    /// Mean around which the variance moves.
+    /// The mean in dv/dx, which is proportional to x - center.
     pub center: Tensor,
 }
 
 impl Affine {
-    /// `weight` (1) and `bias` (0) of shape (features) from `vb`.
+    /// `weight` (initially 1) and `bias` (initially 0) of shape (features) from `vb`.
     pub fn new(features: usize, eps: f64, vb: &VarBuilder) -> Result<Self> {
         Ok(Self {
             weight: vb.get_with_hints(features, "weight", Init::Const(1.0))?,
@@ -40,7 +40,7 @@ impl Affine {
         })
     }
 
-    /// A scale of 1 and a shift of 0, constants, for a layer that scales and shifts by itself.
+    /// A constant scale of 1 and shift of 0, for a layer that scales and shifts by itself.
     pub(super) fn unit(features: usize, eps: f64, vb: &VarBuilder) -> Result<Self> {
         let weight = Tensor::ones(features, vb.dtype(), vb.device())?;
         Ok(Self { bias: weight.zeros_like()?, weight, eps, layer: vb.prefix(), seen: Arc::default() })
@@ -66,7 +66,7 @@ impl Affine {
         &self.layer
     }
 
-    /// The moments of each image, (N,C), in the last [`super::Pass::Observe`], in the form in which inference takes them.
+    /// The moments of each image, (N,C), in the last [`super::Pass::Observe`], as [`super::Norm::inference_form`] returns them.
     pub fn seen(&self) -> Option<Moments> {
         self.seen.lock().unwrap_or_else(|poisoned| poisoned.into_inner()).clone()
     }
@@ -80,8 +80,8 @@ impl Affine {
         (var + self.eps)?.sqrt()?.recip()
     }
 
-    /// gamma x̂ + beta with x̂ = (x - mean)/s and statistics per channel (for constants also per image and channel, as long as
-    /// nothing is differentiated).
+    /// gamma x̂ + beta with x̂ = (x - mean)/s and statistics per channel (constants may also be per image and channel, where
+    /// nothing is differentiated). `count` is the number of values per channel.
     ///
     /// `project` is given the batch's means of g and of g x̂, and returns the terms that the gradient subtracts; none for
     /// statistics that are constants.
@@ -108,7 +108,7 @@ impl Affine {
         }))
     }
 
-    /// [`Self::normalized`] by the batch's own statistics, as BN.
+    /// [`Self::normalized`] by the batch's own statistics, as in BN.
     pub fn projected(&self, batch: &Moments, count: usize) -> Result<Coefficients> {
         let center = batch.mean.clone();
         self.normalized(batch, count, move |mean_g, mean_gx| {
@@ -116,8 +116,8 @@ impl Affine {
         })
     }
 
-    /// [`Self::normalized`] by statistics of which the batch's own are a `share`, per channel, and constants the rest; their
-    /// variance moves around `center`.
+    /// [`Self::normalized`] by a mix of the batch's own statistics, with weight `share` per channel, and constants; dv/dx is
+    /// proportional to x - `center`.
     pub fn shared(&self, moments: &Moments, count: usize, center: Tensor, share: Tensor) -> Result<Coefficients> {
         self.normalized(moments, count, move |mean_g, mean_gx| {
             let (mean_g, mean_gx) = ((mean_g * &share)?, (mean_gx * &share)?);
@@ -133,7 +133,7 @@ impl Affine {
     /// Values per channel of an input.
     ///
     /// # Errors
-    /// Not (N,C) or (N,C,H,W), another number of channels, or empty.
+    /// A shape other than (N,C) or (N,C,H,W), another number of channels, or an empty input.
     pub fn count(&self, x: &Shape) -> Result<usize> {
         let features = self.weight.elem_count();
         let channels = if matches!(x.rank(), 2 | 4) { x.dims()[1] } else { 0 };
@@ -143,7 +143,10 @@ impl Affine {
         Ok(x.elem_count() / features)
     }
 
-    /// The refusal of a batch with one value per channel.
+    /// Refuses a batch with one value per channel.
+    ///
+    /// # Errors
+    /// [`NormError::OneValue`].
     pub fn refuse_one_value(&self, x: &Shape, count: usize) -> Result<()> {
         if count > 1 {
             return Ok(());
@@ -151,7 +154,7 @@ impl Affine {
         Err(NormError::OneValue { layer: self.layer.clone(), shape: x.clone() }.into())
     }
 
-    /// The refusal of one value per channel where a choice of parameters is to blame.
+    /// The error for a parameter value, `choice`, that is undefined for one value per channel.
     pub fn undefined(&self, x: &Shape, choice: &'static str, instead: &'static str) -> candle_core::Error {
         NormError::Undefined { layer: self.layer.clone(), shape: x.clone(), choice, instead }.into()
     }

@@ -1,4 +1,4 @@
-//! What a normalizer keeps of the batches it has seen, named once: reports, re-estimation and checkpoints go by that.
+//! The batch statistics that a normalizer keeps, in one place for reports, re-estimation and checkpoints.
 
 use super::observed::Observation;
 use super::running::{MomentVars, RunningAverage};
@@ -7,7 +7,7 @@ use super::running::{MomentVars, RunningAverage};
 pub struct BatchStatistics<'a> {
     /// The statistics of inference.
     pub(super) inference: &'a MomentVars,
-    /// The running average of the batches' statistics, beside or as those.
+    /// The running average of the batches' statistics; may be the same as `inference`.
     pub(super) average: &'a MomentVars,
     pub(super) observed: &'a Observation,
     /// Whether Double-Forward can refresh it.
@@ -20,7 +20,7 @@ impl<'a> BatchStatistics<'a> {
         Self { refreshes: true, ..Self::unrefreshed(&running.now, observed) }
     }
 
-    /// Of one whose inference is statistics that training alone changes.
+    /// Of one whose statistics Double-Forward does not refresh.
     pub(super) fn unrefreshed(stored: &'a MomentVars, observed: &'a Observation) -> Self {
         Self { inference: stored, average: stored, observed, refreshes: false }
     }

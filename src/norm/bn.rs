@@ -4,7 +4,7 @@
 //! Remembers: running averages r += a (s - r), a = `momentum`, of mu_B and of the *unbiased* n/(n-1) v_B.
 //! Gradient: through mu_B and v_B, dx = gamma/s (g - mean(g) - x̂ mean(g x̂)).
 //! Inference: the running averages, constants.
-//! Double-Forward: the refresh pass replaces the batch's part in the running averages by that of the updated weights.
+//! Double-Forward: the refresh replaces the batch's contribution to the running averages by that under the updated weights.
 //! One value per channel (n = 1): refused, the variance of one value is 0 and its unbiased form 0/0.
 
 use std::sync::Arc;
@@ -45,12 +45,15 @@ pub struct BatchNorm {
 }
 
 /// A [`BatchNorm`] for `num_features` channels: `weight`, `bias`, `running_mean`, `running_var` from `vb`.
+///
+/// # Errors
+/// A tensor that `vb` lacks or has in another shape.
 pub fn batch_norm(num_features: usize, config: BatchNormConfig, vb: VarBuilder) -> Result<BatchNorm> {
     BatchNorm::scaled(Affine::new(num_features, config.eps, &vb)?, config.momentum, &vb)
 }
 
 impl BatchNorm {
-    /// With that scale and shift.
+    /// A layer with the scale and shift `affine`.
     pub(super) fn scaled(affine: Affine, momentum: f64, vb: &VarBuilder) -> Result<Self> {
         let running = RunningAverage::new(RUNNING, affine.gamma().elem_count(), Blend::Unbiased, vb)?;
         Ok(Self { affine, running, momentum, observed: Observation::default() })

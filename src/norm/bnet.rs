@@ -1,12 +1,12 @@
 //! Batch Normalization with enhanced linear transformation, BNET (Xu et al., arXiv 2011.14150).
 //!
-//! Training: y = K * x̂ + beta, x̂ = (x - mu_B)/sqrt(v_B + eps), K a kernel of k x k for each channel, with zeros around x̂: each
-//! value is normalized as in BN, then scaled and shifted with its neighbours' help. K's centre is gamma, `weight`; the rest
-//! of it, `around`, is 0 at first, so that it begins as BN; k = 1 is BN.
-//! Remembers: what BN does. Gradient: BN's, of what reaches x̂ through K; K's own is that of a convolution.
-//! Inference: x̂ by the running averages, constants; the convolution stays, so plain BatchNorm cannot take it over.
-//! Double-Forward: as BN. One value per channel (n = 1): refused, as BN. Behind a linear map there are no neighbours, and
-//! `around` never moves.
+//! Training: y = K * x̂ + beta, x̂ = (x - mu_B)/sqrt(v_B + eps): BN whose scale is a depth-wise convolution, K a k x k kernel
+//! per channel, x̂ padded with zeros. K's centre is gamma, `weight`; the rest of it, `around`, starts at 0, so that training
+//! starts as BN; k = 1 is BN.
+//! Remembers: what BN does. Gradient: BN's, with K's transpose of g in place of gamma g; K's own is that of a convolution.
+//! Inference: x̂ by the running averages, constants; the convolution stays, so it does not export to plain BatchNorm.
+//! Double-Forward: as BN. One value per channel (n = 1): refused, as BN. After a linear layer there are no neighbours, and
+//! `around` stays 0.
 
 use std::sync::Arc;
 
@@ -23,7 +23,7 @@ use crate::ops;
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct EnhancedBatchNormConfig {
-    /// k, rows and columns of the kernel.
+    /// k, the kernel's rows and columns.
     pub kernel: usize,
     /// Added to the variance.
     pub eps: f64,
@@ -105,7 +105,7 @@ module_t!(EnhancedBatchNorm);
 
 impl Family for EnhancedBatchNorm {
     const NAME: &'static str = "bnet";
-    const ABOUT: &'static str = "BNET: Batch Normalization, scaled by a small kernel per channel instead of a number";
+    const ABOUT: &'static str = "BNET: Batch Normalization with a depth-wise convolution in place of the scale";
     const REFRESHES: bool = true;
     const STATE: &'static [StateTensor] = &RUNNING;
     type Config = EnhancedBatchNormConfig;

@@ -3,12 +3,12 @@
 //! Training: y = gamma (r (x - mu_B)/s_B + d) + beta, s_B = sqrt(v_B + eps), with the corrections r = s_B/s within
 //! [1/R, R] and d = (mu_B - mu)/s within [-D, D] towards the running mu and s as they stood before this batch. Where neither
 //! is at its limit, that is y = gamma (x - mu)/s + beta: inference.
-//! R and D: 1 and 0, which is BN, for `warmup` of the training; then R grows to `r_max` and D to `d_max`, along a line
-//! (`schedule = "ramp"`) that ends at `r_relaxed` and `d_relaxed` of it, or at once (`"switch"`).
+//! R and D: 1 and 0, which is BN, for `warmup` of the training; then R grows to `r_max` and D to `d_max`, linearly until
+//! `r_relaxed` and `d_relaxed` of the training (`schedule = "ramp"`) or at once (`"switch"`).
 //! Remembers: running averages of mu_B and of the deviation s_B; `running_var` holds s² - eps.
 //! Gradient: r and d are constants; through mu_B and s_B, BN's times r.
 //! Inference: the running averages, constants.
-//! Double-Forward: the batch's part in the averages is replaced; r and d go by the averages without it, as in training.
+//! Double-Forward: the batch's contribution to the averages is replaced; r and d use the averages without it, as in training.
 //! One value per channel (n = 1): refused, as in BN; x - mu_B is 0, so that only the constant d would be left.
 
 use std::sync::Arc;
@@ -28,7 +28,7 @@ use crate::ops::Linear;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Relaxation {
-    /// Along a line.
+    /// Linearly.
     Ramp,
     /// At once.
     Switch,
@@ -38,17 +38,17 @@ pub enum Relaxation {
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct BatchRenormConfig {
-    /// Largest r in the end.
+    /// R at the end of the schedule: r is clamped to [1/R, R].
     pub r_max: f64,
-    /// Largest d in the end.
+    /// D at the end of the schedule: d is clamped to [-D, D].
     pub d_max: f64,
     /// How the limits grow.
     pub schedule: Relaxation,
-    /// Part of the training that is plain BN.
+    /// Fraction of the training that is plain BN.
     pub warmup: f64,
-    /// Part of the training after which a ramp is at `r_max`.
+    /// Fraction of the training after which a ramp is at `r_max`.
     pub r_relaxed: f64,
-    /// Part of the training after which a ramp is at `d_max`.
+    /// Fraction of the training after which a ramp is at `d_max`.
     pub d_relaxed: f64,
     /// Weight of the newest batch in the running averages.
     pub momentum: f64,
@@ -73,7 +73,7 @@ impl Default for BatchRenormConfig {
 }
 
 impl BatchRenormConfig {
-    /// R and D when that part of the training is done.
+    /// R and D after a fraction `part` of the training.
     fn limits(&self, part: f64) -> [f64; 2] {
         let grown = |end: f64| match self.schedule {
             _ if part < self.warmup => 0.0,

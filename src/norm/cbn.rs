@@ -1,14 +1,14 @@
-//! Cross-Iteration Batch Normalization (Yao et al., CVPR 2021, arXiv 2002.05712).
+//! Cross-Iteration Batch Normalization (Yao et al. 2020, arXiv 2002.05712).
 //!
 //! Training: y = gamma (x - mu)/sqrt(v + eps) + beta with mu = mean of mu_i', v = mean of q_i' less mu², over the current batch
-//! and `size` older ones, whose mean mu_i and mean square q_i are moved to the present weights W of the producing
-//! convolution or linear map by a Taylor step: mu_i' = mu_i + <dmu_i/dW, W - W_i>, q_i' likewise. Channel by channel, entries
-//! with q_i' < mu_i'² are left out.
+//! and `size` older ones, whose mean mu_i and mean square q_i are moved to the current weights W of the convolution or
+//! linear layer before it by a first-order Taylor step: mu_i' = mu_i + <dmu_i/dW, W - W_i>, q_i' likewise. Entries with
+//! q_i' < mu_i'² are left out, channel by channel.
 //! Remembers: mu_i, q_i, their derivatives and W_i; running averages of the batch's mean and unbiased variance.
 //! Gradient: older entries are constants, so BN's projection terms are scaled by 1/(entries that count).
-//! Begins as BN, for `warmup` of the training. (The original adds eps to sqrt(v).)
-//! Double-Forward: the batch's entry, all of it, and its part in the averages are replaced by those under the updated weights;
-//! it is pooled with the batches that were older than it in training, moved to those weights.
+//! Starts as BN, for `warmup` of the training. (The original adds eps to sqrt(v).)
+//! Double-Forward: the batch's whole entry and its contribution to the averages are replaced by those under the updated
+//! weights; it is pooled with the batches that were older than it in training, moved to those weights.
 //! Inference: the running averages. One value per channel (n = 1): refused, as in BN.
 
 use std::sync::Arc;
@@ -30,7 +30,7 @@ use super::{Affine, BatchStatistics, Call, Coefficients, Input, Moments, Norm, P
 pub struct CrossIterationBatchNormConfig {
     /// Older batches pooled with the current one.
     pub size: usize,
-    /// Part of the training that is plain BN.
+    /// Fraction of the training that is plain BN.
     pub warmup: f64,
     /// Added to the variance.
     pub eps: f64,
@@ -67,7 +67,7 @@ const HISTORY: [StateTensor; 6] = [
 /// length of a row of the weight.
 type Entry = [Tensor; 6];
 
-/// A place for so many batches, each an [`Entry`].
+/// A ring of `size` batches, each an [`Entry`].
 fn history(weight: &Shape, size: usize, vb: &VarBuilder) -> Result<Ring<6>> {
     let c = weight.dims()[0];
     let p = weight.elem_count() / c;
@@ -75,7 +75,7 @@ fn history(weight: &Shape, size: usize, vb: &VarBuilder) -> Result<Ring<6>> {
     Ring::new(HISTORY, [means.clone(), means, rows, slopes.clone(), slopes, filled], vb)
 }
 
-/// Means and mean squares (k,C) of some batches, moved to that weight.
+/// Means and mean squares (k,C) of some batches, moved to `weight`.
 fn moved([means, squares, mean_slope, square_slope, weights, _]: Entry, weight: &Tensor) -> Result<(Tensor, Tensor)> {
     if means.dim(0)? == 0 {
         return Ok((means, squares));
@@ -85,8 +85,8 @@ fn moved([means, squares, mean_slope, square_slope, weights, _]: Entry, weight: 
     Ok(((means + along_means)?, (squares + (apart * square_slope)?.sum(2)?)?))
 }
 
-/// A [`CrossIterationBatchNorm`] behind a weight (out, in, kh, kw) or (out, in): `weight`, `bias`, `running_mean`,
-/// `running_var` and the state of training from `vb`. It is to be called with a [`Producer`] in training.
+/// A [`CrossIterationBatchNorm`] after a weight (out, in, kh, kw) or (out, in): `weight`, `bias`, `running_mean`,
+/// `running_var` and the training state from `vb`. Training passes need a [`Producer`] ([`Norm::forward_at`]).
 ///
 /// # Errors
 /// Parameters out of range.
@@ -107,7 +107,7 @@ pub fn cross_iteration_batch_norm(
 }
 
 impl CrossIterationBatchNorm {
-    /// The batches pooled with this one, moved to its weight; the batch takes its place among them as the pass says.
+    /// The batches pooled with this one, moved to its weight; stores the batch's entry as the pass requires.
     fn older(&self, entry: &Entry, weight: &Tensor, call: Call) -> Result<(Tensor, Tensor)> {
         let (size, layer) = (self.config.size, self.affine.layer());
         let age = match call.pass {
@@ -160,7 +160,7 @@ impl Norm for CrossIterationBatchNorm {
         let (mut used, mut share) = (batch.clone(), batch.var.ones_like()?);
         if taken.is_some() && call.progress.part() >= self.config.warmup {
             let Some(producer) = input.producer else {
-                bail!("{}: cross-iteration normalization needs the map before it (`forward_at`)", self.affine.layer());
+                bail!("{}: `cbn` needs the layer before it; call `forward_at` with a `Producer`", self.affine.layer());
             };
             (used, share) = self.pool(batch, call, producer)?;
         }
@@ -185,7 +185,7 @@ const STATE: [StateTensor; 8] =
 
 impl Family for CrossIterationBatchNorm {
     const NAME: &'static str = "cbn";
-    const ABOUT: &'static str = "Cross-Iteration Batch Normalization: older statistics moved to the present weights";
+    const ABOUT: &'static str = "Cross-Iteration Batch Normalization: older statistics moved to the current weights";
     const REFRESHES: bool = true;
     const NEEDS_PRODUCER: bool = true;
     const STATE: &'static [StateTensor] = &STATE;
@@ -202,7 +202,7 @@ impl Family for CrossIterationBatchNorm {
     }
 
     fn build(site: Site, config: &Self::Config) -> Result<Arc<dyn Norm>> {
-        // A bias is one weight more.
+        // A bias is one more column of the weight.
         let columns = |weight: Shape| weight.elem_count() / site.features + usize::from(site.biased);
         let weight = Shape::from((site.features, site.producer.map_or(1, columns)));
         Ok(Arc::new(cross_iteration_batch_norm(&weight, *config, site.vb)?))

@@ -1,6 +1,6 @@
-//! What a normalizer is to whoever computes: from its input's moments to y = slope (x - mean) + shift, and from two sums of
-//! the backward pass to dx = slope g + b (x - center) + d. The formulas between work on small tensors, (C) or (N,C), and
-//! stand in the normalizer's own file, once for every device and way to compute.
+//! The interface between a normalizer and the code that runs it: from its input's moments to y = slope (x - mean) + shift, and
+//! from two sums of the backward pass to dx = slope g + b (x - center) + d. The formulas in between are the normalizer's own,
+//! on small tensors, (C) or (N,C), the same for every device.
 
 use std::sync::Arc;
 
@@ -12,13 +12,13 @@ use crate::ops::{Linear, Moments, Sums};
 
 /// What [`super::Norm::coefficients`] may use.
 pub struct Input<'a> {
-    /// The pass, and when it is made.
+    /// The pass and the training progress.
     pub call: Call,
     /// The input's shape, (N,C,H,W) or (N,C).
     pub shape: &'a Shape,
     /// Its moments, at the normalizer's granularity, in the passes that observe them.
     pub moments: Option<Moments>,
-    /// What made the input, where that is known.
+    /// The layer that produced the input, where known.
     pub producer: Option<&'a dyn Producer>,
 }
 
@@ -44,17 +44,17 @@ impl Input<'_> {
     }
 }
 
-/// The convolution or linear map whose result is normalized.
+/// The convolution or linear layer whose output is normalized.
 pub trait Producer {
-    /// Its weight in rows, (out, in·kh·kw), detached; a bias is the weight of a 1 behind what is multiplied.
+    /// Its weight as a matrix, (out, in·kh·kw), detached; a bias is one more column, the weight of a constant input of 1.
     fn weight(&self) -> Result<Tensor>;
 
-    /// The mean over images and positions of what a row of the weight is multiplied with, (in·kh·kw): the derivative of
-    /// each output's mean with respect to its row.
+    /// The mean input patch over images and positions, (in·kh·kw), with a 1 for a bias: the derivative of each output's mean
+    /// with respect to its row.
     fn patch_mean(&self) -> Result<Tensor>;
 
-    /// The mean over images and positions of an output times what its row is multiplied with, (out, in·kh·kw): half the
-    /// derivative of each output's mean square with respect to its row.
+    /// The mean over images and positions of each output times the input patch, (out, in·kh·kw): half the derivative of each
+    /// output's mean square with respect to its row.
     fn patch_correlation(&self) -> Result<Tensor>;
 }
 
@@ -70,12 +70,12 @@ pub struct Coefficients {
 type Backward = dyn Fn(&Sums) -> Result<Gradient> + Send + Sync;
 
 impl Coefficients {
-    /// A map with the rule of its gradient, which is asked once per training pass and may change what is remembered.
+    /// A map and its gradient rule, which is called once per training pass and may update the layer's state.
     pub fn new(map: Linear, gradient: impl Fn(&Sums) -> Result<Gradient> + Send + Sync + 'static) -> Self {
         Self { map, gradient: Arc::new(gradient) }
     }
 
-    /// The rest of dx, and the gradients of the normalizer's parameters, given sums at the normalizer's granularity.
+    /// The rest of dx and the gradients of the normalizer's parameters, from sums at the normalizer's granularity.
     pub fn gradient(&self, sums: &Sums) -> Result<Gradient> {
         (self.gradient)(sums)
     }
@@ -83,7 +83,7 @@ impl Coefficients {
 
 /// dx = slope g + b (x - center) + d, (C) or (N,C) each.
 pub struct Gradient {
-    /// The share of the input.
+    /// The coefficient of x - center.
     pub b: Tensor,
     /// What is subtracted from the input.
     pub center: Tensor,

@@ -2,11 +2,13 @@
 //!
 //! Training: each micro-batch is normalized by itself, as in BN. Mean and mean square are pooled over all values of an
 //! update's micro-batches, and enter the running averages once per update, r += a (s - r) with a = `momentum`, with the
-//! *biased* variance of all of them together. Where nobody says how many micro-batches an update has, each is one.
-//! Remembers: the running averages. The pool lasts for an update, and checkpoints are made between updates, so a run that is
-//! resumed goes on exactly.
+//! *biased* variance of all of them together. Where the call does not say
+//! how many micro-batches an update has, each counts as one update.
+//! Remembers: the running averages. The pool lives for one update and checkpoints are written between updates, so resuming is
+//! exact.
 //! Gradient: through mu_B and v_B of the micro-batch, as in BN. Inference: the running averages, constants.
-//! Double-Forward: the refreshes of an update's micro-batches are pooled likewise, and replace the update's part at the end.
+//! Double-Forward: the refreshes of an update's micro-batches are pooled the same way; the last one replaces the update's
+//! contribution.
 //! One value per channel (n = 1): refused, as in BN.
 
 use std::sync::{Arc, Mutex};
@@ -48,7 +50,7 @@ pub struct DeferredBatchNorm {
     observed: Observation,
 }
 
-/// Some of an update's micro-batches together.
+/// The pooled moments of an update's micro-batches so far.
 #[derive(Debug)]
 struct UpdateMoments {
     moments: Moments,
@@ -58,6 +60,9 @@ struct UpdateMoments {
 }
 
 /// A [`DeferredBatchNorm`] for `num_features` channels: `weight`, `bias`, `running_mean`, `running_var` from `vb`.
+///
+/// # Errors
+/// A tensor that `vb` lacks or has in another shape.
 pub fn deferred_batch_norm(
     num_features: usize,
     config: DeferredBatchNormConfig,
@@ -88,7 +93,7 @@ impl DeferredBatchNorm {
         let parts = call.progress.batches_per_update();
         let (first, pass) = match call.pass {
             Pass::Train => (false, Pass::Train),
-            // Of the last micro-batch of the update so many updates ago.
+            // The running average counts ages in updates; a new pool starts with the oldest micro-batch of one.
             Pass::Refresh { age } => (age % parts == parts - 1, Pass::Refresh { age: age / parts }),
             _ => return Ok(()),
         };
@@ -129,7 +134,7 @@ module_t!(DeferredBatchNorm);
 
 impl Family for DeferredBatchNorm {
     const NAME: &'static str = "deferred";
-    const ABOUT: &'static str = "Deferred Batch Normalization: BN, running averages taken over whole updates";
+    const ABOUT: &'static str = "Deferred Batch Normalization: BN with running averages updated once per weight update";
     const REFRESHES: bool = true;
     const STATE: &'static [StateTensor] = &RUNNING;
     type Config = DeferredBatchNormConfig;

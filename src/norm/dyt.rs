@@ -1,9 +1,8 @@
 //! Dynamic Tanh (Zhu, Chen, He, LeCun & Liu, "Transformers without Normalization", arXiv 2503.10622).
 //!
-//! y = gamma tanh(alpha x) + beta, alpha one number per layer, a parameter; no statistics at all.
+//! y = gamma tanh(alpha x) + beta, alpha one parameter per layer; no statistics at all.
 //! Remembers nothing; the ordinary gradient; inference and training are the same; one value per channel is fine.
-//! Meant for the place of Layer Normalization in transformers; here a control, as [`super::NoNorm`] is, with activations that
-//! cannot grow.
+//! Meant to replace Layer Normalization in transformers; here a control, as [`super::NoNorm`] is, with bounded activations.
 
 use std::sync::Arc;
 
@@ -20,7 +19,7 @@ use crate::ops::{self, Linear};
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct DynamicTanhConfig {
-    /// alpha at first.
+    /// Initial alpha.
     pub alpha: f64,
 }
 

@@ -1,13 +1,13 @@
-//! Why a normalizer refuses.
+//! Why a normalizer refuses an input.
 
 use candle_core::{Error, Shape};
 
 /// A normalizer's refusal. Layers return it inside a `candle_core::Error`; [`NormError::of`] takes it out again.
 #[derive(Debug, thiserror::Error)]
 pub enum NormError {
-    /// The variance of a single value per channel says nothing.
+    /// One value per channel: its variance is 0 and the output does not depend on the input.
     #[error(
-        "{layer}: {ONE_VALUE} (input {shape:?}), so its variance is 0 and the output says nothing about the input; \
+        "{layer}: {ONE_VALUE} (input {shape:?}), so its variance is 0 and the output does not depend on the input; \
          use a larger normalization batch, `mbn` with pool = \"total\", or a normalizer without batch statistics (`gn`)"
     )]
     OneValue {
@@ -16,7 +16,7 @@ pub enum NormError {
         /// The input.
         shape: Shape,
     },
-    /// A choice of parameters that is undefined for one value per channel.
+    /// A parameter value that is undefined for one value per channel.
     #[error("{layer}: {ONE_VALUE} (input {shape:?}), for which {choice} is undefined: {instead}")]
     Undefined {
         /// The layer, by its path.
@@ -28,10 +28,10 @@ pub enum NormError {
         /// Why, and what to use instead.
         instead: &'static str,
     },
-    /// The variance of a group of a single value says nothing.
+    /// A group of a single value: its variance is 0 and the output does not depend on the input.
     #[error(
-        "{layer}: {ONE_VALUE_PER_GROUP} (input {shape:?}), so its variance is 0 and the output says nothing about the \
-         input; use larger groups (`gn`, `ln`), or keep the normalizer away from single values"
+        "{layer}: {ONE_VALUE_PER_GROUP} (input {shape:?}), so its variance is 0 and the output does not depend on the \
+         input; use larger groups (`gn`, `ln`), or a network that normalizes larger maps"
     )]
     OneValuePerGroup {
         /// The layer, by its path.
@@ -40,7 +40,10 @@ pub enum NormError {
         shape: Shape,
     },
     /// A refresh of a batch that is no longer, or not yet, remembered.
-    #[error("{layer}: cannot refresh the batch of {age} training passes ago, {remembered} are remembered")]
+    #[error(
+        "{layer}: cannot refresh the batch of {age} training passes ago: the newest {remembered} can be refreshed; \
+         refresh after the training pass, and set `Progress::parts` to the batches of an update"
+    )]
     NothingToRefresh {
         /// The layer, by its path.
         layer: String,
@@ -49,7 +52,7 @@ pub enum NormError {
         /// Batches that could be refreshed.
         remembered: usize,
     },
-    /// Not (N,C,H,W) or (N,C) with the layer's number of channels, or nothing in it.
+    /// An input that is empty, or not (N,C,H,W) or (N,C) with the layer's number of channels.
     #[error("{layer}: expected a non-empty (N,{features}) or (N,{features},H,W) input, got {shape:?}")]
     Shape {
         /// The layer, by its path.
@@ -65,7 +68,7 @@ const ONE_VALUE: &str = "the batch holds one value per channel";
 const ONE_VALUE_PER_GROUP: &str = "a group of channels holds one value";
 
 impl NormError {
-    /// The refusal that `error` carries, beneath whatever context it gathered on its way.
+    /// The `NormError` inside `error`, under any context that was added to it.
     pub fn of(error: &Error) -> Option<&Self> {
         match error {
             Error::WithBacktrace { inner, .. } | Error::Context { inner, .. } | Error::WithPath { inner, .. } => {

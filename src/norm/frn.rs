@@ -1,11 +1,11 @@
-//! Filter Response Normalization with its thresholded linear unit (Singh & Krishnan, CVPR 2020, arXiv 1911.09737).
+//! Filter Response Normalization with its thresholded linear unit (Singh & Krishnan 2019, arXiv 1911.09737).
 //!
 //! Each image and channel alone: y = gamma x/s + beta, s = sqrt(nu² + eps), nu² the mean of x² over the positions; no mean is
-//! subtracted. In the rectifier's place follows max(y, tau), tau per channel ([`Norm::threshold`]).
+//! subtracted. The ReLU after it becomes max(y, tau), tau a parameter per channel ([`Norm::threshold`]).
 //! Remembers nothing; gradient through nu², dx = gamma/s (g - x/s² mean(g x)), to tau where y is below it, and to eps where
 //! that is learned; inference and training are the same.
-//! One value per image and channel (1x1 maps, fully connected): x/s would be a sign, so behind a linear map eps is learned
-//! there, 1e-6 + |e| with e = 1e-4 at first, one e per layer.
+//! One value per image and channel (1x1 maps, fully connected): x/s would be a sign, so after a linear layer eps is learned,
+//! 1e-6 + |e|, one e per layer, initially 1e-4.
 
 use std::sync::Arc;
 
@@ -22,9 +22,9 @@ use crate::ops::Linear;
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct FilterResponseNormConfig {
-    /// Added to nu².
+    /// Added to nu²; the fixed part where eps is learned.
     pub eps: f64,
-    /// What the learned part of eps is at first, where it is learned.
+    /// Initial e, where eps is learned.
     pub learned_eps: f64,
 }
 
@@ -39,13 +39,16 @@ impl Default for FilterResponseNormConfig {
 pub struct FilterResponseNorm {
     affine: Affine,
     eps: f64,
-    /// None where no rectifier follows.
+    /// None where no ReLU follows.
     tau: Option<Tensor>,
     /// e, of shape (1), where eps is learned.
     learned: Option<Tensor>,
 }
 
-/// A [`FilterResponseNorm`] for `num_features` channels: `weight`, `bias`, `tau` and, where eps is learned, `eps` from `vb`.
+/// A [`FilterResponseNorm`] for `num_features` channels: `weight`, `bias`, `tau` and, with `learn_eps`, `eps` from `vb`.
+///
+/// # Errors
+/// Parameters out of range.
 pub fn filter_response_norm(
     num_features: usize,
     config: FilterResponseNormConfig,
@@ -98,7 +101,7 @@ impl Norm for FilterResponseNorm {
         let map = Linear { mean: square.zeros_like()?, slope: slope.clone(), shift: self.affine.beta() };
         Ok(Coefficients::new(map, move |sums| {
             let zero = slope.zeros_like()?;
-            // dL/d(s²), image by image and channel by channel: of y = gamma x/s.
+            // -2 dL/d(s²) of each image and channel, with y = gamma x/s.
             let along = ((&slope * scale.sqr()?)? * &sums.gx)?;
             let b = along.affine(-1.0 / pixels, 0.0)?;
             let mut parameters = vec![(&sums.gx * &scale)?.sum(0)?, sums.g.sum(0)?];

@@ -21,16 +21,16 @@ use crate::ops::Groups;
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct GroupNormConfig {
-    /// Groups; a layer uses the largest divisor of its channels that is not above this (20 channels, 8 groups: 5).
+    /// Number of groups; a layer uses the largest divisor of its channels that is not above this (20 channels, 8 groups: 5).
     pub groups: usize,
-    /// Channels of a group, which have to divide those of every layer. 0: as `groups` says.
+    /// Channels per group, a divisor of the channels of every layer. 0: as `groups` says.
     #[serde(skip_serializing_if = "is_zero")]
     pub group_size: usize,
     /// Added to the variance.
     pub eps: f64,
 }
 
-/// A parameter that came later is not written where it is not given: runs without it keep their names.
+/// Added later, so it is not written where it is not given: runs without it keep their names.
 fn is_zero(group_size: &usize) -> bool {
     *group_size == 0
 }
@@ -45,7 +45,7 @@ impl Default for GroupNormConfig {
 #[derive(Debug, Clone)]
 pub struct GroupNorm {
     affine: Affine,
-    /// Channels of a group.
+    /// Channels per group.
     channels: usize,
 }
 

@@ -3,11 +3,11 @@
 //!
 //! Training: y = gamma (x - mu)/sqrt(v + eps) + beta, mu and biased v over `images` images, a group of channels and all
 //! positions. With one image it is GN, with one channel per group and the whole batch BN. A remainder of images is a smaller
-//! group; a single image left over goes into the group before it.
+//! group; a single image left over joins the group before it.
 //! Remembers: running averages of E\[x\] and E\[x²\] of the whole batch and each group of channels, as mean and variance.
 //! Gradient: through mu and v, within the group.
-//! Inference: the running averages, mixed with the image's own moments, which count `weighing`.
-//! Double-Forward: the refresh replaces the batch's part in the running averages.
+//! Inference: the running averages, mixed with the image's own moments at weight `weighing`.
+//! Double-Forward: the refresh replaces the batch's contribution to the running averages.
 //! A group of a single value (one image, one channel, one position): refused.
 
 use std::sync::Arc;
@@ -28,13 +28,13 @@ use crate::ops::{self, Groups};
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct BatchGroupNormConfig {
-    /// Images of a group.
+    /// Images per group.
     pub images: usize,
-    /// Groups of channels; a layer uses the largest divisor of its channels that is not above this.
+    /// Number of groups of channels; a layer uses the largest divisor of its channels that is not above this.
     pub groups: usize,
-    /// Channels of a group, which have to divide those of every layer. 0: as `groups` says.
+    /// Channels per group, a divisor of the channels of every layer. 0: as `groups` says.
     pub group_size: usize,
-    /// How much the image's own moments count in inference, 0 to 1; to be chosen on validation images.
+    /// Weight of the image's own moments in inference, 0 to 1; to be chosen on validation images.
     pub weighing: f64,
     /// Added to the variance.
     pub eps: f64,
@@ -53,7 +53,7 @@ impl Default for BatchGroupNormConfig {
 pub struct BatchGroupNorm {
     affine: Affine,
     config: BatchGroupNormConfig,
-    /// Channels of a group.
+    /// Channels per group.
     channels: usize,
     running: RunningAverage,
     observed: Observation,

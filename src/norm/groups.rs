@@ -5,10 +5,10 @@ use candle_core::{Result, Shape, bail};
 use super::{Affine, Coefficients, Gradient, Moments, NormError};
 use crate::ops::{self, Groups, Linear};
 
-/// Groups where nobody says how many.
+/// Default number of groups.
 pub(super) const GROUPS: usize = 8;
 
-/// Contradictions between the two ways to say how large groups are.
+/// Refuses no groups at all, and both of the two ways to say how large they are.
 pub(super) fn check_groups(groups: usize, group_size: usize) -> std::result::Result<(), String> {
     match (groups, group_size) {
         (0, 0) => Err("groups = 0: expected at least 1".into()),
@@ -17,7 +17,7 @@ pub(super) fn check_groups(groups: usize, group_size: usize) -> std::result::Res
     }
 }
 
-/// Channels of a group: `group_size`, or, where that is 0, those of the largest number of groups that is not above `groups`
+/// Channels per group: `group_size`, or, where that is 0, those of the largest number of groups that is not above `groups`
 /// and divides `features`.
 pub(super) fn channels_of_group(features: usize, groups: usize, group_size: usize, layer: &str) -> Result<usize> {
     if group_size > 0 && !features.is_multiple_of(group_size) {
@@ -27,7 +27,7 @@ pub(super) fn channels_of_group(features: usize, groups: usize, group_size: usiz
     Ok(if group_size > 0 { group_size } else { features / largest() })
 }
 
-/// The refusal of groups of a single value.
+/// Refuses groups of a single value.
 pub(super) fn refuse_one_value(affine: &Affine, groups: &Groups, input: &Shape) -> Result<()> {
     let pixels: usize = input.dims()[2..].iter().product();
     if groups.smallest() * pixels > 1 {

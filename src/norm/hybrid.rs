@@ -1,4 +1,4 @@
-//! HybridBN (its authors' code, ICML 2025): a mix of remembered and batch statistics, learned per channel.
+//! HybridBN (ICML 2025, after its authors' code): running and batch statistics, mixed with a learned weight per channel.
 //!
 //! Training: y = gamma (x - mu)/sqrt(v + eps) + beta with mu = (1 - a) m + a mu_B, v = (1 - a) w + a v_B, where m and w are the
 //! running averages as they stood before this batch and a = sigmoid(theta), theta a parameter per channel.
@@ -6,7 +6,7 @@
 //! Gradient: m and w are constants, so BN's projection terms are scaled by a, around mu_B; to theta through mu and v,
 //! a (1 - a) (dL/dmu (mu_B - m) + dL/dv (v_B - w)).
 //! Inference: the running averages, constants.
-//! Double-Forward: the batch's part in the averages is replaced; the mix is with the averages without it, as in training.
+//! Double-Forward: the batch's contribution to the averages is replaced; the mix uses the averages without it, as in training.
 //! One value per channel (n = 1): refused, as in BN; v_B would be 0 whatever the input, and pull v down.
 
 use std::sync::Arc;
@@ -26,7 +26,7 @@ use super::{Affine, BatchStatistics, Coefficients, Input, Moments, Norm, module_
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct HybridBatchNormConfig {
-    /// a at first.
+    /// Initial a.
     pub alpha: f64,
     /// Weight of the newest batch in the running averages.
     pub momentum: f64,
@@ -110,7 +110,7 @@ impl Norm for HybridBatchNorm {
                 self.affine.projected(batch, count)?
             }
         };
-        // Passes that are not differentiated in training; theta takes no part in them.
+        // Inference, frozen or not, and the batch's own statistics: theta takes no part.
         let theta = self.theta.detach();
         Ok(Coefficients::new(plain.map.clone(), move |sums| {
             let mut gradient = plain.gradient(sums)?;
@@ -136,7 +136,7 @@ module_t!(HybridBatchNorm);
 
 impl Family for HybridBatchNorm {
     const NAME: &'static str = "hybrid";
-    const ABOUT: &'static str = "HybridBN: running and batch statistics, mixed as learned per channel";
+    const ABOUT: &'static str = "HybridBN: running and batch statistics, mixed with a learned weight per channel";
     const REFRESHES: bool = true;
     const STATE: &'static [StateTensor] = &RUNNING;
     type Config = HybridBatchNormConfig;
@@ -146,9 +146,7 @@ impl Family for HybridBatchNorm {
         super::check_momentum(config.momentum)?;
         match config.alpha > 0.0 && config.alpha < 1.0 {
             true => Ok(()),
-            false => {
-                Err(format!("alpha = {}: expected a share of the batch's statistics between 0 and 1", config.alpha))
-            }
+            false => Err(format!("alpha = {}: expected a number between 0 and 1, both excluded", config.alpha)),
         }
     }
 

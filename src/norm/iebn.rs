@@ -1,9 +1,9 @@
 //! Instance Enhancement Batch Normalization (Liang, Huang, Liang & Yang, AAAI 2020, arXiv 1908.04008).
 //!
 //! Training: y = a gamma (x - mu_B)/sqrt(v_B + eps) + beta, BN with a gate a = sigmoid(w m + b) for each image and channel,
-//! m the mean of that image and channel; w is 0 and b -1 at first.
-//! Remembers: what BN does. Gradient: BN's, of a g in the place of g, and through m; to w and b, two parameters per channel.
-//! Inference: the running averages, and each image's own gates: no affine map, so plain BatchNorm cannot take it over.
+//! m the mean of that image and channel; w starts at 0, b at -1.
+//! Remembers: what BN does. Gradient: BN's with a g in place of g, and through m; w and b are parameters, two more per channel.
+//! Inference: the running averages, and each image's own gates: not an affine map, so it does not export to plain BatchNorm.
 //! Double-Forward: as BN. One value per channel (n = 1): refused, as BN.
 
 use std::sync::Arc;
@@ -29,7 +29,7 @@ pub struct InstanceEnhancementBatchNormConfig {
     pub eps: f64,
     /// Weight of the newest batch in the running averages.
     pub momentum: f64,
-    /// What b is at first; with -1 every gate is at 0.27.
+    /// Initial b; with -1 every gate starts at 0.27.
     pub gate_bias: f64,
 }
 
@@ -49,6 +49,9 @@ pub struct InstanceEnhancementBatchNorm {
 
 /// An [`InstanceEnhancementBatchNorm`] for `num_features` channels: `weight`, `bias`, `running_mean`, `running_var`,
 /// `gate_weight` and `gate_bias` from `vb`.
+///
+/// # Errors
+/// A tensor that `vb` lacks or has in another shape.
 pub fn instance_enhancement_batch_norm(
     num_features: usize,
     config: InstanceEnhancementBatchNormConfig,

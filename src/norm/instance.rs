@@ -3,8 +3,8 @@
 //!
 //! Each image and channel alone: mean and biased variance over the positions; gamma and beta per channel.
 //! Remembers nothing; gradient through mu and v; inference and training are the same.
-//! One position (fully connected layers, maps of 1x1): refused. The variance of one value is 0, and what came out would be
-//! beta, whatever went in.
+//! One position (fully connected layers, maps of 1x1): refused. The variance of one value is 0, and the output would be
+//! beta whatever the input.
 
 use std::sync::Arc;
 
@@ -32,11 +32,14 @@ impl Default for InstanceNormConfig {
 }
 
 /// A [`GroupNorm`] of one channel per group: `weight` and `bias` from `vb`.
+///
+/// # Errors
+/// Parameters out of range; a tensor that `vb` lacks or has in another shape.
 pub fn instance_norm(num_features: usize, config: InstanceNormConfig, vb: VarBuilder) -> Result<GroupNorm> {
     group_norm(num_features, GroupNormConfig { groups: GROUPS, group_size: 1, eps: config.eps }, vb)
 }
 
-/// The table's line: its layers are [`GroupNorm`]s.
+/// The entry in [`super::NORMS`]; its layers are [`GroupNorm`]s.
 pub enum InstanceNorm {}
 
 impl Family for InstanceNorm {

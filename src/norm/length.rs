@@ -1,24 +1,24 @@
 //! How many of the newest batches a memory pools, and with which weights.
 
-/// How far a memory goes back, and how fast what it holds fades.
+/// How far a memory goes back, and how fast the weights fall.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(super) struct Length {
     reach: Reach,
-    /// Weight relative to the next newer batch (image, if the reach counts those); none for [`FADED`] at the far end.
+    /// Weight relative to the next newer batch (image, if the reach counts those); none for one that follows from [`FADED`].
     decay: Option<f64>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq)]
 enum Reach {
     Batches(usize),
-    /// So many images, and at least as many that they hold so many values per channel.
+    /// As many batches as hold `samples` images and `values` values per channel.
     Images {
         samples: usize,
         values: usize,
     },
 }
 
-/// What a batch holds: images, and positions of each.
+/// A batch's images, and the positions of each.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Extent {
     pub images: usize,
@@ -29,17 +29,17 @@ pub(super) struct Extent {
 const FADED: f64 = 0.25;
 
 impl Length {
-    /// So many batches; a decay of 0 is none given.
+    /// `size` batches; a decay of 0 means none is given.
     pub fn batches(size: usize, decay: f64) -> Self {
         Self { reach: Reach::Batches(size), decay: Some(decay).filter(|d| *d > 0.0) }
     }
 
-    /// As many batches, at least one, as hold so many images, and so many values per channel; a decay of 0 is none given.
+    /// As many batches, at least one, as hold `samples` images and `values` values per channel; a decay of 0 means none is given.
     pub fn images(samples: usize, values: usize, decay: f64) -> Self {
         Self { reach: Reach::Images { samples, values }, decay: Some(decay).filter(|d| *d > 0.0) }
     }
 
-    /// The most batches it can be.
+    /// The largest number of batches.
     pub fn capacity(&self) -> usize {
         match self.reach {
             Reach::Batches(count) => count,
@@ -47,7 +47,7 @@ impl Length {
         }
     }
 
-    /// In batches like that one.
+    /// The number of batches like `batch`.
     pub fn of(&self, batch: Extent) -> usize {
         match self.reach {
             Reach::Batches(size) => size,
@@ -58,7 +58,7 @@ impl Length {
         }
     }
 
-    /// a_i, summing to 1, of that many batches like that one.
+    /// The weights a_i, summing to 1, of `batches` batches like `batch`.
     pub fn weights(&self, batches: usize, batch: Extent) -> Vec<f64> {
         let decay = match (self.reach, self.decay) {
             (Reach::Batches(_), Some(decay)) => decay,

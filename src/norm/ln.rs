@@ -1,4 +1,4 @@
-//! Layer Normalization (Ba, Kiros & Hinton 2016, arXiv 1607.06450), as convolutional networks are compared with it: Group
+//! Layer Normalization (Ba, Kiros & Hinton 2016, arXiv 1607.06450), in the form usual for convolutional networks: Group
 //! Normalization with a single group.
 //!
 //! Each image alone: mean and biased variance over all channels and positions; gamma and beta per *channel*, where layers for
@@ -31,11 +31,14 @@ impl Default for LayerNormConfig {
 }
 
 /// A [`GroupNorm`] of one group: `weight` and `bias` from `vb`.
+///
+/// # Errors
+/// Parameters out of range; a tensor that `vb` lacks or has in another shape.
 pub fn layer_norm(num_features: usize, config: LayerNormConfig, vb: VarBuilder) -> Result<GroupNorm> {
     group_norm(num_features, GroupNormConfig { groups: 1, group_size: 0, eps: config.eps }, vb)
 }
 
-/// The table's line: its layers are [`GroupNorm`]s.
+/// The entry in [`super::NORMS`]; its layers are [`GroupNorm`]s.
 pub enum LayerNorm {}
 
 impl Family for LayerNorm {

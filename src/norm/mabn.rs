@@ -6,7 +6,7 @@
 //! Remembers: E[x²] and the gradient's Psi_B = mean(gamma r g z) of the newest batches; m as `running_var` beside a
 //! `running_mean` of 0.
 //! Gradient: dx = (gamma r g - z Psi)/s, Psi the plain mean of Psi_B over the same batches; chi, r and Psi are constants.
-//! Begins with the batch's own chi and Psi (for `warmup` of the training, and until the memory is full) and r = 1 (for
+//! Starts with the batch's own chi and Psi (for `warmup` of the training, and until the memory is full) and r = 1 (for
 //! `uncorrected` of it); the original counts 100 and 1000 steps of very long trainings.
 //! Double-Forward: the batch's E[x²] is replaced, in the memory and through chi in m; chi pools the batches it pooled in
 //! training. Psi is not refreshed, which would take a second backward pass.
@@ -31,13 +31,13 @@ use crate::ops::{self, Linear};
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct MovingAverageBatchNormConfig {
-    /// Images that the remembered batches hold together.
+    /// Number of images in the remembered batches together.
     pub samples: usize,
     /// Weight a of the newest chi in the running average.
     pub momentum: f64,
-    /// Part of the training that uses the batch's own statistics.
+    /// Fraction of the training that uses the batch's own statistics.
     pub warmup: f64,
-    /// Part of the training that has r = 1.
+    /// Fraction of the training that has r = 1.
     pub uncorrected: f64,
     /// Added to E\[x²\].
     pub eps: f64,
@@ -70,8 +70,8 @@ struct Squares {
 const SQUARES: [StateTensor; 2] =
     [StateTensor::training("memory_square", -1.0), StateTensor::training("memory_psi", 0.0)];
 
-/// A [`MovingAverageBatchNorm`] for `num_features` channels: `weight`, `bias`, `running_mean`, `running_var` and the state
-/// of training from `vb`.
+/// A [`MovingAverageBatchNorm`] for `num_features` channels: `weight`, `bias`, `running_mean`, `running_var` and the
+/// training state from `vb`.
 ///
 /// # Errors
 /// Parameters out of range.
@@ -97,7 +97,7 @@ pub fn moving_average_batch_norm(
 }
 
 impl Squares {
-    /// chi: the mean of E\[x²\] over the newest batches, that one's as the pass says among them; its own alone while there
+    /// chi: the mean of E\[x²\] over the newest batches, with the batch's `own` as the pass requires; `own` alone while there
     /// are too few.
     fn chi(&self, own: &Tensor, extent: Extent, call: Call, layer: &str) -> Result<Tensor> {
         let (batches, row) = (self.length.of(extent), [own.clone()]);
@@ -125,7 +125,7 @@ impl Squares {
         ops::weighted_rows(&squares, &self.length.weights(batches, extent))
     }
 
-    /// Psi, that batch's remembered, likewise.
+    /// Psi, pooled like chi; remembers the batch's `own`.
     fn psi(&self, own: &Tensor, extent: Extent, alone: bool) -> Result<Tensor> {
         let batches = self.length.of(extent);
         ops::push_row(&self.psi, own, batches, -1.0)?;
@@ -137,14 +137,14 @@ impl Squares {
 }
 
 impl MovingAverageBatchNorm {
-    /// The map for E[x²] = `chi`, r given.
+    /// The map for E[x²] = `chi` and r, and 1/s.
     fn map(&self, chi: &Tensor, r: &Tensor) -> Result<(Linear, Tensor)> {
         let scale = self.affine.scale(chi)?;
         let slope = ((&self.affine.gamma() * &scale)? * r)?;
         Ok((Linear { mean: chi.zeros_like()?, slope, shift: self.affine.beta() }, scale))
     }
 
-    /// A map with the gradient of dx = (gamma r g - z Psi)/s, Psi made of Psi_B by `pool`.
+    /// The map with the gradient dx = (gamma r g - z Psi)/s; `pool` turns Psi_B into Psi.
     fn coefficients_for(
         &self,
         chi: &Tensor,

@@ -1,7 +1,6 @@
 //! Normalizers: one file each, one trait, one table that names them ([`NORMS`]).
 //!
-//! Every layer takes (N,C,H,W) or (N,C), normalizes each channel over everything else, and is told in so many words
-//! which [`Pass`] it is part of.
+//! Every layer takes (N,C,H,W) or (N,C) and returns the same shape; every call says which [`Pass`] it belongs to.
 
 mod affine;
 mod batch_statistics;
@@ -80,88 +79,94 @@ use candle_core::{Result, Tensor};
 
 /// A normalization layer with its state.
 ///
-/// A normalizer's file says how its input's moments become a linear map of channels ([`Self::coefficients`]) and how
-/// gradients flow through them; whoever computes, on tensors of any device or in the fused passes of the CPU, does the rest.
+/// A normalizer turns its input's moments into an affine map of each channel ([`Self::coefficients`]) and says how gradients
+/// flow through them. The rest is common to all: tensor operations on any device, fused kernels on the CPU.
 pub trait Norm: Send + Sync + std::fmt::Debug {
     /// Scale and shift, name and size of the layer.
     fn affine(&self) -> &Affine;
 
-    /// What moments and sums of gradients are taken over.
+    /// What moments and gradient sums are taken over.
     fn granularity(&self) -> Granularity {
         Granularity::Channel
     }
 
-    /// Whether that pass looks at its input's moments: all but inference, if nothing else is said.
+    /// Whether a pass needs its input's moments; by default every pass but inference does.
     fn observes(&self, pass: Pass) -> bool {
         pass != Pass::Eval
     }
 
-    /// The map to normalize an input with; remembers what the pass says.
+    /// The map that normalizes an input. Updates the layer's state as the pass requires.
     ///
     /// # Errors
-    /// An input whose statistics are undefined.
+    /// An input whose statistics are undefined; a refresh of a batch that is not remembered.
     fn coefficients(&self, input: &Input) -> Result<Coefficients>;
 
-    /// Parameters that [`Gradient::parameters`] has the gradients of, attached to the graph.
+    /// The parameters, attached to the graph, in the order of [`Gradient::parameters`].
     fn parameters(&self) -> Vec<Tensor> {
         self.affine().parameters().map(Tensor::clone).to_vec()
     }
 
-    /// What the layer does behind the linear map of [`Self::coefficients`], where that is not all.
+    /// What the layer computes after the map of [`Self::coefficients`], if anything.
     fn beyond(&self) -> Option<Beyond> {
         None
     }
 
-    /// Where the rectifier behind the layer begins, per channel: max(y, threshold), a parameter; 0 where there is none.
+    /// A parameter per channel that replaces 0 in the ReLU after the layer: max(y, threshold). None for the plain ReLU.
     fn threshold(&self) -> Option<&Tensor> {
         None
     }
 
-    /// What the weights before the layer have to be like.
+    /// The constraint on the weights of the layer before this one.
     fn weight_form(&self) -> WeightForm {
         WeightForm::Free
     }
 
     /// Normalizes `x`, (N,C,H,W) or (N,C); see [`Pass`] for what each pass uses and remembers.
+    ///
+    /// # Errors
+    /// Another shape or number of channels, and whatever [`Self::coefficients`] refuses.
     fn forward(&self, x: &Tensor, pass: Pass) -> Result<Tensor> {
         self.forward_at(x, pass.into(), None)
     }
 
-    /// [`Self::forward`] for normalizers that depend on how far training has come, or on what made their input.
+    /// [`Self::forward`] for normalizers that depend on training progress, or on the layer that produced their input.
+    ///
+    /// # Errors
+    /// As [`Self::forward`]; a missing `producer` where the normalizer needs one.
     fn forward_at(&self, x: &Tensor, call: Call, producer: Option<&dyn Producer>) -> Result<Tensor> {
         forward::forward(self, x, call, producer)
     }
 
-    /// Name of the inference rule, as the column `stats` has it: `ema`, `memory`, `sample`. The running average where there is
-    /// one, if nothing else is said, else each image's own.
+    /// Name of the inference rule in the column `stats`: `ema`, `memory` or `sample`. By default `ema` where batch statistics
+    /// are kept, else `sample`, each image's own.
     fn rule(&self) -> &'static str {
         if self.batch_statistics().is_some() { "ema" } else { "sample" }
     }
 
-    /// Name of what normalizes in training, likewise: `batch`, `memory`, `ema`, `sample`. The batch's statistics where any are
-    /// kept, if nothing else is said, else as in inference.
+    /// Name of the training rule: `batch`, `memory`, `ema` or `sample`. By default `batch` where batch statistics are kept,
+    /// else as in inference.
     fn training_rule(&self) -> &'static str {
         if self.batch_statistics().is_some() { "batch" } else { self.rule() }
     }
 
-    /// What it keeps of the batches it has seen, where it keeps any: [`Self::inference`] and the functions behind it follow.
+    /// The batch statistics that the layer keeps, if any; [`Self::inference`] and the methods after it default to them.
     fn batch_statistics(&self) -> Option<BatchStatistics<'_>> {
         None
     }
 
     /// Statistics used by [`Pass::Eval`], which is gamma (x - mean)/sqrt(var + eps) + beta with them (see
-    /// [`Self::infers_by_map`]); none where no batch statistics are remembered.
+    /// [`Self::infers_by_map`]); none where no batch statistics are kept.
     fn inference(&self) -> Option<Moments> {
         Some(self.batch_statistics()?.inference.get())
     }
 
-    /// Whether [`Pass::Eval`] is that map and nothing more. Where it is more, weighing leaves it as it is, and freezing
-    /// differentiates it.
+    /// Whether [`Pass::Eval`] is that map and nothing more. Otherwise [`Pass::Weighed`] is plain inference and
+    /// [`Pass::Frozen`] differentiates inference.
     fn infers_by_map(&self) -> bool {
         true
     }
 
-    /// An input's moments in the form in which inference takes them: as they are, if nothing else is said.
+    /// Converts an input's moments to what inference normalizes by, such as group moments; by default they stay unchanged.
     fn inference_form(&self, moments: &Moments) -> Result<Moments> {
         Ok(moments.clone())
     }
@@ -171,7 +176,7 @@ pub trait Norm: Send + Sync + std::fmt::Debug {
         self.batch_statistics().map_or(Ok(()), |kept| kept.inference.set(&self.inference_form(moments)?))
     }
 
-    /// The running average of the batch statistics, for layers that keep one beside or as their inference rule.
+    /// The running average of the batch statistics, where the layer keeps one.
     fn ema(&self) -> Option<Moments> {
         Some(self.batch_statistics()?.average.get())
     }
@@ -187,7 +192,7 @@ pub trait Norm: Send + Sync + std::fmt::Debug {
     }
 }
 
-/// candle-nn's way to call a layer: training passes and inference.
+/// candle-nn's interface: `train` chooses between training and inference.
 macro_rules! module_t {
     ($layer:ty) => {
         impl candle_core::ModuleT for $layer {
@@ -216,6 +221,6 @@ fn check_momentum(momentum: f64) -> std::result::Result<(), String> {
 fn check_part(key: &str, part: f64) -> std::result::Result<(), String> {
     match (0.0..=1.0).contains(&part) {
         true => Ok(()),
-        false => Err(format!("{key} = {part}: expected a part of the training, 0 to 1")),
+        false => Err(format!("{key} = {part}: expected a fraction of the training, 0 to 1")),
     }
 }

@@ -1,14 +1,14 @@
-//! Momentum Batch Normalization (Yong et al., ECCV 2020), abbreviated MBN there, which is another method here.
+//! Momentum Batch Normalization (Yong et al., ECCV 2020), abbreviated MBN there; here MBN is another method.
 //!
 //! Training: mu <- L mu + (1 - L) mu_B, v <- L v + (1 - L) v_B, then y = gamma (x - mu)/sqrt(v + eps) + beta with those.
 //! L grows from 0, which is BN, to 1 - q, q = min(N/m0, 1), N the images of the batch: in epoch t of T,
-//! L = q^((T - t)/(T - 1)) - q. The training counts as T = `epochs` parts of equal length, whatever its own epochs are.
+//! L = q^((T - t)/(T - 1)) - q. An epoch is the T-th part of the training, T = `epochs`, whatever the run's own epochs are.
 //! Remembers: mu and v; a second pair of averages for inference, with the weight 1 - (1 - `momentum`)^(N/m0) of the newest
 //! batch. All variances are biased.
 //! Gradient: the older averages are constants, so BN's projection terms are scaled by 1 - L, around mu_B.
 //! Inference: the second pair, constants.
-//! Double-Forward: the batch's part in both pairs is replaced; the first one, with it, normalizes.
-//! One value per channel (n = 1): refused; every v_B is 0, and so is v.
+//! Double-Forward: the batch's contribution to both pairs is replaced; the updated first pair normalizes.
+//! One value per channel (n = 1): refused; v_B is always 0, and v does not include the spread between batches.
 
 use std::sync::Arc;
 
@@ -26,9 +26,9 @@ use super::{Affine, BatchStatistics, Coefficients, Input, Norm, module_t};
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct MomentumBatchNormConfig {
-    /// m0, the batch size from which on it is BN.
+    /// m0: from this batch size on it is BN.
     pub ideal_batch_size: usize,
-    /// T, the parts of the training in each of which L is constant.
+    /// T: L is constant within each T-th of the training.
     pub epochs: usize,
     /// Weight of the newest `ideal_batch_size` images in the averages for inference.
     pub momentum: f64,
@@ -43,7 +43,7 @@ impl Default for MomentumBatchNormConfig {
 }
 
 impl MomentumBatchNormConfig {
-    /// L, for a batch of so many images, when that part of the training is done.
+    /// L for a batch of `images` after a fraction `part` of the training.
     fn older(&self, images: usize, part: f64) -> f64 {
         let q = (images as f64 / self.ideal_batch_size as f64).min(1.0);
         let (epochs, last) = (self.epochs as f64, self.epochs as f64 - 1.0);
@@ -51,7 +51,7 @@ impl MomentumBatchNormConfig {
         q.powf((last - epoch) / last) - q
     }
 
-    /// The weight of a batch of so many images in the averages for inference.
+    /// The weight of a batch of `images` in the averages for inference.
     fn newest(&self, images: usize) -> f64 {
         1.0 - (1.0 - self.momentum).powf(images as f64 / self.ideal_batch_size as f64)
     }
@@ -71,8 +71,8 @@ pub struct MomentumBatchNorm {
 const MOVING: [StateTensor; 2] =
     [StateTensor::training("momentum_mean", 0.0), StateTensor::training("momentum_var", 1.0)];
 
-/// A [`MomentumBatchNorm`] for `num_features` channels: `weight`, `bias`, `running_mean`, `running_var` and the state of
-/// training from `vb`.
+/// A [`MomentumBatchNorm`] for `num_features` channels: `weight`, `bias`, `running_mean`, `running_var` and the
+/// training state from `vb`.
 ///
 /// # Errors
 /// Parameters out of range.
@@ -124,7 +124,7 @@ module_t!(MomentumBatchNorm);
 
 impl Family for MomentumBatchNorm {
     const NAME: &'static str = "momentum-bn";
-    const ABOUT: &'static str = "Momentum Batch Normalization: moving averages, heavier as training goes on";
+    const ABOUT: &'static str = "Momentum Batch Normalization: moving averages, their momentum growing during training";
     const REFRESHES: bool = true;
     const STATE: &'static [StateTensor] = &[RUNNING[0], RUNNING[1], MOVING[0], MOVING[1]];
     type Config = MomentumBatchNormConfig;

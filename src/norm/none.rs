@@ -1,11 +1,11 @@
 //! No normalization: y = gamma x + beta, the scale and shift that every normalizer ends with, and nothing else.
 //!
 //! Remembers nothing; the ordinary gradient; inference and training are the same; one value per channel is fine.
-//! The control for "does normalizing help at all", with exactly the parameters of the others.
+//! The control for "does normalizing help at all", with the scale and shift of the others.
 //!
-//! In deep residual networks activations grow with every block, so that the fair form of this control is `none` with
-//! `zero_init_residual`: the scale gamma that ends a branch begins at 0, every block begins as its shortcut, and the
-//! branches come in as gammas grow. That is SkipInit (De & Smith, NeurIPS 2020, arXiv 2002.10444) with a factor per channel
+//! In deep residual networks activations grow with every block, so the fair form of this control is `none` with
+//! `zero_init_residual`: the scale gamma that ends a branch starts at 0, so every block starts as its shortcut, and the
+//! branches come in as gamma grows. That is SkipInit (De & Smith, NeurIPS 2020, arXiv 2002.10444) with a factor per channel
 //! instead of one per block, and needs no parameter that the others do not have. The setting is open to every normalizer.
 
 use std::sync::Arc;
@@ -31,6 +31,9 @@ pub struct NoNorm {
 }
 
 /// A [`NoNorm`] for `num_features` channels: `weight` and `bias` from `vb`.
+///
+/// # Errors
+/// A tensor that `vb` lacks or has in another shape.
 pub fn no_norm(num_features: usize, vb: VarBuilder) -> Result<NoNorm> {
     let affine = Affine::new(num_features, 0.0, &vb)?;
     let ones = Tensor::ones(num_features, vb.dtype(), vb.device())?;

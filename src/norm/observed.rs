@@ -1,10 +1,10 @@
-//! What a layer saw last: the input to the measured distribution shift.
+//! A layer's last batch statistics, from which distribution shift is measured.
 
 use std::sync::{Arc, Mutex};
 
 use super::Moments;
 
-/// What a layer saw the last time it met a batch.
+/// What a layer saw in the last pass that took batch statistics.
 #[derive(Debug, Clone)]
 pub struct LayerObservation {
     /// The batch's own statistics (biased variance).

@@ -1,4 +1,4 @@
-//! Which pass a layer is part of: said at every call, never a flag hidden in the layer.
+//! Which pass a call belongs to: an argument of every call, never a flag hidden in the layer.
 
 /// The passes of training and inference.
 ///
@@ -8,8 +8,8 @@
 pub enum Pass {
     /// The differentiated forward pass: the batch's statistics are taken and remembered.
     Train,
-    /// The differentiated forward pass by remembered statistics, constants that it leaves alone: of an affine map. Where
-    /// none are remembered, inference, differentiated.
+    /// The differentiated forward pass by the statistics of inference, as constants: an affine map, which updates nothing.
+    /// Where no statistics are remembered, or inference is more than that map, inference, differentiated.
     Frozen,
     /// Double-Forward's second pass over a batch already trained on, now under the updated weights: the statistics
     /// remembered for it are replaced by fresh ones, which also normalize.
@@ -21,11 +21,11 @@ pub enum Pass {
     Probe,
     /// Inference: remembered statistics only.
     Eval,
-    /// The batch's own statistics, remembering nothing: the other side of the train/inference gap, and the pass that
-    /// re-estimation (PreciseBN) takes its statistics from.
+    /// The batch's own statistics, remembering nothing: for measuring the train/inference gap and for re-estimating
+    /// statistics (PreciseBN).
     Batch,
-    /// Inference by remembered statistics mixed with those of each image itself (inference example weighing). As
-    /// [`Pass::Eval`] where none are remembered.
+    /// Inference by remembered statistics mixed with each image's own (inference example weighing). As [`Pass::Eval`] where
+    /// none are remembered, or inference is more than an affine map.
     Weighed {
         /// The weight of the image's own statistics, 0 to 1.
         weight: f64,
@@ -38,7 +38,7 @@ impl Pass {
     /// The newest batch's refresh, `Refresh { age: 0 }`.
     pub const REFRESH: Self = Self::Refresh { age: 0 };
 
-    /// Whether gradients are wanted.
+    /// Whether the pass is differentiated.
     pub fn is_differentiated(self) -> bool {
         matches!(self, Self::Train | Self::Frozen)
     }
@@ -49,21 +49,21 @@ impl Pass {
 pub struct Progress {
     /// Updates made before this one.
     pub step: usize,
-    /// Updates in all; 0 if nobody knows.
+    /// Updates in total; 0 if unknown.
     pub steps: usize,
     /// Normalization batches per update: how far back refreshes go.
     pub parts: usize,
 }
 
 impl Default for Progress {
-    /// Nobody knows: refreshes may go back as far as 64 batches.
+    /// Unknown progress; refreshes may go back 64 batches.
     fn default() -> Self {
         Self { step: 0, steps: 0, parts: 64 }
     }
 }
 
 impl Progress {
-    /// The part of the training that has been done; all of it where nobody knows, so that schedules are at their end.
+    /// The fraction of the training that is done, 0 to 1; 1 if unknown, so that schedules are at their end.
     pub fn part(&self) -> f64 {
         match self.steps {
             0 => 1.0,
@@ -71,7 +71,7 @@ impl Progress {
         }
     }
 
-    /// Normalization batches per update; one where nobody knows.
+    /// Normalization batches per update; 1 if unknown.
     pub fn batches_per_update(&self) -> usize {
         match self.steps {
             0 => 1,
@@ -80,12 +80,12 @@ impl Progress {
     }
 }
 
-/// A pass, and when it is made.
+/// A pass and the training progress at which it runs.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Call {
     /// The pass.
     pub pass: Pass,
-    /// When.
+    /// How far training has come.
     pub progress: Progress,
 }
 

@@ -12,28 +12,28 @@ use super::Norm;
 use super::state::{Role, StateTensor};
 use crate::{Error, Result};
 
-/// Where a layer is built.
+/// What a layer is built from: its place in the network.
 pub struct Site<'a> {
     /// Channels.
     pub features: usize,
-    /// Its parameters and state, by name.
+    /// Source of its parameters and state, by name.
     pub vb: VarBuilder<'a>,
-    /// Shape of the weight of what makes its input, where that is known.
+    /// Shape of the weight of the convolution or linear layer before it, where known.
     pub producer: Option<Shape>,
-    /// Whether what makes its input has a bias.
+    /// Whether that layer has a bias.
     pub biased: bool,
-    /// Whether a rectifier follows.
+    /// Whether a ReLU follows.
     pub rectified: bool,
 }
 
 impl<'a> Site<'a> {
-    /// A place for so many channels, behind something unknown, before a rectifier.
+    /// A layer of `features` channels, with nothing known about the layer before it, and a ReLU after it.
     pub fn new(features: usize, vb: VarBuilder<'a>) -> Self {
         Self { features, vb, producer: None, biased: false, rectified: true }
     }
 }
 
-/// What a normalizer's file provides to be named in [`NORMS`].
+/// What a normalizer provides for its entry in [`NORMS`].
 pub trait Family {
     /// Name in commands, files and tables.
     const NAME: &'static str;
@@ -41,13 +41,13 @@ pub trait Family {
     const ABOUT: &'static str;
     /// Whether it remembers statistics that Double-Forward can refresh.
     const REFRESHES: bool;
-    /// Whether it has to be told about the convolution or linear map before it.
+    /// Whether it needs the convolution or linear layer before it, as a [`super::Producer`].
     const NEEDS_PRODUCER: bool = false;
     /// The tensors it keeps besides its parameters.
     const STATE: &'static [StateTensor];
     /// Its parameters, with their defaults.
     type Config: Clone + Debug + Default + Serialize + DeserializeOwned + Send + Sync + 'static;
-    /// Contradictions among the parameters, in words.
+    /// Checks the parameters; the message names the key, its value and what is accepted.
     fn check(_config: &Self::Config) -> std::result::Result<(), String> {
         Ok(())
     }
@@ -55,7 +55,7 @@ pub trait Family {
     fn build(site: Site, config: &Self::Config) -> CandleResult<Arc<dyn Norm>>;
 }
 
-/// One line of the table.
+/// An entry of [`NORMS`].
 #[derive(Clone, Copy)]
 pub struct Kind {
     /// Name in commands, files and tables.
@@ -64,7 +64,7 @@ pub struct Kind {
     pub about: &'static str,
     /// Whether it remembers statistics that Double-Forward can refresh.
     pub refreshes: bool,
-    /// Whether it has to be told about the convolution or linear map before it.
+    /// Whether it needs the convolution or linear layer before it, as a [`super::Producer`].
     pub needs_producer: bool,
     /// The tensors it keeps besides its parameters.
     pub state: &'static [StateTensor],
@@ -113,7 +113,7 @@ fn parse<F: Family + 'static>(params: &Table) -> Result<Arc<dyn Parameters>> {
     Ok(Arc::new(TypedParameters::<F>(config)))
 }
 
-/// A normalizer's parameters in their typed form, whatever it is.
+/// A normalizer's typed parameters behind one interface.
 trait Parameters: Debug + Send + Sync {
     fn table(&self) -> Result<Table>;
     fn build(&self, site: Site) -> CandleResult<Arc<dyn Norm>>;
@@ -138,7 +138,10 @@ impl<F: Family> Parameters for TypedParameters<F> {
 }
 
 impl Kind {
-    /// The full parameters: `params` checked (unknown keys, types, ranges) and completed with the defaults.
+    /// The full parameters: `params` checked and completed with the defaults.
+    ///
+    /// # Errors
+    /// An unknown key, a wrong type, a value out of range.
     pub fn resolve(&self, params: &Table) -> Result<Table> {
         (self.parse)(params)?.table()
     }
@@ -187,7 +190,7 @@ impl NormSpec {
         self.kind.refreshes
     }
 
-    /// Whether it has to be told about the convolution or linear map before it.
+    /// Whether it needs the convolution or linear layer before it, as a [`super::Producer`].
     pub fn needs_producer(&self) -> bool {
         self.kind.needs_producer
     }
@@ -202,7 +205,10 @@ impl NormSpec {
         &self.table
     }
 
-    /// The layer at that place.
+    /// Builds the layer.
+    ///
+    /// # Errors
+    /// A tensor that the builder lacks or has in another shape; parameters that do not fit the layer.
     pub fn build(&self, site: Site) -> CandleResult<Arc<dyn Norm>> {
         self.parameters.build(site)
     }

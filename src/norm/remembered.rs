@@ -1,7 +1,7 @@
-//! The passes that normalize by what a normalizer remembers, made once for every normalizer: whoever computes asks here.
+//! The passes that use remembered statistics (frozen, weighed, observe), written once for all normalizers.
 //!
-//! A normalizer says what inference uses ([`Norm::inference`]) and is itself asked for the passes it has rules of its own
-//! for. Where it remembers nothing, or infers by more than those, all of these passes are its inference.
+//! They build on [`Norm::inference`]; every other pass is the normalizer's own. For a normalizer that remembers nothing, or
+//! whose inference is more than an affine map, they are its inference.
 //!
 //! Weighed (Summers & Dinneen, "Four Things Everyone Should Know to Improve Batch Normalization", ICLR 2020): E[x] and E[x²] are
 //! (1-w) times the remembered and w times the image's own, m_x and v_x + m_x²; hence
@@ -10,14 +10,14 @@
 //! mean = M + w (m_x - M)        var = (1-w) v + w v_x + w (1-w) (m_x - M)²
 //! ```
 //!
-//! which never is negative, nor loses digits as E[x²] - E[x]² does.
+//! which is never negative and does not lose digits as E[x²] - E[x]² does.
 
 use candle_core::Result;
 
 use super::{Call, Coefficients, Input, Moments, Norm, Pass};
 use crate::ops::Granularity;
 
-/// What moments and sums of gradients are taken over in that pass.
+/// What moments and gradient sums are taken over in that pass.
 pub(crate) fn granularity<N: Norm + ?Sized>(norm: &N, pass: Pass) -> Granularity {
     match pass {
         Pass::Frozen if known(norm).is_some() => Granularity::Channel,
@@ -26,7 +26,7 @@ pub(crate) fn granularity<N: Norm + ?Sized>(norm: &N, pass: Pass) -> Granularity
     }
 }
 
-/// Whether that pass looks at its input's moments.
+/// Whether that pass needs its input's moments.
 pub(crate) fn observes<N: Norm + ?Sized>(norm: &N, pass: Pass) -> bool {
     match pass {
         Pass::Frozen => known(norm).is_none() && norm.observes(Pass::Eval),
@@ -35,7 +35,7 @@ pub(crate) fn observes<N: Norm + ?Sized>(norm: &N, pass: Pass) -> bool {
     }
 }
 
-/// The map to normalize an input with; the normalizer remembers what the pass says.
+/// The map that normalizes an input; the normalizer remembers what the pass requires.
 pub(crate) fn coefficients<N: Norm + ?Sized>(norm: &N, input: Input) -> Result<Coefficients> {
     let (pass, affine) = (input.call.pass, norm.affine());
     let infer = |input: Input| norm.coefficients(&Input { call: Call { pass: Pass::Eval, ..input.call }, ..input });
@@ -55,17 +55,17 @@ pub(crate) fn coefficients<N: Norm + ?Sized>(norm: &N, input: Input) -> Result<C
     }
 }
 
-/// What inference normalizes by, where that is all it does.
+/// The statistics of inference, where inference is only their affine map.
 fn known<N: Norm + ?Sized>(norm: &N) -> Option<Moments> {
     norm.inference().filter(|_| norm.infers_by_map())
 }
 
-/// Whether that pass looks at each image's own statistics beside those remembered.
+/// Whether that pass needs each image's own statistics besides those remembered.
 fn looks_at_images(pass: Pass) -> bool {
     matches!(pass, Pass::Weighed { .. } | Pass::Observe)
 }
 
-/// Statistics (N,C) of each image, of which `own`, (N,C), have that weight and `known`, (C), the rest.
+/// Statistics (N,C) of each image: `own`, (N,C), with that weight, and `known`, (C), with the rest.
 pub(super) fn weighed(known: &Moments, own: &Moments, weight: f64) -> Result<Moments> {
     let apart = own.mean.broadcast_sub(&known.mean)?;
     let mean = apart.affine(weight, 0.0)?.broadcast_add(&known.mean)?;

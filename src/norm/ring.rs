@@ -1,4 +1,4 @@
-//! What is remembered of the newest batches, newest first, and for Double-Forward what they pushed out.
+//! What is remembered of the newest batches, newest first, and, for Double-Forward, of those they pushed out.
 
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -11,25 +11,25 @@ use super::NormError;
 use super::state::StateTensor;
 use crate::ops;
 
-/// N tensors (capacity, ...), a row of each per batch; a slot is empty where the first number of its row of the last tensor
-/// is what that tensor is filled with at first.
+/// N tensors (capacity, ...) with a row per batch; a slot is empty where the first value of its row in the last tensor is that
+/// tensor's initial value.
 #[derive(Debug, Clone)]
 pub(super) struct Ring<const N: usize> {
     rows: [Var; N],
     empty: [f64; N],
-    /// What the newest update's batches pushed out, newest first: a refresh still pools it.
+    /// What the newest update's batches pushed out, newest first; a refresh still pools it.
     forgotten: Arc<Mutex<VecDeque<[Tensor; N]>>>,
     filled: Arc<AtomicUsize>,
 }
 
-/// An array of what `of` makes of 0 to N - 1.
+/// The array of `of(0)` to `of(N - 1)`.
 fn each<T, const N: usize>(of: impl FnMut(usize) -> Result<T>) -> Result<[T; N]> {
     let all = (0..N).map(of).collect::<Result<Vec<_>>>()?;
     all.try_into().map_err(|_| Error::Msg(format!("expected {N} rows")))
 }
 
 impl<const N: usize> Ring<N> {
-    /// An empty one, or the one in `vb`.
+    /// An empty ring, or the one in `vb`.
     pub fn new(state: [StateTensor; N], shapes: [Shape; N], vb: &VarBuilder) -> Result<Self> {
         let rows = each(|i| state[i].create(shapes[i].clone(), vb))?;
         Ok(Self { rows, empty: state.map(|tensor| tensor.empty), forgotten: Arc::default(), filled: Arc::default() })
@@ -39,8 +39,8 @@ impl<const N: usize> Ring<N> {
         self.rows[0].dims()[0]
     }
 
-    /// Slots filled so far: on the CPU read off the tensor each time, since a checkpoint may be loaded into it any time; on
-    /// a device, which would have to be waited for, at first.
+    /// Slots filled so far. On the CPU read from the tensor each time, since a checkpoint may be loaded into it at any time; on
+    /// other devices, where reading synchronizes, only until a slot is filled.
     pub fn filled(&self) -> Result<usize> {
         let marker = &self.rows[N - 1];
         if marker.device().is_cpu() || self.filled.load(Ordering::Relaxed) == 0 {
@@ -49,7 +49,7 @@ impl<const N: usize> Ring<N> {
         Ok(self.filled.load(Ordering::Relaxed))
     }
 
-    /// The batch becomes age 0, and the newest `kept` are kept, beyond the capacity as long as this process lives.
+    /// Adds the batch at age 0 and keeps the newest `kept`; those beyond the capacity are not in checkpoints.
     pub fn push(&self, batch: &[Tensor; N], kept: usize) -> Result<()> {
         let (capacity, filled) = (self.capacity(), self.filled()?);
         if kept > capacity && filled == capacity {
@@ -79,7 +79,7 @@ impl<const N: usize> Ring<N> {
         Ok(())
     }
 
-    /// The rows of `count` batches, the first of that age, forgotten ones among them.
+    /// The rows of `count` batches from age `first` on, including those pushed out.
     pub fn slots(&self, first: usize, count: usize) -> Result<[Tensor; N]> {
         let capacity = self.capacity();
         let kept = (first + count).min(capacity).saturating_sub(first);
@@ -99,7 +99,10 @@ impl<const N: usize> Ring<N> {
         self.forgotten.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
     }
 
-    /// How many batches there are, that of that age among them.
+    /// How many batches are remembered.
+    ///
+    /// # Errors
+    /// The batch of that age is not among them.
     pub fn require(&self, age: usize, layer: &str) -> Result<usize> {
         let filled = self.filled()?;
         let remembered = if filled == self.capacity() { filled + self.forgotten().len() } else { filled };

@@ -31,12 +31,12 @@ pub(super) struct MomentVars {
 }
 
 impl MomentVars {
-    /// The pair that those two tensors of state are.
+    /// The pair stored in those two state tensors.
     pub fn new([mean, var]: [StateTensor; 2], features: usize, vb: &VarBuilder) -> Result<Self> {
         Ok(Self { mean: mean.create(features, vb)?, var: var.create(features, vb)? })
     }
 
-    /// The pair as it stands; later changes show through.
+    /// The current pair; it shares storage, so later changes show through.
     pub fn get(&self) -> Moments {
         Moments { mean: self.mean.as_detached_tensor(), var: self.var.as_detached_tensor() }
     }
@@ -51,30 +51,30 @@ impl MomentVars {
 /// The running average.
 #[derive(Debug, Clone)]
 pub(super) struct RunningAverage {
-    /// As it stands.
+    /// The current average.
     pub now: MomentVars,
     blend: Blend,
     /// The average as it stood before each of the newest update's training passes, and the weight a of each, newest first.
     history: Arc<Mutex<VecDeque<(Moments, f64)>>>,
 }
 
-/// An average without and with a batch, in storage that does not change.
+/// The average before and after a batch, as copies.
 pub(super) struct AverageUpdate {
     pub before: Moments,
     pub after: Moments,
 }
 
 impl RunningAverage {
-    /// The average kept in those two tensors of state.
+    /// The average stored in those two state tensors.
     pub fn new(state: [StateTensor; 2], features: usize, blend: Blend, vb: &VarBuilder) -> Result<Self> {
         Ok(Self { now: MomentVars::new(state, features, vb)?, blend, history: Arc::default() })
     }
 
-    /// Takes the statistics (biased) of a batch of `count` values per channel in, as the pass says: with weight `a` in training;
-    /// in a refresh with the weight it had there, in place of what it put in. Refreshing several goes from the oldest to age
-    /// 0, which is when the average itself changes. A probe remembers nothing.
+    /// Takes in the statistics (biased variance) of a batch of `count` values per channel: in training with weight `a`; in a
+    /// refresh with the weight it had then, in place of its earlier contribution. Several batches are refreshed from the
+    /// oldest to age 0, and only the last of these changes the average itself. A probe changes nothing.
     ///
-    /// None for passes that look at the batch alone.
+    /// None for passes that use the batch alone.
     pub fn take(
         &self,
         batch: &Moments,

@@ -6,9 +6,9 @@ use candle_nn::{Init, VarBuilder};
 /// What a tensor of state is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Role {
-    /// Inference needs it: a checkpoint without it is not whole.
+    /// Inference needs it: a checkpoint without it is incomplete.
     Inference,
-    /// Only training needs it (and `--stats ema`): a checkpoint made elsewhere lacks it, and it starts empty.
+    /// Only training needs it (and `--stats ema`): where a checkpoint of another program lacks it, it starts empty.
     Training,
 }
 
@@ -19,17 +19,17 @@ pub struct StateTensor {
     pub name: &'static str,
     /// What it is for.
     pub role: Role,
-    /// What it is filled with at first.
+    /// Initial value of its elements.
     pub empty: f64,
 }
 
 impl StateTensor {
-    /// One that inference needs.
+    /// A tensor that inference needs.
     pub const fn inference(name: &'static str, empty: f64) -> Self {
         Self { name, role: Role::Inference, empty }
     }
 
-    /// One that only training needs.
+    /// A tensor that only training needs.
     pub const fn training(name: &'static str, empty: f64) -> Self {
         Self { name, role: Role::Training, empty }
     }
@@ -40,7 +40,7 @@ impl StateTensor {
         self.drawn(shape, Init::Const(self.empty), vb)
     }
 
-    /// [`Self::create`] for a tensor that a new network draws from a distribution.
+    /// [`Self::create`] for a tensor whose initial values are drawn from a distribution.
     pub fn drawn<S: Into<Shape>>(&self, shape: S, init: Init, vb: &VarBuilder) -> Result<Var> {
         let shape = shape.into();
         match vb.get_with_hints(shape.clone(), self.name, init) {

@@ -6,10 +6,10 @@
 //! z is a function of a number drawn for the layer with the initial weights (so of the run's seed and the layer's name) and
 //! of how many batches the layer was trained on; both are state, so runs are reproducible and resume exactly.
 //! Gradient: the running averages are constants; through mu_B and v_B where z is 1.
-//! Begins as BN, for `warmup` of the training: averages that have not seen much say nothing. (The original starts from
-//! pretrained networks.)
+//! Starts as BN, for `warmup` of the training, while the averages have seen too little. (The original starts from pretrained
+//! networks.)
 //! Inference: the running averages, constants.
-//! Double-Forward: the batch's part in the averages is replaced; z and the averages without the batch are training's.
+//! Double-Forward: the batch's contribution to the averages is replaced, with the z and the averages of its training pass.
 //! One value per channel (n = 1): refused, as in BN, since x̂_1 is 0.
 
 use std::sync::Arc;
@@ -29,9 +29,9 @@ use crate::{ops, rng};
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct StochasticNormConfig {
-    /// Probability of the batch's statistics.
+    /// Probability that a channel uses the batch's statistics.
     pub p: f64,
-    /// Part of the training that is plain BN.
+    /// Fraction of the training that is plain BN.
     pub warmup: f64,
     /// Weight of the newest batch in the running averages.
     pub momentum: f64,
@@ -57,14 +57,14 @@ pub struct StochasticNorm {
 
 const DRAWS: [StateTensor; 2] = [StateTensor::training("stoch_key", 0.0), StateTensor::training("stoch_batches", 0.0)];
 
-/// What z is drawn from: a number of this layer's own, and the batches it was trained on, a number each.
+/// What z is drawn from: the layer's own key and the number of batches it was trained on, one value each.
 #[derive(Debug, Clone)]
 struct Draws {
     key: Var,
     batches: Var,
 }
 
-/// A [`StochasticNorm`] for `num_features` channels: `weight`, `bias`, `running_mean`, `running_var` and the state of training
+/// A [`StochasticNorm`] for `num_features` channels: `weight`, `bias`, `running_mean`, `running_var` and the training state
 /// from `vb`.
 ///
 /// # Errors
@@ -83,7 +83,7 @@ pub fn stochastic_norm(num_features: usize, config: StochasticNormConfig, vb: Va
 }
 
 impl Draws {
-    /// Which batch that pass is about, counting from 0; counts it in training.
+    /// The index of the pass's batch, from 0; a training pass adds 1 to the count.
     fn batch(&self, pass: Pass) -> Result<u64> {
         let seen = match pass {
             Pass::Train => return Ok(ops::count_up(&self.batches)? as u64),
@@ -101,7 +101,7 @@ impl Draws {
     }
 }
 
-/// Of a tensor of one number.
+/// The value of a tensor of one element.
 fn number(tensor: &Var) -> Result<f64> {
     tensor.as_detached_tensor().to_dtype(candle_core::DType::F64)?.squeeze(0)?.to_scalar()
 }
@@ -137,7 +137,7 @@ module_t!(StochasticNorm);
 
 impl Family for StochasticNorm {
     const NAME: &'static str = "stochnorm";
-    const ABOUT: &'static str = "Stochastic Normalization: batch or running statistics, drawn for each channel";
+    const ABOUT: &'static str = "Stochastic Normalization: batch or running statistics, chosen at random per channel";
     const REFRESHES: bool = true;
     const STATE: &'static [StateTensor] = &[RUNNING[0], RUNNING[1], DRAWS[0], DRAWS[1]];
     type Config = StochasticNormConfig;

@@ -1,21 +1,21 @@
-//! What a normalizer asks of the weights before it.
+//! Constraints of a normalizer on the weights of the layer before it.
 
 use candle_core::{Result, Tensor};
 
 use crate::kernel::Float;
 
-/// A form of weights, (out, ...); each output's row by itself.
+/// A constraint on weights (out, ...), applied to each output's row.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum WeightForm {
-    /// As they are.
+    /// None.
     #[default]
     Free,
-    /// Less their mean, so that inputs of one mean give outputs of mean 0 (MABN's stand-in for subtracting a mean).
+    /// Each row has mean 0, so that inputs of equal means give outputs of mean 0 (MABN's replacement for subtracting a mean).
     Centred,
 }
 
 impl WeightForm {
-    /// The weights in that form, differentiable.
+    /// The weights with the constraint applied, differentiable.
     pub fn of(self, weight: &Tensor) -> Result<Tensor> {
         match self {
             Self::Free => Ok(weight.clone()),
@@ -26,7 +26,7 @@ impl WeightForm {
         }
     }
 
-    /// Gives the weights themselves that form, where it is a subset of all weights that gradients do not leave.
+    /// Applies the constraint to the weights in place; gradients through [`Self::of`] preserve it.
     pub fn impose(self, weight: &Tensor) -> Result<()> {
         match self {
             Self::Free => Ok(()),
@@ -34,7 +34,7 @@ impl WeightForm {
         }
     }
 
-    /// From the gradient of the weights in that form to theirs, `rows` in all.
+    /// Turns the gradient of the constrained weights, of `rows` rows, into that of the weights, in place.
     pub fn gradient<T: Float>(self, rows: usize, gradient: &mut [T]) {
         if self == Self::Centred {
             let len = gradient.len() / rows;

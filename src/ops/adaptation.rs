@@ -7,24 +7,24 @@ use super::own_kernel;
 use crate::kernel::update::Adapt;
 use crate::kernel::{Float, Kernel, with_values, with_values_mut};
 
-/// How a parameter follows its gradient in the t-th update: p -= lr w p; m += (1 - beta1)(g - m);
+/// The t-th update of a parameter p by its gradient g: p -= lr w p; m += (1 - beta1)(g - m);
 /// v = beta2 v + (1 - beta2) g²; p -= lr m / (1 - beta1^t) / (sqrt(v / (1 - beta2^t)) + eps).
 #[derive(Debug, Clone, Copy)]
 pub struct Adaptation {
-    /// lr.
+    /// The learning rate lr.
     pub rate: f64,
     /// beta1 and beta2.
     pub betas: [f64; 2],
     /// eps.
     pub eps: f64,
-    /// w.
+    /// The weight decay w.
     pub decay: f64,
-    /// t, from 1.
+    /// The update's number t, from 1.
     pub number: usize,
 }
 
 impl Adaptation {
-    /// What is left of the parameter, the rate of m, and the factor of sqrt(v).
+    /// 1 - lr w, lr / (1 - beta1^t) and 1 / sqrt(1 - beta2^t).
     fn factors(&self) -> [f64; 3] {
         let t = i32::try_from(self.number).unwrap_or(i32::MAX);
         let [first, second] = self.betas.map(|beta| 1.0 - beta.powi(t));
@@ -32,10 +32,10 @@ impl Adaptation {
     }
 }
 
-/// Updates a parameter and its averages m and v (zeros at first), tensors of one shape and type.
+/// Updates a parameter and its averages m and v (initially zeros) in place.
 ///
 /// # Errors
-/// Tensors of several shapes or types.
+/// Tensors that differ in shape or type.
 pub fn adapt(parameter: &Tensor, gradient: &Tensor, averages: [&Tensor; 2], by: Adaptation) -> Result<()> {
     check_form("adapt", parameter, averages.into_iter().chain([gradient]))?;
     let gradient = gradient.contiguous()?;

@@ -1,11 +1,11 @@
-//! What a normalizer does to a whole tensor, whatever its formulas: moments, a map y = slope (x - mean) + shift, and the
-//! two passes of the gradient of one. No operation here is differentiable; [`crate::norm`] makes layers of them.
+//! What every normalizer does to whole tensors: moments, the map y = slope (x - mean) + shift, and the two passes of its
+//! gradient. No operation here is differentiable; [`crate::norm`] builds layers from them.
 
 use candle_core::{Result, Tensor};
 
 use super::{Granularity, Moments, check, cpu, own_kernel, plain, sum_images};
 
-/// y = slope (x - mean) + shift. Each is of shape (C), or (N,C) where every image has its own.
+/// y = slope (x - mean) + shift, each of shape (C), or (N,C) where every image has its own.
 #[derive(Debug, Clone)]
 pub struct Linear {
     /// What is subtracted.
@@ -19,9 +19,9 @@ pub struct Linear {
 /// dx = a g + b (x - center) + d, shapes as in [`Linear`].
 #[derive(Debug, Clone)]
 pub struct LinearGradient {
-    /// The gradient's own share: the slope of the forward pass.
+    /// The coefficient of g: the slope of the forward pass.
     pub a: Tensor,
-    /// The share of the input.
+    /// The coefficient of x - center.
     pub b: Tensor,
     /// What is subtracted from the input.
     pub center: Tensor,
@@ -39,7 +39,7 @@ pub struct Sums {
 }
 
 impl Sums {
-    /// Those of all images together, (C).
+    /// The sums of all images together, (C).
     pub fn over_images(&self) -> Result<Self> {
         match self.g.rank() {
             1 => Ok(self.clone()),
@@ -50,7 +50,7 @@ impl Sums {
 
 /// Mean and biased variance of (N,C,H,W) or (N,C), detached from the graph.
 ///
-/// Two passes, so that a large mean costs the variance nothing; summed in f64 on the CPU.
+/// Computed in two passes, so that a large mean costs the variance no precision; summed in f64 on the CPU.
 pub fn moments(x: &Tensor, per: Granularity) -> Result<Moments> {
     let x = x.detach();
     let sizes = check::Channels::of("moments", x.dims())?;
@@ -70,7 +70,7 @@ pub fn linear_map(x: &Tensor, by: &Linear) -> Result<Tensor> {
     }
 }
 
-/// The first pass of the gradient, given g = dL/dy.
+/// The first pass of the gradient, given g = dL/dy: Σ g and Σ g (x - mean).
 pub fn gradient_sums(x: &Tensor, g: &Tensor, mean: &Tensor, per: Granularity) -> Result<Sums> {
     let sizes = check::coefficients("normalize", x, &[mean])?;
     match own_kernel(x) {
@@ -79,7 +79,7 @@ pub fn gradient_sums(x: &Tensor, g: &Tensor, mean: &Tensor, per: Granularity) ->
     }
 }
 
-/// The second pass of the gradient: dx.
+/// The second pass of the gradient: dx = a g + b (x - center) + d.
 pub fn linear_map_gradient(x: &Tensor, g: &Tensor, by: &LinearGradient) -> Result<Tensor> {
     let sizes = check::coefficients("normalize", x, &[&by.a, &by.b, &by.center, &by.d])?;
     match own_kernel(x) {

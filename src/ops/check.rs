@@ -1,8 +1,8 @@
-//! What the operations demand of their arguments, checked once for every device.
+//! What the operations require of their arguments, checked once for every device.
 
 use candle_core::{DType, Result, Tensor, bail};
 
-/// Elements no buffer may exceed, so that sizes in bytes never overflow.
+/// The largest number of elements of a buffer, so that sizes in bytes never overflow.
 const LIMIT: usize = isize::MAX as usize / 8;
 
 /// The sizes of a tensor of rank `R` with at least one element.
@@ -37,7 +37,7 @@ impl Channels {
     }
 }
 
-/// Demands shape (C) for what belongs to the C channels (or outputs) of `x`.
+/// Requires shape (C) of a vector for the C channels (or outputs) of `x`.
 pub(super) fn per_channel(op: &str, what: &str, x: &Tensor, count: usize, vector: &Tensor) -> Result<()> {
     if vector.dims() != [count] {
         bail!("{op}: the {what} has shape {:?}, expected [{count}] for {:?}", vector.dims(), x.dims());
@@ -45,7 +45,7 @@ pub(super) fn per_channel(op: &str, what: &str, x: &Tensor, count: usize, vector
     Ok(())
 }
 
-/// Demands one number type of two operands.
+/// Requires two operands to have the same number type.
 pub(super) fn same_dtype(op: &str, x: &Tensor, other: &Tensor) -> Result<()> {
     if x.dtype() != other.dtype() {
         bail!("{op}: {:?} {:?} and {:?} {:?} differ in type", x.dtype(), x.dims(), other.dtype(), other.dims());
@@ -88,7 +88,7 @@ pub(super) fn linear(x: &Tensor, weight: &Tensor, bias: Option<&Tensor>) -> Resu
     Ok((rows, inputs, outputs))
 }
 
-/// Height and width after pooling; at least 1 each.
+/// The output shape of pooling; height and width are at least 1.
 pub(super) fn pooled(x: &Tensor, size: usize) -> Result<[usize; 4]> {
     let [n, c, h, w] = dims("max_pool2d", "input", x)?;
     match (h.checked_div(size), w.checked_div(size)) {
@@ -110,7 +110,7 @@ pub(super) fn shortcut(x: &Tensor, stride: usize, out_channels: usize) -> Result
     }
 }
 
-/// Demands a kernel of (C,k,k), k odd, and a bias (C) for the C channels of (N,C,H,W) or (N,C).
+/// Requires a kernel of (C,k,k), k odd, and a bias (C) for the C channels of (N,C,H,W) or (N,C).
 pub(super) fn depthwise(x: &Tensor, kernel: &Tensor, bias: &Tensor) -> Result<()> {
     let Channels { channels, .. } = Channels::of("depthwise", x.dims())?;
     let [of, k, across] = dims("depthwise", "kernel", kernel)?;
@@ -126,7 +126,7 @@ pub(super) fn depthwise(x: &Tensor, kernel: &Tensor, bias: &Tensor) -> Result<()
     same_dtype("depthwise", x, bias)
 }
 
-/// Rows and classes of logits and their targets; the targets' values are not looked at.
+/// Rows and classes of logits and their targets; the targets' values are not checked.
 pub(super) fn cross_entropy(logits: &Tensor, targets: &Tensor, label_smoothing: f64) -> Result<(usize, usize)> {
     let [rows, classes] = dims("cross_entropy", "logits", logits)?;
     if targets.dims() != [rows] || targets.dtype() != DType::U32 {

@@ -1,5 +1,5 @@
-//! A linear map of channels as an operation of candle's graph, its gradient given by whoever knows how the coefficients
-//! came about.
+//! The affine map of channels as an operation of candle's graph. The caller, who knows where the coefficients come from,
+//! supplies the gradient.
 
 use candle_core::backend::BackendStorage;
 use candle_core::{CpuStorage, CudaStorage, CustomOp2, CustomOp3, Layout, MetalStorage, Result, Shape, Tensor};
@@ -9,7 +9,7 @@ use super::{Linear, cpu, linear_map, own_kernel};
 /// Given x, g = dL/dy and whether dx is wanted: dx, and the gradients of the parameters.
 type Backward = Box<dyn Fn(&Tensor, &Tensor, bool) -> Result<(Option<Tensor>, Vec<Tensor>)> + Send + Sync>;
 
-/// slope (x - mean) + shift, differentiable in `x` and in the `parameters` that made the coefficients.
+/// slope (x - mean) + shift, differentiable in `x` and in the `parameters` that the coefficients were computed from.
 pub fn differentiable_linear_map(
     x: &Tensor,
     parameters: &[Tensor],
@@ -19,7 +19,7 @@ pub fn differentiable_linear_map(
     if !x.track_op() && !parameters.iter().any(Tensor::track_op) {
         return linear_map(x, &by);
     }
-    // candle's operations take three operands at most; the parameters go as one.
+    // candle's operations take at most three operands, so the parameters are packed into one.
     let packed = match parameters {
         [] => Tensor::zeros(1, x.dtype(), x.device())?,
         _ => Tensor::cat(&parameters.iter().map(Tensor::flatten_all).collect::<Result<Vec<_>>>()?, 0)?,
@@ -47,7 +47,7 @@ impl LinearMap {
     }
 }
 
-/// On the CPU the map itself.
+/// On the CPU: the map itself.
 impl CustomOp2 for LinearMap {
     fn name(&self) -> &'static str {
         "linear_map"
@@ -62,7 +62,7 @@ impl CustomOp2 for LinearMap {
     }
 }
 
-/// Elsewhere the map has been made already, of candle's operations, and comes as the third operand.
+/// On other devices: the map, already computed with candle's operations, is the third operand.
 impl CustomOp3 for LinearMap {
     fn name(&self) -> &'static str {
         "linear_map"

@@ -1,12 +1,12 @@
-//! Depth-wise convolution, a kernel for each channel: on the CPU with kernels of our own, which candle's groups lack a fast
-//! form and gradient of.
+//! Depth-wise convolution, one kernel per channel. On the CPU with kernels of our own, since candle's grouped convolution and
+//! its gradient are slow there.
 
 use candle_core::{CpuStorage, CustomOp2, Layout, Result, Shape, Tensor};
 
 use super::{check, cpu, own_kernel, plain};
 
-/// Cross-correlation of each channel of (N,C,H,W) with its own kernel of (C,k,k), k odd, zeros around it, and a bias (C); the
-/// shape stays. (N,C) are maps of one pixel.
+/// Cross-correlation of each channel of (N,C,H,W) with its own kernel of (C,k,k), k odd, zero-padded to keep the shape, plus a
+/// bias (C). (N,C) are maps of one pixel.
 pub fn depthwise(x: &Tensor, kernel: &Tensor, bias: &Tensor) -> Result<Tensor> {
     check::depthwise(x, kernel, bias)?;
     let y = match own_kernel(x) {
@@ -17,7 +17,7 @@ pub fn depthwise(x: &Tensor, kernel: &Tensor, bias: &Tensor) -> Result<Tensor> {
 }
 
 struct Depthwise {
-    /// Whether kernels are turned by 180 degrees, which makes the gradient of the other form.
+    /// Whether kernels are rotated by 180 degrees, which gives the input gradient.
     turned: bool,
 }
 

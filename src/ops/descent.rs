@@ -6,21 +6,24 @@ use super::own_kernel;
 use crate::kernel::update::Descend;
 use crate::kernel::{Float, Kernel, with_values, with_values_mut};
 
-/// How a parameter follows its gradient: d = g + w p; b = m b + d; p -= lr b, or lr (d + m b) for Nesterov, lr d
+/// The update of a parameter p by its gradient g: d = g + w p; b = m b + d; p -= lr b, or lr (d + m b) for Nesterov, lr d
 /// without momentum.
 #[derive(Debug, Clone, Copy)]
 pub struct Descent {
-    /// lr.
+    /// The learning rate lr.
     pub rate: f64,
-    /// m.
+    /// The momentum m.
     pub momentum: f64,
-    /// w.
+    /// The weight decay w.
     pub decay: f64,
-    /// Whether the step looks ahead.
+    /// Whether momentum is Nesterov's.
     pub nesterov: bool,
 }
 
-/// Updates a parameter and its momentum buffer (zeros at first, none without momentum), tensors of one shape and type.
+/// Updates a parameter and its momentum buffer (initially zeros, none without momentum) in place.
+///
+/// # Errors
+/// Tensors that differ in shape or type.
 pub fn descend(parameter: &Tensor, gradient: &Tensor, buffer: Option<&Tensor>, by: Descent) -> Result<()> {
     check_form("descend", parameter, buffer.into_iter().chain([gradient]))?;
     let gradient = gradient.contiguous()?;
@@ -56,7 +59,7 @@ fn plain(parameter: &Tensor, gradient: &Tensor, buffer: Option<&Tensor>, by: Des
     set(parameter, (parameter - direction.affine(by.rate, 0.0)?)?)
 }
 
-/// Refuses a gradient, or what is kept beside a parameter, of another shape or type than the parameter's.
+/// Refuses a gradient or buffer whose shape or type is not the parameter's.
 pub(super) fn check_form<'a>(
     operation: &str,
     parameter: &Tensor,

@@ -10,13 +10,13 @@ use super::{Moments, Sums, from_host, own_kernel, plain, to_host};
 pub struct Groups {
     /// Images in each run.
     pub(super) images: Vec<usize>,
-    /// Channels of a group.
+    /// Channels per group.
     pub(super) channels: usize,
 }
 
 impl Groups {
-    /// Groups of so many images each and so many channels. A remainder of images is a smaller group; a single image left
-    /// over goes into the group before it.
+    /// Groups of `images` images and `channels` channels in a batch of `batch` images. A remainder of images is a smaller
+    /// group; a single image left over joins the group before it.
     pub fn new(batch: usize, images: usize, channels: usize) -> Self {
         let images = images.clamp(1, batch.max(1));
         let (full, rest) = (batch / images, batch % images);
@@ -34,7 +34,7 @@ impl Groups {
         self.images.iter().min().map_or(0, |images| images * self.channels)
     }
 
-    /// Demands that they are groups of (N,C).
+    /// Requires the groups to make up (N,C).
     fn check(&self, of: &Tensor) -> Result<(usize, usize)> {
         let (n, c) = of.dims2()?;
         if self.images.iter().sum::<usize>() != n || self.channels == 0 || c % self.channels != 0 {
@@ -69,7 +69,7 @@ impl Groups {
     }
 
     /// Turns Σ ĝ (`total`) and Σ ĝ x̂ (`along`) of each image and channel, ĝ = gamma g, into d and b of
-    /// dx = ĝ/s + b (x - mean) + d, which takes the group's means of ĝ and of ĝ x̂ away from ĝ.
+    /// dx = ĝ/s + b (x - mean) + d, which subtracts the group's means of ĝ and of ĝ x̂.
     pub fn project(&self, features: usize, pixels: f64, scale: &[f64], total: &mut [f64], along: &mut [f64]) {
         self.average(features, total);
         self.average(features, along);
@@ -80,7 +80,7 @@ impl Groups {
     }
 }
 
-/// In several parts, which can be added at once.
+/// The sum in several independent parts, which the processor can add at once.
 fn sum(values: &[f64]) -> f64 {
     let (mut parts, whole) = ([0.0; 8], values.chunks_exact(8));
     let rest: f64 = whole.remainder().iter().sum();

@@ -1,4 +1,4 @@
-//! Small tensors as numbers in f64, for formulas that go through them one by one.
+//! Small tensors as f64 values, for formulas that work value by value.
 
 use candle_core::{DType, Device, Result, Shape, Tensor};
 

@@ -1,5 +1,5 @@
-//! Operations on maps and features in terms of candle's own, differentiable on every device: the definition that the fused
-//! passes are tested against, and what runs where there are none.
+//! Network operations in terms of candle's own, differentiable on every device: what the fused passes are tested against, and
+//! what runs where there are none.
 
 use super::{check, plain::spread};
 use candle_core::{D, Result, Tensor};
@@ -33,8 +33,8 @@ pub fn relu(x: &Tensor) -> Result<Tensor> {
     x.le(0.0)?.where_cond(&x.zeros_like()?, x)
 }
 
-/// max(x, threshold) of (N,C,H,W) or (N,C), a threshold per channel (C), 0 without one; the derivative at the threshold is
-/// that of the threshold.
+/// max(x, threshold) of (N,C,H,W) or (N,C), a threshold per channel (C), 0 without one; where x equals the threshold, the
+/// gradient goes to the threshold.
 pub fn rectify(x: &Tensor, threshold: Option<&Tensor>) -> Result<Tensor> {
     let Some(threshold) = threshold else { return relu(x) };
     check::per_channel("rectify", "threshold", x, x.dim(1)?, threshold)?;
@@ -50,7 +50,7 @@ pub fn scale_and_shift(x: &Tensor, scale: &Tensor, shift: &Tensor) -> Result<Ten
     x.broadcast_mul(&spread(x, scale)?)?.broadcast_add(&spread(x, shift)?)
 }
 
-/// Maximum over size x size windows, side by side; an incomplete window at the lower or right edge is left out.
+/// Maximum over non-overlapping size x size windows; an incomplete window at the lower or right edge is left out.
 ///
 /// The gradient goes to the first maximum of a window in reading order; a window with a NaN gives NaN.
 pub fn max_pool2d(x: &Tensor, size: usize) -> Result<Tensor> {
@@ -60,7 +60,7 @@ pub fn max_pool2d(x: &Tensor, size: usize) -> Result<Tensor> {
     let at = |i: usize| windows.narrow(3, i / size, 1)?.narrow(5, i % size, 1)?.reshape((n, c, oh, ow));
     (1..size * size).try_fold(at(0)?, |best, i| {
         let next = at(i)?;
-        // NaN is greater than nothing and has to be asked for.
+        // NaN compares greater than nothing, so it needs a test of its own.
         let take = (next.gt(&best)? + next.ne(&next)?)?;
         take.where_cond(&next, &best)
     })
@@ -77,7 +77,7 @@ pub fn global_avg_pool(x: &Tensor) -> Result<Tensor> {
 pub fn shortcut(x: &Tensor, stride: usize, out_channels: usize) -> Result<Tensor> {
     let [n, _, oh, ow] = check::shortcut(x, stride, out_channels)?;
     let [_, c, h, w] = check::dims("shortcut", "input", x)?;
-    // A stride beyond the size keeps the first row (column) alone, as does the size itself.
+    // A stride above the size keeps only the first row (column), as a stride equal to the size does.
     let (down, across) = (stride.min(h), stride.min(w));
     let rows = x.pad_with_zeros(2, 0, oh * down - h)?.reshape((n, c, oh, down, w))?.narrow(3, 0, 1)?;
     let rows = rows.reshape((n, c, oh, w))?.pad_with_zeros(3, 0, ow * across - w)?;

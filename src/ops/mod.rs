@@ -1,11 +1,11 @@
-//! Operations candle lacks, does slowly or gets wrong, each with one meaning on every device.
+//! Operations that candle lacks, does slowly or gets wrong, each with the same meaning on every device.
 //!
-//! Maps and features ([`conv2d`], [`relu`], ...) are written in candle's operations: on the CPU, training and evaluation
-//! go through [`crate::model::fused`] instead. Normalization and [`cross_entropy`] have kernels for f32 and f64 on the CPU
+//! Network operations ([`conv2d`], [`relu`], ...) are written in candle's operations: on the CPU, training and evaluation
+//! use [`crate::model::fused`] instead. Normalization and [`cross_entropy`] have kernels for f32 and f64 on the CPU
 //! and a [`plain`] form for everything else.
 //!
 //! All of them accept non-contiguous tensors, refuse empty ones (a dimension of 0) and wrong shapes with an error that
-//! names the operation and the shapes, and give the same bits for any number of threads.
+//! names the operation and the shapes, and give bit-identical results for any number of threads.
 
 mod adaptation;
 mod channelwise;

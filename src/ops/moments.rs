@@ -1,4 +1,4 @@
-//! Means and variances, as layers and kernels hand them to each other.
+//! Means and variances, as layers and kernels exchange them.
 
 use candle_core::{Result, Tensor};
 
@@ -38,7 +38,7 @@ impl Moments {
         Ok([to_host(&self.mean)?, to_host(&self.var)?])
     }
 
-    /// Those of all images together, (C), from each image's, (N,C) (law of total variance).
+    /// The moments of all images together, (C), from each image's, (N,C) (law of total variance).
     pub fn over_images(&self) -> Result<Self> {
         let (n, c) = self.mean.dims2()?;
         if own_kernel(&self.mean) {

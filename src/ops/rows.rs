@@ -1,4 +1,4 @@
-//! Memories of the newest rows, tensors (size, ...) with row i the one of age i; and running averages, in place.
+//! Memories of the newest rows, tensors (size, ...) whose row i has age i; and running averages; both updated in place.
 
 use candle_core::{DType, Result, Tensor, Var};
 
@@ -6,7 +6,7 @@ use super::{Moments, own_kernel};
 use crate::kernel::rows::{Blend, PoolMoments};
 use crate::kernel::{Float, Kernel, with_values, with_values_mut};
 
-/// Calls one function or another: `$own` with the number type of a tensor on the CPU, else `$plain`.
+/// Calls `$own` with the number type of a tensor on the CPU; evaluates `$plain` for any other tensor.
 macro_rules! on_cpu {
     ($tensor:expr, $own:ident($($argument:expr),*), $plain:expr) => {
         match $tensor.dtype() {
@@ -17,8 +17,8 @@ macro_rules! on_cpu {
     };
 }
 
-/// Puts `row` at age 0; the others grow older by one, and those older than the newest `kept` are forgotten. The row behind
-/// those, if there is one, is filled with `empty`.
+/// Puts `row` at age 0 and ages the others by one; only the newest `kept` remain. The row after those, if there is one, is
+/// filled with `empty`.
 pub fn push_row(memory: &Var, row: &Tensor, kept: usize, empty: f64) -> Result<()> {
     let (row, all) = (row.contiguous()?, memory.as_detached_tensor());
     let kept = kept.clamp(1, memory.dim(0)?);
@@ -45,7 +45,7 @@ fn push<T: Float>(memory: &Tensor, row: &Tensor, kept: usize, empty: f64) -> Res
     })?
 }
 
-/// How many rows there are before the first whose first entry is `empty`. Waits for the device.
+/// The number of rows before the first whose first element is `empty`. Waits for the device.
 pub fn filled_rows(memory: &Tensor, empty: f64) -> Result<usize> {
     on_cpu!(memory, filled(memory, empty), {
         let column = memory.flatten_from(1)?.narrow(1, 0, 1)?.flatten_all()?.to_dtype(DType::F64)?;
@@ -58,7 +58,7 @@ fn filled<T: Float>(memory: &Tensor, empty: f64) -> Result<usize> {
     with_values(memory, |rows: &[T]| rows.iter().step_by(step).take_while(|v| v.to_f64() != empty).count())
 }
 
-/// Adds 1 to a tensor of one number; what it was before. Waits for the device.
+/// Adds 1 to a tensor of one element; returns the value before. Waits for the device.
 pub fn count_up(counter: &Var) -> Result<f64> {
     on_cpu!(counter, counted(counter), {
         let before = counter.as_detached_tensor().to_dtype(DType::F64)?.to_vec1::<f64>()?[0];
@@ -75,7 +75,7 @@ fn counted<T: Float>(counter: &Var) -> Result<f64> {
     })
 }
 
-/// Σ a_i rows_i of `weights.len()` rows (k, C), the first of `rows`.
+/// Σ a_i rows_i over the first `weights.len()` rows of `rows`, (k, ...).
 pub fn weighted_rows(rows: &Tensor, weights: &[f64]) -> Result<Tensor> {
     let rows = rows.narrow(0, 0, weights.len())?.contiguous()?;
     on_cpu!(&rows, weighted(&rows, weights), {
@@ -97,7 +97,8 @@ fn weighted<T: Float>(rows: &Tensor, weights: &[f64]) -> Result<Tensor> {
     Tensor::from_vec(mean, &rows.dims()[1..], rows.device())
 }
 
-/// mu = Σ a_i mu_i and v = Σ a_i v_i, or, with `total`, Σ a_i (v_i + (mu_i - mu)²), of rows (k, C), the first of each.
+/// mu = Σ a_i mu_i and v = Σ a_i v_i, or, with `total`, Σ a_i (v_i + (mu_i - mu)²), over the first `weights.len()` rows
+/// of `means` and `vars`, (k, C).
 pub fn pooled_moments(means: &Tensor, vars: &Tensor, weights: &[f64], total: bool) -> Result<Moments> {
     let k = weights.len();
     let (means, vars) = (means.narrow(0, 0, k)?.contiguous()?, vars.narrow(0, 0, k)?.contiguous()?);

@@ -1,7 +1,7 @@
 //! Checkpoints: everything that continues a run exactly, in one safetensors file, so that no two files can disagree.
 //!
 //! Parameters and inference statistics carry PyTorch's names; remembered statistics theirs (`bn1.memory_mean`);
-//! what the optimizer keeps `train.<slot>.<parameter>`, such as `train.momentum.conv1.weight`. The header's metadata hold
+//! the optimizer's state `train.<slot>.<parameter>`, such as `train.momentum.conv1.weight`. The header's metadata holds
 //! the configuration, the position in the run and a checksum of it all.
 
 use std::collections::{BTreeMap, HashMap};
@@ -25,15 +25,15 @@ const FORMAT: &str = "mbn-checkpoint-1";
 pub struct Position {
     /// Epochs completed.
     pub epoch: usize,
-    /// Rows of metrics recorded for those.
+    /// Rows of metrics recorded for those epochs.
     pub rows: usize,
-    /// Batches done in the epoch after those.
+    /// Batches completed in the current epoch.
     pub batch: usize,
     /// Updates made.
     pub step: usize,
     /// Sum of the batches' mean losses times their images, in the current epoch.
     pub loss_sum: f64,
-    /// Correct answers in the current epoch.
+    /// Correct predictions in the current epoch.
     pub correct: usize,
     /// Images in the current epoch.
     pub images: usize,
@@ -49,17 +49,17 @@ pub struct Position {
 pub struct Checkpoint {
     /// Parameters and statistics by name.
     pub tensors: HashMap<String, Tensor>,
-    /// What the optimizer keeps, as `<slot>.<parameter>`; empty in a checkpoint that is only for inference.
+    /// The optimizer's state, as `<slot>.<parameter>`; empty in a checkpoint that is only for inference.
     pub optimizer: HashMap<String, Tensor>,
     /// The header's own fields: `config` (TOML), `position` (JSON), `model`, `channels`, `height`, `width`, `classes`, ...
-    /// Empty in a checkpoint made elsewhere: what other programs write there has other meanings.
+    /// Empty in a checkpoint of another program, whose fields mean other things.
     pub metadata: HashMap<String, String>,
-    /// What was done to read a checkpoint made elsewhere.
+    /// What was done to read a checkpoint of another program, for the user.
     pub notes: Vec<String>,
 }
 
 impl Checkpoint {
-    /// The state of `trainer`; with `position`, everything needed to continue.
+    /// The state of `trainer`; with `position`, everything needed to resume.
     pub fn of(trainer: &Trainer, config: &str, model: &str, task: Task, position: Option<&Position>) -> Result<Self> {
         let mut metadata = HashMap::from([
             ("format".to_string(), FORMAT.to_string()),
@@ -79,7 +79,7 @@ impl Checkpoint {
         Ok(Self { tensors: trainer.network()?.tensors(), optimizer, metadata, notes: vec![] })
     }
 
-    /// Writes it: temporary name, sync, rename.
+    /// Writes the checkpoint: temporary name, sync, rename.
     pub fn save(&self, path: &Path) -> Result<()> {
         let kept = self.optimizer.iter().map(|(name, tensor)| (format!("{TRAIN}{name}"), tensor));
         let mut all: BTreeMap<String, Tensor> = BTreeMap::new();
@@ -93,8 +93,8 @@ impl Checkpoint {
         atomic::write(path, &bytes)
     }
 
-    /// Reads one: of this program, or made elsewhere, as safetensors or as PyTorch's zipped pickle, where prefixes that
-    /// wrappers put before every name are taken off.
+    /// Reads a checkpoint of this program, or one of another program as safetensors or PyTorch's zipped pickle, from whose
+    /// names the prefixes of wrappers are removed.
     ///
     /// # Errors
     /// A file that is missing, truncated, of another format, or whose contents do not match their checksum.
@@ -111,7 +111,7 @@ impl Checkpoint {
             return Err(Error::checkpoint(path, "the contents do not match their checksum: the file is damaged"));
         }
         if own && metadata.get("format").is_none_or(|format| format != FORMAT) {
-            let why = "a checkpoint of another version of mbn, which this one cannot read";
+            let why = "written by another version of mbn in a format that this one cannot read; use that version";
             return Err(Error::checkpoint(path, why));
         }
         for (name, view) in parsed.tensors() {
@@ -140,13 +140,13 @@ impl Checkpoint {
     /// A field of the header.
     ///
     /// # Errors
-    /// It is missing: the checkpoint was made elsewhere.
+    /// The field is missing: another program wrote the checkpoint.
     pub fn field(&self, path: &Path, key: &str) -> Result<&str> {
         let missing = || Error::checkpoint(path, format!("its header has no field `{key}`: not a checkpoint of mbn"));
         self.metadata.get(key).map(String::as_str).ok_or_else(missing)
     }
 
-    /// What the network of this checkpoint maps.
+    /// Image shape and number of classes of the checkpoint's network.
     pub fn task(&self, path: &Path) -> Result<Task> {
         let number = |key: &str| {
             let text = self.field(path, key)?;
@@ -162,7 +162,7 @@ impl Checkpoint {
     }
 }
 
-/// Other programs may have fields of such names, too, but not all of them.
+/// Other programs may use some of these fields' names, but not all of them.
 fn is_own(metadata: &HashMap<String, String>) -> bool {
     let has = |key: &str| metadata.contains_key(key);
     metadata.get("format").is_some_and(|format| format == FORMAT) || (has(CHECKSUM) && has("config") && has("classes"))

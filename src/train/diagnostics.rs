@@ -39,8 +39,8 @@ impl PreUpdateMoments {
         Self(network.norms().iter().map(|layer| layer.norm.observed().map(|seen| seen.batch)).collect())
     }
 
-    /// The rows of this step, an update at that point of training. The last micro-batch of the step, of `size` images, is passed again under the updated
-    /// weights, remembering nothing; with `population`, the statistics of those images are taken, too.
+    /// The rows of the step at that point of training. Passes its last micro-batch, of `size` images, again under the updated
+    /// weights, remembering nothing; with `population`, also takes the statistics of those images.
     pub fn compare(
         &self,
         network: &Network,
@@ -78,7 +78,7 @@ fn between(p: Option<&Moments>, q: Option<&Moments>) -> Result<Option<f64>> {
     Ok(Some(divergence(p, q)?).filter(|nats| nats.is_finite()))
 }
 
-/// Keeps a channel without variance from making the divergence infinite; the normalizers' own default.
+/// Keeps the divergence finite for a channel without variance; the normalizers' default eps.
 const EPS: f64 = 1e-5;
 
 /// KL(p,q) + KL(q,p) for p = N(m1, v1), q = N(m2, v2), averaged over channels:

@@ -12,12 +12,12 @@ use crate::ops;
 /// Images per forward pass where their number has no influence on the result.
 pub const EVAL_BATCH: usize = 256;
 
-/// Mean cross-entropy (nats) and share of correct answers.
+/// Mean cross-entropy and accuracy over some images.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Score {
     /// Mean cross-entropy in nats, without label smoothing.
     pub loss: f64,
-    /// Share of images whose largest logit is their label's.
+    /// Fraction of images whose largest logit is their label's.
     pub accuracy: f64,
     /// Images scored.
     pub images: usize,
@@ -28,7 +28,7 @@ pub struct Score {
 pub struct Part<'a> {
     /// The split.
     pub images: &'a Images,
-    /// From bytes to numbers.
+    /// How pixel bytes become numbers.
     pub normalization: &'a Normalization,
     /// Which of its images, in which order.
     pub indices: &'a [u32],
@@ -42,7 +42,7 @@ impl Part<'_> {
         Ok(gather(self.images, &self.indices[from..to], self.normalization, None, self.device)?)
     }
 
-    /// The classes, of so many, that none of its images has.
+    /// The classes, of `classes` in total, of which the part has no image.
     pub fn missing_classes(&self, classes: usize) -> Vec<usize> {
         let mut seen = vec![false; classes];
         for label in self.indices.iter().filter_map(|index| self.images.labels.get(*index as usize)) {
@@ -57,7 +57,7 @@ pub fn evaluate(network: &Network, part: Part) -> Result<Score> {
     evaluate_under(network, part, Pass::Eval)
 }
 
-/// Scores the network in a pass that treats every image alone.
+/// Scores the network in a pass that treats each image independently.
 pub fn evaluate_under(network: &Network, part: Part, pass: Pass) -> Result<Score> {
     let mut sum = Sum::default();
     for from in (0..part.indices.len()).step_by(EVAL_BATCH) {
@@ -67,17 +67,17 @@ pub fn evaluate_under(network: &Network, part: Part, pass: Pass) -> Result<Score
     Ok(sum.score())
 }
 
-/// Scores the network on one batch under its inference rule: what [`evaluate`] does over and over.
+/// Scores the network on one batch under its inference rule: one step of [`evaluate`].
 pub fn evaluate_batch(network: &Network, batch: &Batch) -> Result<Score> {
     let mut sum = Sum::default();
     sum.pass(network, batch, Pass::Eval)?;
     Ok(sum.score())
 }
 
-/// Scores the network under the statistics of consecutive batches of `size` images: the other side of the
-/// train/inference gap. None where they are undefined (one value per channel).
+/// Scores the network under the statistics of consecutive batches of `size` images, to measure the train/inference gap.
+/// None where the statistics are undefined (one value per channel).
 ///
-/// A rest of fewer images is filled up with the ones before it, which are not scored again.
+/// An incomplete last batch is filled with the images before it, which are not scored again.
 pub fn evaluate_batch_statistics(network: &Network, part: Part, size: usize) -> Result<Option<Score>> {
     let total = part.indices.len();
     let size = size.min(total);

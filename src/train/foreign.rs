@@ -12,13 +12,13 @@ use crate::{Error, Result};
 /// What wrappers put before every name: `DataParallel`, `torch.compile`, a training framework's module.
 const PREFIXES: [&str; 3] = ["module.", "_orig_mod.", "model."];
 
-/// Where training scripts keep the network's tensors beside other things.
+/// Keys under which training scripts store the network's tensors.
 const KEYS: [Option<&str>; 4] = [None, Some("state_dict"), Some("model_state_dict"), Some("model")];
 
 const CONVERT: &str = "python3 -c \"import sys, torch, safetensors.torch as s; \
                        s.save_file(torch.load(sys.argv[1], map_location='cpu'), sys.argv[2])\" IN OUT.safetensors";
 
-/// Whether the file begins as `torch.save` has it, zipped or, before PyTorch 1.6, not.
+/// Whether the file begins like one of `torch.save`, zipped, or unzipped as before PyTorch 1.6.
 pub(super) fn is_pickle(bytes: &[u8]) -> bool {
     bytes.starts_with(b"PK\x03\x04")
         || (bytes.first() == Some(&0x80) && bytes.get(1).is_some_and(|v| (2..=5).contains(v)))
@@ -34,13 +34,13 @@ pub(super) fn unpickle(path: &Path) -> Result<HashMap<String, Tensor>> {
         match guarded(|| pickle::read_all_with_key(path, key)) {
             Ok(Ok(tensors)) if tensors.is_empty() => {}
             Ok(Ok(tensors)) => return Ok(tensors.into_iter().collect()),
-            // Without a key the file as a whole was read: what is wrong with it is no matter of the key.
+            // Without a key the whole file was read, so the error is about the file, not about the key.
             Ok(Err(error)) if key.is_none() => reason = Error::from(error).to_string(),
             Err(panic) if key.is_none() => reason = panic,
             _ => {}
         }
     }
-    let why = format!("a PyTorch pickle, and it cannot be read ({reason}); convert it to safetensors:\n  {CONVERT}");
+    let why = format!("a PyTorch pickle that cannot be read ({reason}); convert it to safetensors:\n  {CONVERT}");
     Err(Error::checkpoint(path, why))
 }
 
@@ -53,7 +53,7 @@ pub(super) fn checkpoint(mut tensors: HashMap<String, Tensor>, pickled: bool) ->
     while let Some(prefix) = PREFIXES.iter().find(|p| !tensors.is_empty() && tensors.keys().all(|n| n.starts_with(**p)))
     {
         tensors = tensors.into_iter().map(|(name, tensor)| (name[prefix.len()..].to_string(), tensor)).collect();
-        notes.push(format!("the prefix `{prefix}` is taken off every tensor's name"));
+        notes.push(format!("the prefix `{prefix}` was removed from every tensor's name"));
     }
     Ok(Checkpoint { tensors, optimizer: HashMap::new(), metadata: HashMap::new(), notes })
 }

@@ -1,16 +1,16 @@
-//! Finding the first number that is none. candle's `relu`, `max` and `argmax` drop NaN, so a dead network would end as
-//! a calm 10 %; hence the checks are on losses and statistics, never on accuracy.
+//! Finding the first non-finite tensor. candle's `relu`, `max` and `argmax` drop NaN, so a diverged network would merely
+//! score 10 %; the checks are therefore on losses and statistics, never on accuracy.
 
 use candle_core::{DType, Result, Tensor};
 
 use crate::model::Network;
 
-/// A scalar on the tensor's device, 0 where every element is finite, else NaN: 0 times infinity is not a number.
+/// A scalar on the tensor's device, 0 if every element is finite, else NaN: 0 times infinity is NaN.
 fn zero(tensor: &Tensor) -> Result<Tensor> {
     tensor.affine(0.0, 0.0)?.sum_all()
 }
 
-/// Whether every element is a finite number, of whatever size.
+/// Whether every element is finite.
 pub fn is_finite(tensor: &Tensor) -> Result<bool> {
     Ok(zero(tensor)?.to_dtype(DType::F64)?.to_scalar::<f64>()?.is_finite())
 }
@@ -23,7 +23,7 @@ pub fn is_never_negative(tensor: &Tensor) -> Result<bool> {
 
 /// The name of the first remembered statistic, in the network's order, that is not finite.
 ///
-/// Asked after every step, so the device is waited for only once as long as all is well.
+/// Called after every step, so it waits for the device only once while all is finite.
 pub fn first_bad_statistic(network: &Network) -> Result<Option<String>> {
     let mut statistics = vec![];
     for layer in network.norms() {

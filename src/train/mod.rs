@@ -1,4 +1,5 @@
-//! Training: one step (with Double-Forward), optimizers, schedule, evaluation, re-estimation, diagnostics, checkpoints.
+//! Training: the step (with Double-Forward), optimizers, learning-rate schedule, evaluation, re-estimation of statistics,
+//! diagnostics, checkpoints.
 
 mod checkpoint;
 mod diagnostics;

@@ -1,18 +1,18 @@
-//! Noise on the weights of a trained network, as hardware that computes with analog quantities has it.
+//! Noise on the weights of a trained network, as on analog hardware.
 
 use candle_core::{DType, Device, Tensor, Var};
 
 use crate::model::Network;
 use crate::{Result, rng};
 
-/// A network's weights as they are, to be disturbed and put back.
+/// A copy of a network's weights, for perturbing and restoring them.
 ///
 /// They are what convolutions and linear maps multiply by, parameters of two dimensions or more; scales, shifts and biases
 /// stay exact.
 pub struct Weights(Vec<(String, Var, Tensor)>);
 
 impl Weights {
-    /// Those of `network`.
+    /// The weights of `network`.
     pub fn of(network: &Network) -> Result<Self> {
         let weights = network.parameters().into_iter().filter(|(_, var)| var.rank() > 1);
         let copied = weights.map(|(name, var)| {
@@ -22,8 +22,8 @@ impl Weights {
         Ok(Self(copied.collect::<Result<_>>()?))
     }
 
-    /// Adds to the weights, as they were, Gaussian noise with `sd` times the standard deviation of each tensor. Draw number
-    /// `draw` is the same in every call, and for every network with tensors of those names and shapes.
+    /// Sets the weights to the copied ones plus Gaussian noise of `sd` times the standard deviation of each tensor. Draw number
+    /// `draw` is the same in every call, and for every network with tensors of the same names and shapes.
     pub fn disturb(&self, sd: f64, draw: usize) -> Result<()> {
         for (name, var, clean) in &self.0 {
             let mut values = clean.to_dtype(DType::F64)?.flatten_all()?.to_vec1::<f64>()?;
@@ -38,7 +38,7 @@ impl Weights {
         Ok(())
     }
 
-    /// Puts them back.
+    /// Restores the copied weights.
     pub fn restore(&self) -> Result<()> {
         Ok(self.0.iter().try_for_each(|(_, var, clean)| var.set(clean))?)
     }

@@ -8,9 +8,9 @@ use crate::Result;
 use crate::model::Network;
 use crate::norm::{Moments, Pass};
 
-/// Re-estimated statistics as [`precise::population`] has them, but layer by layer, in the order data meets them: each
-/// layer's are those of its input in a network whose earlier layers already normalize by theirs, as they will in inference,
-/// whatever the batches that the images come in. It takes a pass over the images for every layer.
+/// Statistics as of [`precise::population`], but estimated layer by layer, in the network's order: each layer's are those of
+/// its input in a network whose earlier layers already normalize by theirs, as in inference, so they do not depend on
+/// batches. Takes one pass over the images for every layer.
 pub fn layer_by_layer(network: &Network, part: Part) -> Result<Vec<Option<Moments>>> {
     let old = precise::current(network)?;
     let estimated = (0..network.norms().len()).try_for_each(|i| {
@@ -23,13 +23,13 @@ pub fn layer_by_layer(network: &Network, part: Part) -> Result<Vec<Option<Moment
     estimated.and(found)
 }
 
-/// Statistics, and the pass with weight 1/N, to infer with in the manner of EvalNorm (Singh & Shrivastava, ICCV 2019,
-/// arXiv 1904.06031): on average, and given an image, its layers normalize it as in a batch of N.
+/// Statistics, and the pass with weight 1/N, for inference in the manner of EvalNorm (Singh & Shrivastava, ICCV 2019,
+/// arXiv 1904.06031): layers normalize an image as they would on average in a batch of N with it. `images` is N.
 ///
 /// For a batch of N images drawn independently that has the image x, E\[mu_B\] is (1-1/N) M + m_x/N, and E\[v_B\] is the variance
-/// of example weighing at 1/N less (N-1)/N² V, V the variance of the images' means m. As the remembered variance v has a share
-/// of (N-1)/N in that, it is lessened by V/N: what a batch's variance is short of v. M, v and V are those of the images in
-/// `part`, by one pass under `population`, their statistics as [`precise::population`] has them.
+/// of example weighing at 1/N less (N-1)/N² V, V the variance of the images' means m. The remembered variance v has weight
+/// (N-1)/N in it, so v is reduced by V/N. M, v and V are those of the images in `part`, from one pass under `population`,
+/// their statistics by [`precise::population`].
 pub fn evalnorm(
     network: &Network,
     part: Part,
@@ -45,13 +45,13 @@ pub fn evalnorm(
     Ok((statistics, Pass::Weighed { weight: 1.0 / images as f64 }))
 }
 
-/// What the images make of a layer's input: mean and variance, (C), of all its values, and of the images' means.
+/// Mean and variance, (C), of all values of a layer's input, and of the images' means.
 struct LayerMoments {
     values: Moments,
     means: Moments,
 }
 
-/// What some layers see; none where nothing is remembered.
+/// The moments of some layers' inputs; none for layers that remember nothing.
 fn observe(network: &Network, part: Part, layers: Range<usize>) -> Result<Vec<Option<LayerMoments>>> {
     let layers = &network.norms()[layers];
     let mut pools: Vec<[MomentPool; 2]> = layers.iter().map(|_| Default::default()).collect();

@@ -69,11 +69,11 @@ pub fn first_not_finite<'a>(network: &'a Network, statistics: &[Option<Moments>]
     Ok(None)
 }
 
-/// Statistics of batches, to be pooled.
+/// Statistics of several batches, to be pooled.
 #[derive(Default)]
 pub(super) struct MomentPool(Vec<BatchMoments>);
 
-/// One batch's; f64, since they are few.
+/// One batch's statistics, in f64.
 struct BatchMoments {
     mean: Vec<f64>,
     var: Vec<f64>,

@@ -32,7 +32,7 @@ impl Schedule {
         }
     }
 
-    /// The rate of step `t`, counted from 0.
+    /// The learning rate of step `t`, counted from 0.
     pub fn rate(&self, t: usize) -> f64 {
         if t < self.warmup {
             return self.lr * (t + 1) as f64 / self.warmup as f64;
@@ -53,7 +53,7 @@ impl Schedule {
     }
 }
 
-/// The base rate scaled to the batch size, B = `batch_size`, by the rule of `lr_scaling`.
+/// The base learning rate `lr`, given for `lr_batch` images, scaled to `batch_size` by the rule `lr_scaling`.
 pub fn full_rate(config: &Config) -> f64 {
     let ratio = config.batch_size as f64 / config.lr_batch as f64;
     match config.lr_scaling {

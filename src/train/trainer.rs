@@ -18,15 +18,15 @@ use crate::{Error, Result};
 /// A network under training: what a step changes.
 pub struct Trainer {
     network: Network,
-    /// What changes its parameters.
+    /// The optimizer of its parameters.
     pub optimizer: Optimizer,
     /// Updates made so far.
     pub step: usize,
-    /// Whether Double-Forward's second passes are made at the end of each step instead of beside the next one's first:
-    /// the same numbers, more slowly.
+    /// Whether Double-Forward's second passes run at the end of each step instead of together with the next step's first
+    /// pass: the same results, more slowly.
     pub refresh_at_once: bool,
-    /// Whether statistics are frozen: steps normalize by those of inference, which stay as they are, and no second passes are
-    /// made.
+    /// Whether statistics are frozen: steps normalize by those of inference, which no longer change, and there are no second
+    /// passes.
     pub frozen: bool,
     pending: Mutex<Vec<PassInput<Tensor>>>,
     gradients: Gradients,
@@ -37,7 +37,7 @@ pub struct Trainer {
     label_smoothing: f64,
 }
 
-/// What a step saw.
+/// The results of a step.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct StepReport {
     /// Mean cross-entropy of the batch in nats, under the training pass.
@@ -77,13 +77,13 @@ impl Trainer {
 
     /// Forward, backward and update on `batch`, in consecutive micro-batches of the normalization batch size whose
     /// gradients add up; then, with Double-Forward, the forward passes again to refresh the remembered statistics. Unless
-    /// [`Self::refresh_at_once`] is set, those wait for the next step, whose first forward pass has the same weights and
-    /// goes through the network beside them, or for whoever asks for [`Self::network`].
+    /// [`Self::refresh_at_once`] is set, those wait for the next step, whose first forward pass uses the same weights and
+    /// runs together with them, or for a call of [`Self::network`].
     ///
     /// `after_backward` is called between backward pass and update (diagnostics look at the statistics there).
     ///
     /// # Errors
-    /// [`Error::Diverged`] where the loss or a remembered statistic is not finite; in the first case before the update.
+    /// [`Error::Diverged`] where the loss, before the update, or a remembered statistic, after it, is not finite.
     pub fn step(&mut self, batch: &Batch, after_backward: &mut dyn FnMut(&Network)) -> Result<StepReport> {
         let micro_batches = self.micro_batches(batch)?;
         let progress = Progress { step: self.step, steps: self.steps, parts: micro_batches.len() };
@@ -118,8 +118,8 @@ impl Trainer {
         Ok(report)
     }
 
-    /// The network, once the passes of Double-Forward that still waited for the next step are made: the result is the same
-    /// to the bit.
+    /// The network, after the second passes of Double-Forward that were still waiting for the next step; the result is
+    /// bit-identical.
     ///
     /// # Errors
     /// [`Error::Diverged`] where a remembered statistic is not finite.
@@ -184,7 +184,7 @@ impl Trainer {
         Ok(parts)
     }
 
-    /// The error for a step that went wrong before its update; names the first bad tensor where there is one.
+    /// The error for a step that failed before its update; names the first non-finite tensor, if there is one.
     fn diverged(&self, fallback: &str) -> Error {
         let tensor = guard::first_bad(&self.network).ok().flatten().unwrap_or_else(|| fallback.into());
         Error::Diverged { step: self.step + 1, tensor }
@@ -196,7 +196,7 @@ pub(super) fn scalar(tensor: &Tensor) -> candle_core::Result<f64> {
     tensor.to_dtype(DType::F64)?.to_scalar::<f64>()
 }
 
-/// How many rows of `logits` (N,K) have their first largest entry at the label of `y` (N).
+/// How many rows of `logits` (N,K) have their first largest value at the label of `y` (N).
 pub(super) fn correct(logits: &Tensor, y: &Tensor) -> candle_core::Result<usize> {
     let rows = logits.detach().to_dtype(DType::F32)?.to_vec2::<f32>()?;
     let labels = y.to_vec1::<u32>()?;

@@ -7,22 +7,22 @@ use crate::Result;
 use crate::model::Network;
 use crate::norm::Pass;
 
-/// The weights tried: none, and the share of one image in batches of 128 down to 1.
+/// The weights tried: 0, and that of one image in batches of 128 down to 1.
 pub const WEIGHTS: [f64; 9] = [0.0, 0.0078125, 0.015625, 0.03125, 0.0625, 0.125, 0.25, 0.5, 1.0];
 
-/// A weight, and the score with it.
+/// A weight and its score.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
 pub struct WeightScore {
-    /// Of each image's own statistics.
+    /// Weight of each image's own statistics.
     pub weight: f64,
     /// Mean cross-entropy in nats.
     pub loss: f64,
-    /// Share of correct answers.
+    /// Fraction of correct predictions.
     pub accuracy: f64,
 }
 
-/// The weight with the least loss on `part`, the smaller one where two are as good, and the scores of all of [`WEIGHTS`]; no
-/// weight where no loss is finite.
+/// The weight with the smallest loss on `part`, the smaller one of two equally good, and the scores of all of [`WEIGHTS`]; no
+/// weight if no loss is finite.
 pub fn choose(network: &Network, part: Part) -> Result<(Option<f64>, Vec<WeightScore>)> {
     let tried = WEIGHTS.iter().map(|&weight| {
         let Score { loss, accuracy, .. } = evaluate_under(network, part, Pass::Weighed { weight })?;

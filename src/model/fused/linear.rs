@@ -1,4 +1,4 @@
-//! Linear maps of rows of features.
+//! Linear layers on rows of features.
 
 use std::sync::Arc;
 
@@ -11,13 +11,13 @@ use crate::kernel::{Float, Kernel};
 use super::parallel::{Work, parallel};
 use super::{Buffer, Map, Sizes, Workspace};
 
-/// Outputs that are worked on together.
+/// Outputs per task.
 const OUTPUTS: usize = 64;
 
-/// Rows from which on a matrix product pays for having `x` turned around first.
+/// Rows from which transposing `x` for a matrix product pays off.
 const ROWS_TO_TURN: usize = 4;
 
-/// A matrix product with the weights. For a few rows it takes as long as it takes to read those.
+/// The work of a matrix product with the weights. For a few rows it takes as long as reading the weights.
 fn work<T>(rows: usize, weights: &[T]) -> Work {
     const ROWS: usize = 16;
     Work::Multiplications(rows.max(ROWS) * weights.len())
@@ -47,7 +47,7 @@ pub fn forward<T: Float>(x: &Map<T>, weight: &[T], bias: Option<&[T]>, workspace
     y
 }
 
-/// xᵀ, rows of [`padded`] length, zeros behind the values.
+/// xᵀ with rows of [`padded`] length, zeros after the values.
 fn columns_of<T: Float>(x: &Map<T>, workspace: &Arc<Workspace<T>>) -> Buffer<T> {
     let (n, inputs, pitch) = (x.sizes.n, x.sizes.c, padded(x.sizes.n));
     let mut turned = workspace.take(inputs * pitch);

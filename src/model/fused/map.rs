@@ -1,4 +1,4 @@
-//! Activations channels last, with room for a border of zeros.
+//! Activations, channels last, with room for a border of zeros.
 
 use std::ops::Range;
 use std::sync::Arc;
@@ -29,7 +29,7 @@ pub struct Piece<'a, T> {
 }
 
 impl<T: Float> Map<T> {
-    /// A map of no particular values, to be overwritten entirely, border included.
+    /// A map of unspecified values, to be overwritten entirely, border included.
     pub fn new(sizes: Sizes, workspace: &Arc<Workspace<T>>) -> Self {
         Self { buffer: workspace.take(sizes.len()), sizes }
     }
@@ -97,7 +97,7 @@ impl<T: Float> Map<T> {
         });
     }
 
-    /// The same activations with such a border.
+    /// The same activations with that border.
     pub fn with_border(self, border: [usize; 2]) -> Self {
         match [self.sizes.before, self.sizes.after] == border {
             true => self,
@@ -105,7 +105,7 @@ impl<T: Float> Map<T> {
         }
     }
 
-    /// A copy with such a border.
+    /// A copy with that border.
     pub fn bordered(&self, border: [usize; 2]) -> Self {
         let mut map = Self::new(self.sizes.bordered(border), self.workspace());
         let (from, to) = (self.sizes, map.sizes);

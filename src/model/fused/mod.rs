@@ -1,8 +1,8 @@
-//! Networks in passes of our own on the CPU: a convolution with its normalizer, residual and rectifier is one operation,
-//! activations lie channels last, nothing goes through candle's graph but what a normalizer does behind its linear map.
+//! Fused passes of networks on the CPU: a convolution with its normalizer, residual and ReLU is one operation, activations are
+//! stored channels last, and only what a normalizer computes after its affine map goes through candle's graph.
 //!
-//! The same function as [`Unit::forward`](crate::model::units::Unit::forward), up to the order of additions. Work is cut into
-//! pieces that depend on shapes alone, so results are the same bits for any number of threads.
+//! The same function as [`Unit::forward`](crate::model::units::Unit::forward), up to the order of additions. How work is cut
+//! depends on shapes alone, so results are bit-identical for any number of threads.
 
 pub(super) mod conv;
 pub(super) mod linear;
@@ -22,7 +22,7 @@ pub use self::workspace::{Buffer, Workspace};
 /// A batch on its way through the network.
 #[derive(Debug, Clone)]
 pub struct PassInput<V> {
-    /// Images (N,C,H,W), then what the units make of them.
+    /// Images (N,C,H,W), then the outputs of the units.
     pub x: V,
     /// The pass it is part of.
     pub call: Call,

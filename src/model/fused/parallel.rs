@@ -1,19 +1,19 @@
-//! Work shared among threads, where it is worth sharing.
+//! Work shared among threads, where that pays off.
 //!
-//! Who does it depends on estimates from shapes; how it is cut and added up never does.
+//! The number of threads affects who does the work, never how it is cut and summed.
 
 use std::cell::Cell;
 
 use rayon::prelude::*;
 
-/// Multiplications, with an addition each, for which a second thread is asked if it is awake: half a microsecond.
+/// Multiply-adds from which an awake second thread gets a share: half a microsecond's worth.
 const WORTH_SHARING: usize = 1 << 15;
 
-/// Multiplications of a pass for which a second thread is woken: with fewer, it falls asleep between two tasks, and
-/// waking it costs more than it does.
+/// Multiply-adds of a pass from which a second thread is woken: with fewer, it falls asleep between two tasks, and waking it
+/// costs more than it saves.
 const WORTH_WAKING: usize = 6 << 20;
 
-/// Multiplications that take as long as reading and writing a value that lies in the cache.
+/// Multiply-adds that take as long as reading and writing a value in the cache.
 const VALUE: usize = 16;
 
 thread_local! {
@@ -23,14 +23,14 @@ thread_local! {
 /// How much there is to do.
 #[derive(Debug, Clone, Copy)]
 pub enum Work {
-    /// So many multiplications with an addition each.
+    /// Multiply-adds.
     Multiplications(usize),
-    /// Something with each of so many values.
+    /// Values to read and write.
     Values(usize),
 }
 
-/// Calls `f` with each task and its number; on several threads if there are, the [pass](pass) has use for them and `work`
-/// is worth it.
+/// Calls `f` with each task and its number; on several threads if there are any, and the [pass](pass) and `work` are large
+/// enough.
 pub fn parallel<W: Send>(work: Work, tasks: Vec<W>, f: impl Fn(usize, W) + Send + Sync) {
     let multiplications = match work {
         Work::Multiplications(count) => count,
@@ -44,7 +44,7 @@ pub fn parallel<W: Send>(work: Work, tasks: Vec<W>, f: impl Fn(usize, W) + Send 
     }
 }
 
-/// Runs a pass through a network of so many multiplications; a small one on this thread alone.
+/// Runs a pass through a network of `multiplications`; a small one on this thread alone.
 pub fn pass<R>(multiplications: usize, body: impl FnOnce() -> R) -> R {
     let before = ALONE.replace(multiplications < WORTH_WAKING);
     let result = body();

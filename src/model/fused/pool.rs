@@ -1,4 +1,4 @@
-//! Averages of maps, flattening, and the shortcut without parameters.
+//! Global average pooling, flattening, and the shortcut without parameters.
 
 use std::sync::Arc;
 
@@ -36,7 +36,7 @@ pub fn average_gradient<T: Float>(from: Sizes, g: &Map<T>, workspace: &Arc<Works
     dx
 }
 
-/// (N,H,W,C) to (N,C·H·W), channels outermost as the weights behind it expect.
+/// (N,H,W,C) to (N,C·H·W), channels outermost as the next layer's weights expect.
 pub fn flatten<T: Float>(x: &Map<T>, workspace: &Arc<Workspace<T>>) -> Map<T> {
     let from = x.sizes;
     let mut y = Map::new(Sizes::new([from.n, 1, 1, from.c * from.pixels()]), workspace);
@@ -59,7 +59,7 @@ pub fn flatten_gradient<T: Float>(from: Sizes, g: &Map<T>, workspace: &Arc<Works
     dx
 }
 
-/// The sizes of what [`shortcut`] makes of a map.
+/// The sizes of the result of [`shortcut`].
 pub fn kept(from: &Sizes, stride: usize, channels: usize) -> Sizes {
     Sizes::new([from.n, from.h.div_ceil(stride), from.w.div_ceil(stride), channels])
 }

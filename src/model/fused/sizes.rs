@@ -1,4 +1,4 @@
-//! How large maps are, and where in them things lie.
+//! Sizes of maps, and offsets into them.
 
 use std::ops::Range;
 
@@ -25,7 +25,7 @@ impl Sizes {
         Self { n, h, w, c, before: 0, after: 0 }
     }
 
-    /// The same with such a border.
+    /// The same with that border.
     pub fn bordered(self, [before, after]: [usize; 2]) -> Self {
         Self { before, after, ..self }
     }
@@ -35,17 +35,17 @@ impl Sizes {
         Self::new([self.n, 1, 1, channels])
     }
 
-    /// From one row to the next.
+    /// Values from one row to the next.
     pub fn row(&self) -> usize {
         (self.before + self.w + self.after) * self.c
     }
 
-    /// From one image to the next.
+    /// Values from one image to the next.
     pub fn image(&self) -> usize {
         (self.before + self.h + self.after) * self.row()
     }
 
-    /// Where the first pixel of row `y` of image `n` lies.
+    /// Offset of the first pixel of row `y` of image `n`.
     pub fn at(&self, n: usize, y: usize) -> usize {
         n * self.image() + (self.before + y) * self.row() + self.before * self.c
     }
@@ -55,7 +55,7 @@ impl Sizes {
         self.h * self.w
     }
 
-    /// What the maxima of 2x2 windows leave, without border.
+    /// The sizes after pooling 2x2 windows, without border.
     pub fn pooled(&self) -> Self {
         Self::new([self.n, self.h / 2, self.w / 2, self.c])
     }

@@ -1,4 +1,4 @@
-//! Buffers that are used again.
+//! Reusable buffers.
 
 use std::collections::HashMap;
 use std::ops::{Deref, DerefMut};
@@ -6,23 +6,22 @@ use std::sync::{Arc, Mutex};
 
 use crate::kernel::Float;
 
-/// What the passes of a network share: buffers waiting for their next use (a step takes and frees the same ones over and
-/// over), and the choice of algorithm.
+/// What the passes of a network share: free buffers (every step takes and returns the same ones) and the choice of algorithm.
 #[derive(Debug)]
 pub struct Workspace<T> {
-    /// By length.
+    /// Free buffers by length.
     waiting: Mutex<HashMap<usize, Vec<Vec<T>>>>,
     /// Whether convolutions may use Winograd's algorithm where it is faster.
     pub winograd: bool,
 }
 
 impl<T: Float> Workspace<T> {
-    /// One without any buffers.
+    /// A workspace without buffers.
     pub fn new(winograd: bool) -> Arc<Self> {
         Arc::new(Self { waiting: Mutex::default(), winograd })
     }
 
-    /// `len` values of no particular kind.
+    /// A buffer of `len` unspecified values.
     pub fn take(self: &Arc<Self>, len: usize) -> Buffer<T> {
         let waiting = self.lock().get_mut(&len).and_then(Vec::pop);
         Buffer { values: waiting.unwrap_or_else(|| vec![T::ZERO; len]), home: self.clone() }
@@ -41,7 +40,7 @@ pub struct Buffer<T: Float> {
 }
 
 impl<T: Float> Buffer<T> {
-    /// Where it comes from.
+    /// The workspace it belongs to.
     pub fn workspace(&self) -> &Arc<Workspace<T>> {
         &self.home
     }

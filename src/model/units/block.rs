@@ -11,28 +11,28 @@ use crate::model::fused::{Map, PassInput, Sizes, Workspace, pool};
 use crate::norm::Call;
 use crate::ops;
 
-/// Two convolutions, each with its normalizer and rectifier, and a shortcut: the input itself or, where the block changes
-/// the map's size, that without parameters (option A) or a projection with a normalizer (option B).
+/// Two convolutions, each with its normalizer and ReLU, and a shortcut: the input itself or, where the block changes the map's
+/// size, the shortcut without parameters (option A) or a projection with a normalizer (option B).
 #[derive(Debug)]
 pub struct Block {
     first: ConvNorm,
     second: ConvNorm,
-    /// Of every `stride`-th pixel.
+    /// Applied to every `stride`-th pixel.
     projection: Option<ConvNorm>,
     stride: usize,
     channels: usize,
 }
 
-/// A shortcut, where it is not the input itself, and its way back, where it has parameters.
+/// A shortcut, unless it is the input itself, and its backward pass, if it has parameters.
 pub(super) type ShortcutOutput<T, W> = (Option<Map<T>>, Option<W>);
 
 impl Block {
-    /// The first convolution has that stride, both have that many output channels.
+    /// The first convolution has that stride; both have `channels` output channels.
     pub fn new(first: ConvNorm, second: ConvNorm, stride: usize, channels: usize) -> Self {
         Self { first, second, projection: None, stride, channels }
     }
 
-    /// The same with an unrectified 1x1 convolution of every `stride`-th pixel and its normalizer as the shortcut.
+    /// The same with a 1x1 convolution of every `stride`-th pixel and its normalizer, without ReLU, as the shortcut.
     pub fn projected(self, projection: ConvNorm) -> Self {
         Self { projection: Some(projection), ..self }
     }
@@ -103,7 +103,7 @@ impl<T: Float> Fused<T> for Block {
             Output::new(y, move |g, wanted, gradients| {
                 let residual = shortcut.as_ref().unwrap_or(first.x());
                 let (output_gradient, through) = second.backward(Some(residual), g, gradients)?;
-                // What was saved makes room for the gradients as soon as it has done its duty.
+                // Saved values are freed as soon as they are used, to make room for the gradients.
                 let is_identity = shortcut.is_none();
                 drop(shortcut);
                 let inner = output_gradient.input_gradient(None)?;

@@ -1,4 +1,4 @@
-//! Creates the units of a network under PyTorch's names, and remembers its normalizers.
+//! Creates the units of a network under PyTorch's names, and collects its normalizers.
 
 use std::sync::{Arc, Mutex};
 
@@ -53,19 +53,19 @@ impl<'a> Builder<'a> {
         self.norms.lock().unwrap_or_else(|poisoned| poisoned.into_inner()).clone()
     }
 
-    /// The normalizer `name` at that place; its scale begins at `scale`.
+    /// The normalizer `name`; its scale starts at `scale`.
     fn norm(&self, name: &str, scale: f64, site: impl FnOnce(VarBuilder<'a>) -> Site<'a>) -> Result<Arc<dyn Norm>> {
         let vb = self.vb.pp(name);
         let site = site(vb.clone());
         if site.producer.is_none() && self.spec.needs_producer() {
             bail!(
-                "{}: `{}` normalizes what a convolution or linear map makes, and here is none; take another normalizer or \
-                 another network",
+                "{}: `{}` needs a convolution or linear layer directly before it, and here is none; choose another \
+                 normalizer or another network",
                 vb.prefix(),
                 self.spec.name()
             );
         }
-        // Who asks first says what a fresh tensor begins as.
+        // The first request for a new tensor decides its initial value.
         vb.get_with_hints(site.features, "weight", Init::Const(scale))?;
         let norm = self.spec.build(site)?;
         let named = NamedNorm { name: vb.prefix(), norm: norm.clone() };
@@ -73,7 +73,7 @@ impl<'a> Builder<'a> {
         Ok(norm)
     }
 
-    /// Weight of that shape and, where asked for, the bias of what is called `name`.
+    /// Weight of that shape and, where asked for, bias of the layer `name`.
     fn parameters(&self, name: &str, shape: impl Into<Shape>, biased: bool) -> Result<(Tensor, Option<Tensor>)> {
         let (vb, shape) = (self.vb.pp(name), shape.into());
         let (outputs, fan_in) = (shape.dims()[0], shape.dims()[1..].iter().product::<usize>());
@@ -113,7 +113,7 @@ impl<'a> Builder<'a> {
         Ok(if rectified { unit } else { unit.unrectified() })
     }
 
-    /// A convolution without bias, `<name>.weight` (out, in, size, size), and nothing behind it.
+    /// A convolution without bias, `<name>.weight` (out, in, size, size), and nothing after it.
     pub fn convolution(&self, name: &str, channels: [usize; 2], shape: ConvShape) -> Result<Convolution> {
         self.any_convolution(name, channels, shape, false)
     }
@@ -123,7 +123,7 @@ impl<'a> Builder<'a> {
         self.any_convolution(name, channels, shape, true)
     }
 
-    /// A convolution without bias, `<conv>.weight` (out, in, size, size), and the normalizer `<norm>` behind it.
+    /// A convolution without bias, `<conv>.weight` (out, in, size, size), and the normalizer `<norm>` after it.
     pub fn conv_norm(&self, conv: &str, norm: &str, channels: [usize; 2], shape: ConvShape) -> Result<ConvNorm> {
         self.any_conv_norm([conv, norm], channels, shape, Detail::default())
     }
@@ -133,7 +133,7 @@ impl<'a> Builder<'a> {
         self.any_conv_norm([conv, norm], channels, shape, Detail { biased: true, ..Detail::default() })
     }
 
-    /// The normalizer `<name>` of so many channels, behind nothing that it may ask about, and the rectifier.
+    /// The normalizer `<name>` of `channels`, which is told nothing about the layer before it, and ReLU.
     pub fn norm_relu(&self, name: &str, channels: usize) -> Result<NormRelu> {
         Ok(NormRelu::new(self.norm(name, 1.0, |vb| Site::new(channels, vb))?))
     }
@@ -174,7 +174,7 @@ impl<'a> Builder<'a> {
         self.design.shortcut == Shortcut::Projection && (input != output || stride > 1)
     }
 
-    /// A linear map without bias, `<linear>.weight` (out, in), and the normalizer `<norm>` behind it.
+    /// A linear layer without bias, `<linear>.weight` (out, in), and the normalizer `<norm>` after it.
     pub fn linear_norm(&self, linear: &str, norm: &str, [input, output]: [usize; 2]) -> Result<LinearNorm> {
         let (weight, _) = self.parameters(linear, (output, input), false)?;
         let producer = Some(weight.shape().clone());
@@ -191,13 +191,13 @@ impl<'a> Builder<'a> {
     }
 }
 
-/// Of a convolution and its normalizer.
+/// Details of a convolution and its normalizer.
 struct Detail {
     /// Whether the convolution has a bias.
     biased: bool,
-    /// What the normalizer's scale begins as.
+    /// Initial scale of the normalizer.
     scale: f64,
-    /// Whether a rectifier follows.
+    /// Whether a ReLU follows.
     rectified: bool,
 }
 
@@ -207,7 +207,7 @@ impl Default for Detail {
     }
 }
 
-/// A projection: every pixel that is kept.
+/// The 1x1 convolution of a projection; the shortcut has already skipped the other pixels.
 const ONE: ConvShape = ConvShape { size: 1, stride: 1, padding: 0 };
 
 fn three(stride: usize) -> ConvShape {

@@ -1,5 +1,5 @@
-//! relu(norm(conv(x)) + residual): a convolution with its normalizer, a residual and the rectifier; behind it, where asked
-//! for, the maximum over 2x2 windows side by side, and, where asked for, no rectifier.
+//! relu(norm(conv(x)) + residual): a convolution with its normalizer, a residual and ReLU; optionally with the maximum over
+//! non-overlapping 2x2 windows after it, or without ReLU.
 
 use std::sync::Arc;
 
@@ -15,7 +15,7 @@ use crate::norm::{Call, Norm, remembered};
 use crate::ops;
 use crate::profile::timed;
 
-/// A convolution, normalizer, rectifier.
+/// A convolution, a normalizer, ReLU.
 #[derive(Debug)]
 pub struct ConvNorm {
     conv: Convolution,
@@ -32,17 +32,17 @@ enum Activation {
 }
 
 impl ConvNorm {
-    /// A convolution, and a normalizer of its channels whose form its weights have.
+    /// A convolution and a normalizer of its channels, whose weight form the convolution has.
     pub fn new(conv: Convolution, norm: Arc<dyn Norm>) -> Self {
         Self { conv, norm, activation: Activation::Rectifier }
     }
 
-    /// The same with the maximum over 2x2 windows behind it.
+    /// The same with the maximum over 2x2 windows after it.
     pub fn pooled(self) -> Self {
         Self { activation: Activation::PooledRectifier, ..self }
     }
 
-    /// The same without the rectifier.
+    /// The same without ReLU.
     pub fn unrectified(self) -> Self {
         Self { activation: Activation::Identity, ..self }
     }
@@ -60,7 +60,7 @@ impl ConvNorm {
         }
     }
 
-    /// relu(norm(conv(x)) + residual) of each batch, in order, or its maxima; without residuals, none is added.
+    /// relu(norm(conv(x)) + residual) of each batch, in order, or its maxima; `residuals` may be empty.
     pub(super) fn convolve<T: Float>(
         &self,
         batches: Vec<PassInput<Map<T>>>,
@@ -87,7 +87,7 @@ impl ConvNorm {
     }
 }
 
-/// A convolution and its normalization, made: input, result and coefficients.
+/// What the backward pass needs: the convolution's input, its result and the normalizer's coefficients.
 pub(super) struct ConvNormTape<'a, T: Float> {
     unit: &'a ConvNorm,
     tape: ConvTape<'a, T>,
@@ -102,8 +102,8 @@ impl<T: Float> ConvNormTape<'_, T> {
         &self.tape.x
     }
 
-    /// Given that with respect to the output: the gradient with respect to the convolution's result, and to what was added
-    /// before the rectifier; those of the parameters go to `gradients`.
+    /// From the gradient with respect to the output: those with respect to the convolution's result and to the residual; those
+    /// of the parameters go to `gradients`.
     pub fn backward(
         self,
         residual: Option<&Map<T>>,

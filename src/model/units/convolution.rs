@@ -1,4 +1,4 @@
-//! A convolution, with or without a bias: by itself as a unit, and as the first half of others.
+//! A convolution, with or without a bias: a unit by itself, and part of others.
 
 use std::sync::Arc;
 
@@ -42,7 +42,7 @@ impl Convolution {
         Self { weight: Weight::new(weight, form), bias, shape }
     }
 
-    /// The convolution of `x` in differentiable operations, and what a normalizer behind it may ask about it.
+    /// The convolution of `x` in differentiable operations, as a normalizer's producer.
     pub(super) fn apply<'a>(&self, x: &'a Tensor, call: Call) -> Result<TensorMap<'a>> {
         let weight = self.weight.at(call)?;
         let mut y = ops::conv2d(x, &weight, self.shape.stride, self.shape.padding)?;
@@ -69,7 +69,7 @@ impl Convolution {
         Ok(Geometry { x: x.bordered([0, 0]), z, size, stride, padding, winograd })
     }
 
-    /// The convolution of each batch, with moments of the result in those passes that `observes` names.
+    /// The convolution of each batch, with moments of the result in passes for which `observes` is true.
     pub(super) fn convolve<T: Float>(
         &self,
         batches: Vec<PassInput<Map<T>>>,
@@ -96,7 +96,7 @@ impl Convolution {
     }
 }
 
-/// A convolution made.
+/// A computed convolution.
 pub(super) struct ConvOutput<'a, T: Float> {
     pub z: Map<T>,
     pub moments: PieceMoments,
@@ -111,14 +111,14 @@ impl<T: Float> ConvOutput<'_, T> {
         Shape::from((n, c, h, w))
     }
 
-    /// What a normalizer may ask about it.
+    /// The convolution as a normalizer's producer.
     pub fn producer(&self) -> MapProducer<'_, T> {
         let ConvTape { unit, geometry, weight, x } = &self.tape;
         MapProducer { geometry: Some(geometry), weight, bias: unit.bias.as_ref(), x, z: &self.z }
     }
 }
 
-/// The way back through a convolution.
+/// What the backward pass of a convolution needs.
 pub(super) struct ConvTape<'a, T: Float> {
     unit: &'a Convolution,
     geometry: Geometry,
@@ -127,12 +127,12 @@ pub(super) struct ConvTape<'a, T: Float> {
 }
 
 impl<T: Float> ConvTape<'_, T> {
-    /// The border that the result's gradient needs.
+    /// The border that the output's gradient needs.
     pub fn border(&self) -> [usize; 2] {
         self.geometry.z_border()
     }
 
-    /// Adds the parameters' gradients, given that of the result, bordered.
+    /// Adds the parameters' gradients, given that of the output, bordered.
     pub fn backward(self, dz: Map<T>, gradients: &mut Gradients) -> Result<OutputGradient<T>> {
         let Self { unit, geometry, weight, x } = self;
         unit.weight.write(gradients, |w, add| {

@@ -1,4 +1,4 @@
-//! (N,C,H,W) to (N,C·H·W), channels outermost as the weights behind it expect.
+//! (N,C,H,W) to (N,C·H·W), channels outermost as the next layer's weights expect.
 
 use std::sync::Arc;
 

@@ -60,7 +60,7 @@ impl<T: Float> Fused<T> for Linear {
     }
 }
 
-/// Multiplications of features with a weight (out, in), and the sizes of the result; refuses features it does not take.
+/// Multiplications of a linear layer with weight (out, in), and the sizes of its output; refuses features that do not fit.
 pub(super) fn products(weight: &[usize], x: Sizes) -> Result<(usize, Sizes)> {
     match weight {
         [outputs, inputs] if *inputs == x.image() => Ok((outputs * inputs * x.n, x.features(*outputs))),

@@ -1,4 +1,4 @@
-//! relu(norm(W x)): a linear map with its normalizer and the rectifier.
+//! relu(norm(W x)): a linear layer with its normalizer and ReLU.
 
 use std::sync::Arc;
 
@@ -15,7 +15,7 @@ use crate::norm::{Call, Granularity, Norm, Pass, remembered};
 use crate::ops;
 use crate::profile::timed;
 
-/// A linear map without bias, normalizer, rectifier.
+/// A linear layer without bias, a normalizer, ReLU.
 #[derive(Debug)]
 pub struct LinearNorm {
     /// (out, in).
@@ -29,8 +29,8 @@ impl LinearNorm {
         Self { weight: Weight::new(weight, norm.weight_form()), norm }
     }
 
-    /// How rows of features, images of one pixel, are best normalized: where statistics are per channel, as the pixels of
-    /// one image, whose sums need no putting together.
+    /// How rows of features, images of one pixel, are best normalized: for statistics per channel as the pixels of one image,
+    /// so that no sums over images have to be combined.
     fn as_images(&self, rows: Sizes, pass: Pass) -> Sizes {
         match remembered::granularity(self.norm.as_ref(), pass) {
             Granularity::Channel => Sizes::new([1, 1, rows.n, rows.c]),

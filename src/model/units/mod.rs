@@ -1,7 +1,7 @@
-//! The units networks are chains of: one file each, with both of its forms.
+//! The units that networks are chains of: one file each, with both of its forms.
 //!
-//! [`Unit::forward`] is made of differentiable operations on tensors, for every device and number type; [`Fused`] is a
-//! forward and a backward pass of its own on the CPU. They are the same function, up to the order of additions.
+//! [`Unit::forward`] uses differentiable tensor operations, for every device and number type; [`Fused`] has forward and backward
+//! passes of its own for the CPU. Both are the same function, up to the order of additions.
 
 mod block;
 mod builder;
@@ -46,21 +46,21 @@ pub trait Unit: Debug + Send + Sync + Fused<f32> + Fused<f64> {
     /// The unit's output, in differentiable operations.
     fn forward(&self, x: &Tensor, call: Call) -> Result<Tensor>;
 
-    /// Zeros around each image, before and after, that the fused form would like its input to have.
+    /// The border of zeros, before and after, that the fused form wants around each image of its input.
     fn border(&self) -> [usize; 2] {
         [0; 2]
     }
 
-    /// Multiplications of a forward pass, and the sizes of what it makes of `x`.
+    /// Multiplications of a forward pass over an input of sizes `x`, and the sizes of the output.
     ///
     /// # Errors
     /// An input that does not fit.
     fn multiplications(&self, x: Sizes) -> Result<(usize, Sizes)>;
 }
 
-/// The fused form of a unit for numbers of a type.
+/// The fused form of a unit for a number type.
 pub trait Fused<T: Float> {
-    /// The outputs for several batches, one after the other, with such a border.
+    /// The outputs for several batches, one after the other, with that border.
     fn fused<'a>(
         &'a self,
         batches: Vec<PassInput<Map<T>>>,
@@ -69,11 +69,11 @@ pub trait Fused<T: Float> {
     ) -> Result<Vec<Output<'a, T>>>;
 }
 
-/// What a unit makes of a batch.
+/// A unit's output for a batch.
 pub struct Output<'a, T: Float> {
     /// The output.
     pub y: Map<T>,
-    /// The way back, with all it needs of the way there.
+    /// The backward pass, with what it needs of the forward pass.
     pub backward: Backward<'a, T>,
 }
 
@@ -86,7 +86,7 @@ impl<'a, T: Float> Output<'a, T> {
     }
 }
 
-/// The outputs of a unit without parameters, of whose input the way back needs the sizes alone.
+/// The outputs of a unit without parameters whose backward pass needs only the sizes of the input.
 fn without_parameters<'a, T: Float>(
     batches: Vec<PassInput<Map<T>>>,
     workspace: &Arc<Workspace<T>>,
@@ -101,9 +101,9 @@ fn without_parameters<'a, T: Float>(
     batches.into_iter().map(output).collect()
 }
 
-/// Numbers that units have a fused form for.
+/// Number types that units have a fused form for.
 pub trait Number: Float {
-    /// That form.
+    /// The unit's fused form for this type.
     fn of(unit: &dyn Unit) -> &dyn Fused<Self>;
 }
 
@@ -119,13 +119,13 @@ impl Number for f64 {
     }
 }
 
-/// The rectifier behind a normalizer, from that normalizer's threshold on.
+/// The ReLU after a normalizer, with that normalizer's threshold.
 fn rectified(norm: &dyn Norm, y: &Tensor, call: Call) -> Result<Tensor> {
     let threshold = norm.threshold().map(|threshold| attached(threshold, call));
     ops::rectify(y, threshold.as_ref())
 }
 
-/// A parameter as the pass wants it: attached to the graph only where it is differentiated.
+/// A parameter, detached from the graph unless the pass is differentiated.
 fn attached(parameter: &Tensor, call: Call) -> Tensor {
     match call.pass.is_differentiated() {
         true => parameter.clone(),

@@ -1,4 +1,4 @@
-//! relu(norm(x)): a normalizer behind something that is no convolution, such as a sum.
+//! relu(norm(x)): a normalizer after something other than a convolution, such as a sum.
 
 use std::sync::Arc;
 
@@ -12,17 +12,17 @@ use crate::model::fused::{Map, PassInput, Sizes, Workspace};
 use crate::norm::{Call, Norm, remembered};
 use crate::profile::timed;
 
-/// A normalizer and the rectifier.
+/// A normalizer and ReLU.
 #[derive(Debug)]
 pub struct NormRelu(Arc<dyn Norm>);
 
 impl NormRelu {
-    /// With that normalizer, which is told nothing about what makes its input.
+    /// With that normalizer, which is told nothing about the layer before it.
     pub fn new(norm: Arc<dyn Norm>) -> Self {
         Self(norm)
     }
 
-    /// relu(norm(x)) with such a border.
+    /// relu(norm(x)) with that border.
     pub(super) fn normalize<T: Float>(
         &self,
         PassInput { x, call }: PassInput<Map<T>>,
@@ -41,7 +41,7 @@ impl NormRelu {
     }
 }
 
-/// A normalization, made.
+/// What the backward pass of a normalization needs.
 pub(super) struct NormTape<'a, T: Float> {
     norm: &'a dyn Norm,
     pub x: Map<T>,

@@ -1,7 +1,7 @@
 //! He et al.'s block with pre-activation: conv(relu(norm(conv(relu(norm(x)))))) + shortcut.
 //!
-//! The shortcut is x itself or, where the block changes the map's size, either x without parameters (option A) or a 1x1
-//! convolution of relu(norm(x)).
+//! The shortcut is x itself or, where the block changes the map's size, either x subsampled and zero-padded (option A) or a
+//! 1x1 convolution of relu(norm(x)).
 
 use std::sync::Arc;
 
@@ -15,20 +15,20 @@ use crate::model::fused::{Map, PassInput, Sizes, Workspace, pool};
 use crate::norm::Call;
 use crate::ops;
 
-/// A normalizer and rectifier, a convolution with the next ones, a convolution, a shortcut.
+/// A normalizer and ReLU, a convolution with another normalizer and ReLU, a convolution, a shortcut.
 #[derive(Debug)]
 pub struct PreactBlock {
     before: NormRelu,
     first: ConvNorm,
     last: Convolution,
-    /// Of every `stride`-th pixel.
+    /// Applied to every `stride`-th pixel.
     projection: Option<Convolution>,
     stride: usize,
     channels: usize,
 }
 
 impl PreactBlock {
-    /// The first convolution has that stride, all have that many output channels.
+    /// The first convolution has that stride; both have `channels` output channels.
     pub fn new(before: NormRelu, first: ConvNorm, last: Convolution, stride: usize, channels: usize) -> Self {
         Self { before, first, last, projection: None, stride, channels }
     }

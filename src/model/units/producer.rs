@@ -1,4 +1,4 @@
-//! Convolutions and linear maps as a normalizer may ask about them: in differentiable operations, and on the CPU's maps.
+//! Convolutions and linear layers as producers of a normalizer's input: on tensors, and on the maps of the fused passes.
 
 use std::sync::Arc;
 
@@ -11,22 +11,22 @@ use crate::model::fused::{Map, Sizes, Workspace, linear};
 use crate::norm::Producer;
 use crate::ops;
 
-/// y = W x on tensors.
+/// y = W x, or W * x, on tensors.
 pub struct TensorMap<'a> {
-    /// What is multiplied.
+    /// Input.
     pub x: &'a Tensor,
     /// (out, in, size, size) or (out, in).
     pub weight: Tensor,
     /// (out), where there is one.
     pub bias: Option<Tensor>,
-    /// The result.
+    /// Output.
     pub y: Tensor,
-    /// Of a convolution.
+    /// Present for a convolution.
     pub shape: Option<ConvShape>,
 }
 
 impl TensorMap<'_> {
-    /// The gradient with respect to a weight of that many outputs of the mean over images and positions of Σ_c g_c y_c.
+    /// The gradient of the mean over images and positions of Σ_c g_c y_c with respect to a weight of `outputs` rows.
     fn weight_gradient(&self, outputs: usize, g: &Tensor) -> Result<Tensor> {
         let mut shape = self.weight.dims().to_vec();
         shape[0] = outputs;
@@ -61,7 +61,7 @@ impl Producer for TensorMap<'_> {
 
 /// The same on maps.
 pub struct MapProducer<'a, T: Float> {
-    /// Of a convolution; a linear map of rows of features has none.
+    /// Present for a convolution, absent for a linear layer.
     pub geometry: Option<&'a Geometry>,
     /// (out, in, size, size) or (out, in).
     pub weight: &'a Tensor,
@@ -74,7 +74,7 @@ pub struct MapProducer<'a, T: Float> {
 }
 
 impl<T: Float> MapProducer<'_, T> {
-    /// The weight gradient for that gradient of the result, divided by the number of images and positions.
+    /// The weight gradient for the output gradient `g`, divided by the number of images and positions.
     fn weight_gradient(&self, g: &Map<T>) -> Result<Tensor> {
         let mut sums = vec![T::ZERO; self.weight.elem_count() / self.weight.dim(0)? * g.sizes.c];
         match self.geometry {
@@ -105,7 +105,7 @@ impl<T: Float> Producer for MapProducer<'_, T> {
     }
 }
 
-/// The weight in rows, (out, in·kh·kw); a bias is the weight of a 1 behind the rest.
+/// The weight as a matrix, (out, in·kh·kw); a bias is one more column, the weight of a constant input of 1.
 fn rows(weight: &Tensor, bias: Option<&Tensor>) -> Result<Tensor> {
     let bias = bias.map(|bias| bias.detach().unsqueeze(1)).transpose()?;
     with_column(weight.detach().flatten_from(1)?, bias)
@@ -129,7 +129,7 @@ fn ones<T: Float>(sizes: Sizes, workspace: &Arc<Workspace<T>>) -> Map<T> {
     ones
 }
 
-/// Sums over the pixels of maps of those sizes as means, (out, in·kh·kw).
+/// Sums over the pixels of maps of those sizes, turned into means, (out, in·kh·kw).
 fn mean_of<T: Float>(sums: Vec<T>, sizes: Sizes, weight: &Tensor) -> Result<Tensor> {
     let sums = Tensor::from_vec(sums, (sizes.c, ()), weight.device())?;
     sums.affine(1.0 / (sizes.n * sizes.pixels()) as f64, 0.0)

@@ -1,4 +1,4 @@
-//! Weights in the form that the normalizer behind them asks for.
+//! Weights in the form that the normalizer after them requires.
 
 use candle_core::{Result, Tensor};
 
@@ -7,7 +7,7 @@ use crate::kernel::Float;
 use crate::model::Gradients;
 use crate::norm::{Call, WeightForm};
 
-/// The weight of a convolution or linear map, (out, ...).
+/// The weight of a convolution or linear layer, (out, ...).
 #[derive(Debug)]
 pub(super) struct Weight {
     tensor: Tensor,
@@ -20,22 +20,22 @@ impl Weight {
         Self { tensor, form }
     }
 
-    /// Its sizes.
+    /// Its shape.
     pub fn dims(&self) -> &[usize] {
         self.tensor.dims()
     }
 
-    /// As the pass wants it.
+    /// The weight in its form, detached unless the pass is differentiated.
     pub fn at(&self, call: Call) -> Result<Tensor> {
         self.form.of(&attached(&self.tensor, call))
     }
 
-    /// Its values, to be multiplied with.
+    /// The weight in its form, detached and contiguous.
     pub fn values(&self) -> Result<Tensor> {
         self.form.of(&self.tensor.detach())?.contiguous()
     }
 
-    /// Lets `write` write a gradient over the weight's sum, or add to it where its second argument is true.
+    /// Lets `write` overwrite the weight's gradient sum, or add to it where its second argument is true.
     pub fn write<T: Float>(&self, gradients: &mut Gradients, write: impl FnOnce(&mut [T], bool)) -> Result<()> {
         if self.form == WeightForm::Free {
             return gradients.write(&self.tensor, write);

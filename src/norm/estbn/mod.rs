@@ -4,7 +4,7 @@
 //! v += a (mean((x - m)²) - v), m += a (mu_B - m), a = `momentum`, m the old one in the first of them. Then group
 //! normalization of z, each image alone: y = gamma (z - mu)/sqrt(v_z + eps) + beta.
 //! Remembers: m and v. Gradient: m and v are constants; through the groups' mu and v_z as in GN.
-//! Inference: the same with m and v as they stand. It is meant for weights in standard form, which nothing here enforces.
+//! Inference: the same with m and v as they stand. It is meant for standardized weights, which nothing here enforces.
 //! One value per channel (n = 1): defined; a group of a single value is refused, as in GN.
 
 mod passage;
@@ -28,9 +28,9 @@ use passage::Passage;
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct EstimatedBatchNormConfig {
-    /// Groups; a layer uses the largest divisor of its channels that is not above this.
+    /// Number of groups; a layer uses the largest divisor of its channels that is not above this.
     pub groups: usize,
-    /// Channels of a group, which have to divide those of every layer. 0: as `groups` says.
+    /// Channels per group, a divisor of the channels of every layer. 0: as `groups` says.
     pub group_size: usize,
     /// Added to both variances.
     pub eps: f64,
@@ -51,7 +51,7 @@ pub struct EstimatedBatchNorm {
     /// gamma_1 and beta_1.
     first: [Tensor; 2],
     config: EstimatedBatchNormConfig,
-    /// Channels of a group.
+    /// Channels per group.
     channels: usize,
     running: MomentVars,
     observed: Observation,
@@ -80,8 +80,7 @@ pub fn estimated_batch_norm(
 }
 
 impl EstimatedBatchNorm {
-    /// What the first normalization takes for the mean and variance of its input; in training, the averages take in the
-    /// batch before.
+    /// The mean and variance that the first normalization uses; in training, the averages take in the batch first.
     fn estimate(&self, batch: &Moments, pass: Pass) -> Result<Moments> {
         match pass {
             Pass::Train => {

@@ -1,8 +1,8 @@
-//! A batch on its way through both normalizations, in terms of each image's and channel's moments and sums.
+//! Both normalizations of a batch, and their gradient, from the moments and sums of each image and channel.
 
 use crate::ops::Groups;
 
-/// A batch on its way through both normalizations: numbers per channel, or per image and channel.
+/// What the backward pass needs of both normalizations: values per channel, or per image and channel.
 pub(super) struct Passage {
     groups: Groups,
     pixels: f64,
@@ -20,8 +20,8 @@ pub(super) struct Passage {
 }
 
 impl Passage {
-    /// Through the first normalization by mean and variance per channel, then through the second, with moments `own` per
-    /// image and channel and eps in both; gamma_1, beta_1 and gamma.
+    /// Takes the input's moments `own` per image and channel, the first normalization's mean and variance per channel,
+    /// gamma_1, beta_1 and gamma; eps is the same in both normalizations.
     pub fn new(
         own: [Vec<f64>; 2],
         [m, v]: [Vec<f64>; 2],

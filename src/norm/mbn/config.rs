@@ -15,15 +15,15 @@ pub enum PooledVariance {
     Total,
 }
 
-/// What stands for BN's means of g and g x̂ in the gradient.
+/// What replaces BN's means of g and g x̂ in the gradient.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum StatGrad {
-    /// Those pooled over the newest batches.
+    /// Those means pooled over the newest batches.
     Memorized,
-    /// a_0 times the batch's: the exact gradient with the remembered statistics constant.
+    /// a_0 times the batch's means: the exact gradient with the remembered statistics constant.
     Weighted,
-    /// The batch's: BN's gradient, straight through.
+    /// The batch's means: BN's gradient, straight through.
     Full,
     /// Nothing: the statistics are constants.
     None,
@@ -55,19 +55,19 @@ pub enum InferWith {
 pub struct MemorizedBatchNormConfig {
     /// Batches pooled, the current one included; 1 is exactly BN. 0: as `samples` says.
     pub size: usize,
-    /// Images that the pooled batches hold together, where `size` is 0.
+    /// Number of images in the pooled batches together, where `size` is 0.
     pub samples: usize,
     /// Weight relative to the next newer batch (with `size`) or image (with `samples`); 1 is uniform. 0: such that weights
     /// fall to a quarter over the length of the memory.
     pub decay: f64,
-    /// Whether the spread between the batches' means counts as variance.
+    /// What the pooled variance is; whether it includes the spread between the batches' means.
     pub pool: PooledVariance,
-    /// Gradient through the statistics.
+    /// How gradients flow through the statistics.
     pub stat_grad: StatGrad,
-    /// Batches whose gradients are pooled ("memorized"). 0: `size` where that is given, else as `grad_samples` says.
+    /// Batches whose gradient means are pooled ("memorized"). 0: `size` where that is given, else as `grad_samples` says.
     pub grad_size: usize,
-    /// Images that those batches hold together, where neither `grad_size` nor `size` is given, or more, until they hold
-    /// `samples` values per channel: layers with one value per image need as many of both. 0: `samples`.
+    /// Number of images in those batches together, where neither `grad_size` nor `size` is given; more where that is fewer
+    /// than `samples` values per channel, as in layers with one value per image. 0: `samples`.
     pub grad_samples: usize,
     /// As `decay`, for the gradients. 0: `decay`.
     pub grad_decay: f64,
@@ -101,7 +101,7 @@ impl Default for MemorizedBatchNormConfig {
 }
 
 impl MemorizedBatchNormConfig {
-    /// Contradictions among the parameters, in words.
+    /// Checks ranges; the message names the key, its value and what is accepted.
     pub(super) fn check(&self) -> std::result::Result<(), String> {
         check_eps(self.eps)?;
         check_momentum(self.momentum)?;

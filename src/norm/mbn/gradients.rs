@@ -34,7 +34,7 @@ impl GradientMemory {
         self.length.of(extent)
     }
 
-    /// The batch's means become age 0; those pooled over the newest batches, like that one.
+    /// Adds the batch's means at age 0; returns the means pooled over the newest batches.
     pub fn push(&self, mean_g: &Tensor, mean_gx: &Tensor, extent: Extent) -> Result<(Tensor, Tensor)> {
         let wanted = self.length.of(extent);
         let one = Tensor::ones(1, mean_g.dtype(), mean_g.device())?;

@@ -10,7 +10,7 @@ use crate::norm::ring::Ring;
 use crate::norm::state::StateTensor;
 use crate::ops;
 
-/// An empty slot has a variance that cannot be.
+/// A negative variance marks an empty slot.
 pub(super) const MEMORY: [StateTensor; 2] =
     [StateTensor::training("memory_mean", 0.0), StateTensor::training("memory_var", -1.0)];
 
@@ -43,8 +43,7 @@ impl Memory {
         self.length.of(extent)
     }
 
-    /// The batch, of so many images and one of the `parts` of an update, becomes age 0. As many are kept as refreshes of
-    /// that update will pool.
+    /// Adds the batch, one of the `parts` of an update, at age 0. Keeps as many batches as refreshes of that update will pool.
     pub fn push(&self, batch: &Moments, extent: Extent, parts: usize) -> Result<()> {
         self.ring.push(&rows(batch), self.length.of(extent) + parts - 1)
     }

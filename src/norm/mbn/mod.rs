@@ -4,15 +4,15 @@
 //! (age 0) included: mu = sum a_i mu_i, v = sum a_i v_i (`pool = "mean"`) or v = sum a_i (v_i + (mu_i - mu)²)
 //! (`pool = "total"`); a_i falls by `decay` from each to the next older, over the slots filled so far.
 //! Gradient: dx = gamma/s (g - G1 - x̃ G2), x̃ = (x - mu)/s for "total", (x - mu_B)/s for "mean". BN subtracts the batch's
-//! means of g and g x̂; here `stat_grad` says what stands for them: "memorized" pools them over the newest batches, as the
-//! forward pass pools its statistics, G1 = sum b_i mean(g)_i and G2 = sum b_i mean(g x̂)_i, older batches' constants;
+//! means of g and g x̂; here `stat_grad` says what replaces them: "memorized" pools them over the newest batches, as the
+//! forward pass pools its statistics, G1 = sum b_i mean(g)_i and G2 = sum b_i mean(g x̂)_i, older batches constant;
 //! "weighted" takes a_0 times the batch's (the exact gradient with remembered statistics constant), "full" the batch's
 //! (BN's gradient, straight through), "none" nothing.
 //! Length: `size` batches, or as many as hold `samples` images, at least one: then MBN is BN from batches of that many
 //! images on. Likewise for the gradient's memory (`grad_size`, `grad_samples`, `grad_decay`), which holds `samples` values per
-//! channel at least: two means over few values are worth nothing.
+//! channel at least: means over fewer values are too noisy.
 //! Remembers: (mu_i, biased v_i) and (mean(g)_i, mean(g x̂)_i) of the newest batches, and a running average of all batches'
-//! (mu, v), by the law of total variance, whose weight for 128 images is `momentum` (for batches of that many: BN's).
+//! (mu_i, v_i), by the law of total variance, in which 128 images have the weight `momentum`, as one batch of that size in BN.
 //! Inference: that average (`inference = "average"`), a longer memory than training's, or the memory alone ("memory"), kept
 //! as `running_mean`, `running_var`; an affine map either way.
 //! Double-Forward: the refresh pass replaces the batch's slot by the statistics under the updated weights, then
@@ -49,7 +49,7 @@ pub struct MemorizedBatchNorm {
     config: MemorizedBatchNormConfig,
     memory: Memory,
     gradients: Option<GradientMemory>,
-    /// What inference uses.
+    /// The statistics of inference.
     inference: MomentVars,
     average: RunningAverage,
     seen: Var,
@@ -61,7 +61,7 @@ const AVERAGE: [StateTensor; 2] = [StateTensor::training("ema_mean", 0.0), State
 const SEEN: StateTensor = StateTensor::training("ema_batches", 0.0);
 
 /// A [`MemorizedBatchNorm`] for `num_features` channels, to use where `candle_nn::batch_norm` was: `weight`, `bias`,
-/// `running_mean`, `running_var` and the state of training from `vb`.
+/// `running_mean`, `running_var` and the training state from `vb`.
 ///
 /// # Errors
 /// Parameters out of range, or a builder that only reads and lacks a tensor.
@@ -85,15 +85,14 @@ pub fn memorized_batch_norm(
     })
 }
 
-/// What a batch is normalized with: statistics, and the weight of the batch among them; 0 where they rest on a single
-/// value, and say nothing.
+/// What a batch is normalized with: statistics, and the batch's weight in them; 0 where they rest on a single value.
 struct Normalization {
     moments: Moments,
     newest: f64,
 }
 
 impl MemorizedBatchNorm {
-    /// Takes the batch into the memory as the pass says.
+    /// Takes the batch into the memory as the pass requires; returns what to normalize it with.
     fn remember(&self, batch: &Moments, input: &Input) -> Result<Normalization> {
         let (layer, extent, count) = (self.affine.layer(), input.extent(), input.count());
         let alone = || Normalization { moments: batch.clone(), newest: 1.0 };
@@ -122,8 +121,8 @@ impl MemorizedBatchNorm {
         }
     }
 
-    /// The weight of the next batch, of so many images, in the running average: that of all batches so far alike until they
-    /// are many.
+    /// The weight of the next batch, of `images`, in the running average: a plain mean over all batches at first, then an
+    /// exponential one.
     fn weight(&self, images: usize) -> Result<f64> {
         let seen = ops::count_up(&self.seen)?;
         let settled = 1.0 - (1.0 - self.config.momentum).powf(images as f64 / 128.0);
@@ -148,7 +147,7 @@ impl MemorizedBatchNorm {
         Ok(Normalization { moments, newest })
     }
 
-    /// The refusals for one value per channel.
+    /// Refuses what is undefined for one value per channel.
     fn check_count(&self, input: &Input, count: usize) -> Result<()> {
         let (x, pass, extent) = (input.shape, input.call.pass, input.extent());
         if count > 1 {
@@ -162,13 +161,13 @@ impl MemorizedBatchNorm {
         let (choice, instead) = match (self.config.pool, self.config.stat_grad) {
             (PooledVariance::Mean, _) => ("pool = \"mean\"", "every batch's own variance is 0; use pool = \"total\""),
             (_, StatGrad::Full) => {
-                let why = "BN's gradient through one value is no descent direction; use \"memorized\" or \"weighted\"";
+                let why = "BN's gradient is not a descent direction here; use \"memorized\" or \"weighted\"";
                 ("stat_grad = \"full\"", why)
             }
             _ if one_gradient => {
-                let why = "that is BN's gradient, no descent direction through one value; use a longer `grad_size` or \
-                           `grad_samples`";
-                ("a memory of one batch's gradient", why)
+                let why = "that is BN's gradient, which is not a descent direction here; use a larger \
+                           `grad_size` or `grad_samples`";
+                ("a gradient memory of one batch", why)
             }
             _ => return Ok(()),
         };

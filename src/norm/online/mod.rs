@@ -4,8 +4,8 @@
 //! and biased variance, v = af v + (1 - af) s + af (1 - af) (m - mu)², mu = af mu + (1 - af) m. Last, layer scaling: y divided
 //! by the root of its mean square over all channels and positions of the image (plus eps).
 //! Remembers: mu and v, and the backward pass's uc and vc.
-//! Gradient: ordinary through layer scaling, beta and gamma; mu and v are constants, and a control process stands for what
-//! flows through them: g' = gamma dy - (1 - ab) vc x̂, vc += mean(g' x̂); dx = g'/s - (1 - ab) uc, uc += mean(dx).
+//! Gradient: ordinary through layer scaling, beta and gamma; mu and v are constants, and a control process replaces what
+//! would flow through them: g' = gamma dy - (1 - ab) vc x̂, vc += mean(g' x̂); dx = g'/s - (1 - ab) uc, uc += mean(dx).
 //! Inference: mu and v as they stand, layer scaling as in training. One value per channel (n = 1): defined.
 
 mod passage;
@@ -24,11 +24,11 @@ use super::{Affine, BatchStatistics, Coefficients, Gradient, Granularity, Input,
 use crate::ops::{Linear, Sums, from_host, to_host};
 use passage::{Control, Passage};
 
-/// What keeps errors of the statistics from growing from layer to layer.
+/// What keeps errors in the statistics from growing from layer to layer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Compensation {
-    /// Layer scaling.
+    /// Layer scaling: divides by the root mean square over the image.
     Ls,
     /// Nothing.
     None,
@@ -38,11 +38,11 @@ pub enum Compensation {
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct OnlineNormConfig {
-    /// af, weight of the old in the averages, from image to image: 0.999 looks back on about 1000 images.
+    /// af, weight of the old value in the averages, from image to image: 0.999 remembers about 1000 images.
     pub decay: f64,
-    /// ab, likewise in the control process of the backward pass.
+    /// ab, the same for the control process of the backward pass.
     pub grad_decay: f64,
-    /// What is done against errors of the statistics.
+    /// What keeps errors in the statistics from growing.
     pub compensation: Compensation,
     /// Added to the variance, and to layer scaling's mean square.
     pub eps: f64,
@@ -68,8 +68,11 @@ pub struct OnlineNorm {
 const CONTROL: [StateTensor; 2] =
     [StateTensor::training("control_mean", 0.0), StateTensor::training("control_cov", 0.0)];
 
-/// An [`OnlineNorm`] for `num_features` channels: `weight`, `bias`, `running_mean`, `running_var` and the state of training
+/// An [`OnlineNorm`] for `num_features` channels: `weight`, `bias`, `running_mean`, `running_var` and the training state
 /// from `vb`.
+///
+/// # Errors
+/// A tensor that `vb` lacks or has in another shape.
 pub fn online_norm(num_features: usize, config: OnlineNormConfig, vb: VarBuilder) -> Result<OnlineNorm> {
     Ok(OnlineNorm {
         affine: Affine::new(num_features, config.eps, &vb)?,
@@ -148,7 +151,7 @@ impl Norm for OnlineNorm {
         }
         let (slope, shift) = passage.map();
         let (like, control) = (moments.mean.clone(), self.control.clone());
-        // Statistics that stay as they are need no control.
+        // Constant statistics need no control process.
         let controls = input.call.pass == Pass::Train;
         let gain = if controls { 1.0 - self.config.grad_decay } else { 0.0 };
         let tensor = move |values: Vec<f64>| from_host(values, like.shape(), &like);

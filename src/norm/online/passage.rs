@@ -1,7 +1,7 @@
-//! A batch on its way through Online Normalization, image by image: all in terms of each image's and channel's moments and
-//! sums, which are all that is sequential.
+//! Online Normalization of a batch and its gradient, image by image, from the moments and sums of each image and channel: only
+//! these are sequential.
 
-/// What the way back needs of the way there; numbers per image and channel unless said otherwise.
+/// What the backward pass needs of the forward pass; values per image and channel unless said otherwise.
 pub(super) struct Passage {
     pub pixels: f64,
     /// Moments of the input.
@@ -12,7 +12,7 @@ pub(super) struct Passage {
     /// Per channel.
     pub gamma: Vec<f64>,
     pub beta: Vec<f64>,
-    /// What layer scaling multiplies each image with; none where there is no layer scaling.
+    /// The factor of each image by layer scaling, if there is layer scaling.
     pub layer: Option<Vec<f64>>,
 }
 
@@ -24,7 +24,7 @@ pub(super) struct Control {
     pub gain: f64,
 }
 
-/// What a way back gives.
+/// The results of the backward pass.
 pub(super) struct Flow {
     /// b and d of dx = slope g + b (x - mean) + d.
     pub b: Vec<f64>,
@@ -54,7 +54,7 @@ impl Passage {
         self.layer = Some((0..self.mean.len()).step_by(features).map(image).collect());
     }
 
-    /// What an image is multiplied with.
+    /// The factor of an image.
     fn layer(&self, image: usize) -> f64 {
         self.layer.as_ref().map_or(1.0, |layer| layer[image])
     }
@@ -69,7 +69,7 @@ impl Passage {
         self.scale.iter().enumerate().map(at).unzip()
     }
 
-    /// The way back, given Σ g and Σ g (x - mean).
+    /// The backward pass, given Σ g and Σ g (x - mean).
     pub fn gradient(&self, g: &[f64], gx: &[f64], control: &mut Control) -> Flow {
         let features = self.gamma.len();
         let empty = || vec![0.0; features];
@@ -90,7 +90,7 @@ impl Passage {
         layer.powi(3) * (0..features).map(along).sum::<f64>() / (features as f64 * self.pixels)
     }
 
-    /// One image's channel: dx = (gamma dy - gain vc x̂)/s - gain uc, then uc and vc take in what has passed.
+    /// One image's channel: dx = (gamma dy - gain vc x̂)/s - gain uc, then uc and vc are updated.
     fn channel(&self, i: usize, c: usize, share: f64, [g, gx]: [f64; 2], control: &mut Control, flow: &mut Flow) {
         let Control { mean: uc, cov: vc, gain } = control;
         let ((mean, square), scale, layer) = (self.standard(i), self.scale[i], self.layer(i / self.gamma.len()));

@@ -1,4 +1,4 @@
-//! Depth-wise convolution plane by plane, one of the kernel's taps after the other.
+//! Depth-wise convolution, plane by plane and tap by tap.
 
 use std::ops::Range;
 
@@ -8,7 +8,7 @@ use candle_core::{CpuStorage, Layout, Result, Shape, Tensor, WithDType};
 use super::norm::sum2;
 use super::{Real, for_each_plane, like, map, output, read2, values, with_real};
 
-/// Of maps, and of a kernel for each of their channels.
+/// Sizes of maps and of the kernels of their channels.
 #[derive(Clone, Copy)]
 struct Sizes {
     channels: usize,
@@ -31,7 +31,7 @@ impl Sizes {
         0..self.k * self.k
     }
 
-    /// Where a plane and the plane as that tap sees it lie over each other, row by row: in the one, and in the other.
+    /// The values of the output plane that a tap contributes to, row by row, and the input values it takes for them.
     fn overlap(self, tap: usize) -> impl Iterator<Item = (Range<usize>, Range<usize>)> {
         let Self { h, w, k, .. } = self;
         let (reach, down, right) = (k / 2, tap / k, tap % k);

@@ -25,7 +25,7 @@ struct CrossEntropy<T> {
 }
 
 impl<T: Real> CrossEntropy<T> {
-    /// Each row of logits with its target and the logarithm of its partition function, log Σ exp(z).
+    /// Each row of logits with its target and log Σ exp(z).
     fn rows<'a>(&'a self, logits: &'a [T]) -> impl Iterator<Item = (&'a [T], usize, f64)> {
         logits.chunks_exact(self.classes).zip(&self.targets).map(|(row, &target)| {
             let top = row.iter().fold(f64::NEG_INFINITY, |top, z| top.max(z.to_f64()));

@@ -1,7 +1,7 @@
-//! The kernels for the CPU, in f32 and f64, on tensors as candle lays them out, channels before positions.
+//! Kernels for the CPU, in f32 and f64, on tensors in candle's layout, channels before positions.
 //!
-//! Work is cut into pieces that depend on the shapes alone and partial sums are added in a fixed order, so results are
-//! the same bits for any number of threads.
+//! How work is cut depends on the shapes alone and partial sums are added in a fixed order, so results are bit-identical for
+//! any number of threads.
 
 mod depthwise;
 mod loss;
@@ -14,7 +14,7 @@ pub(super) use norm::{gradient_sums, linear_map, linear_map_gradient, linear_map
 use candle_core::{CpuStorage, Device, Layout, Result, Shape, Storage, Tensor, WithDType, bail};
 use rayon::prelude::*;
 
-/// Elements in a piece of work that is worth handing to another thread.
+/// Elements in a piece of work that is worth giving to another thread.
 const GRAIN: usize = 1 << 14;
 
 /// The number types the kernels are written for.
@@ -90,7 +90,7 @@ fn for_each_plane<T: Real>(out: &mut [T], size: usize, f: impl Fn(usize, &mut [T
     }
 }
 
-/// `f` of each index, in order; in parallel if `work` elements in all make it worth while.
+/// `f` of each index, in order; in parallel if `work` elements in total make it worthwhile.
 fn map<R: Send>(count: usize, work: usize, f: impl Fn(usize) -> R + Sync + Send) -> Vec<R> {
     if work <= GRAIN || rayon::current_num_threads() == 1 {
         (0..count).map(f).collect()

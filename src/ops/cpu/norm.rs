@@ -120,7 +120,7 @@ pub(in crate::ops) fn linear_map_gradient(
     })
 }
 
-/// A coefficient, (C) or (N,C), by the number of the plane it belongs to.
+/// A coefficient, (C) or (N,C), indexed by plane.
 struct PerPlane<T>(Vec<T>);
 
 impl<T: Real> PerPlane<T> {

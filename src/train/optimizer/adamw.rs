@@ -1,12 +1,12 @@
 //! Adam (Kingma & Ba, ICLR 2015, arXiv 1412.6980) with decoupled weight decay (Loshchilov & Hutter, ICLR 2019, arXiv
-//! 1711.05101), as PyTorch's AdamW has it; without weight decay it is Adam. In the t-th update:
+//! 1711.05101), as PyTorch's AdamW; without weight decay it is Adam. In the t-th update:
 //!
 //! p -= lr w p; m += (1 - beta1)(g - m); v = beta2 v + (1 - beta2) g²;
 //! p -= lr m̂ / (sqrt(v̂) + eps), m̂ = m / (1 - beta1^t), v̂ = v / (1 - beta2^t).
 //!
-//! Its step is about lr whatever the gradient's size, so `lr_scaling` means something else than for gradient descent:
-//! `linear` keeps the way of an epoch the same for every batch size, `sqrt` is what the noise of the gradient asks for
-//! (Malladi et al., NeurIPS 2022, arXiv 2205.10287), and `none` is one rate for all batch sizes, as many recipes have it.
+//! Its step is about lr whatever the gradient's size, so `lr_scaling` has another meaning than for SGD: `linear`
+//! keeps the distance of an epoch the same for every batch size, `sqrt` follows from the gradient's noise (Malladi et al.,
+//! NeurIPS 2022, arXiv 2205.10287), and `none` is one rate for all batch sizes, as in many recipes.
 
 use candle_core::{Result, Tensor, bail};
 
@@ -16,7 +16,7 @@ use crate::ops::{self, Adaptation};
 
 pub(super) const KIND: Kind = Kind {
     name: "adamw",
-    about: "Adam with decoupled weight decay, settings beta1, beta2 and adam_eps",
+    about: "Adam with decoupled weight decay; settings beta1, beta2 and adam_eps",
     lr: 0.001,
     settings: &["beta1", "beta2", "adam_eps"],
     check,

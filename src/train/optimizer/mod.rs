@@ -12,17 +12,17 @@ use crate::config::Config;
 use crate::lookup::lookup;
 use crate::model::Gradients;
 
-/// One line of the table.
+/// An entry of [`OPTIMIZERS`].
 pub struct Kind {
     /// Name in commands, files and tables.
     pub name: &'static str,
     /// One line of explanation.
     pub about: &'static str,
-    /// The base learning rate where none is given.
+    /// The default base learning rate.
     pub lr: f64,
-    /// The settings that are its own: with an optimizer that does not list them, they change nothing.
+    /// Its own settings; with an optimizer that does not list them, they have no effect.
     pub settings: &'static [&'static str],
-    /// What is wrong with its settings, in words.
+    /// Checks its settings; the message says what is wrong and what to do.
     check: fn(&Config) -> std::result::Result<(), String>,
     rule: fn(&Config) -> Box<dyn Rule>,
 }
@@ -31,15 +31,15 @@ pub struct Kind {
 pub static OPTIMIZERS: &[Kind] = &[sgd::KIND, adamw::KIND];
 
 impl Kind {
-    /// Whether its settings make sense, chosen or not.
+    /// Checks its settings, whether or not this optimizer is chosen.
     ///
     /// # Errors
-    /// They do not: what is wrong, and what to do about it.
+    /// A setting that makes no sense: the message says what is wrong and what to do.
     pub fn check(&self, config: &Config) -> std::result::Result<(), String> {
         (self.check)(config)
     }
 
-    /// The tensors that it keeps beside every parameter, under those settings.
+    /// Names of the tensors it keeps for every parameter under those settings.
     pub fn slots(&self, config: &Config) -> &'static [&'static str] {
         (self.rule)(config).slots()
     }
@@ -53,13 +53,13 @@ pub fn find(name: &str) -> crate::Result<&'static Kind> {
     lookup("optimizer", name, OPTIMIZERS, |kind| kind.name)
 }
 
-/// How a parameter follows its gradient.
+/// An update rule for parameters.
 pub trait Rule: Debug + Send + Sync {
-    /// Names of the tensors it keeps beside a parameter, of its shape, zeros at first; checkpoints have them as
+    /// Names of the tensors it keeps for each parameter, of its shape and initially zeros; in checkpoints they are
     /// `train.<slot>.<parameter>`.
     fn slots(&self) -> &'static [&'static str];
 
-    /// Changes a parameter and what is kept beside it, in place.
+    /// Updates a parameter, and the tensors kept for it, in place.
     fn update(&self, parameter: &Tensor, gradient: &Tensor, kept: &[Tensor], step: Step) -> Result<()>;
 }
 
@@ -70,11 +70,11 @@ pub struct Step {
     pub rate: f64,
     /// The parameter's weight decay.
     pub decay: f64,
-    /// Which update it is, from 1.
+    /// The update's number, from 1.
     pub number: usize,
 }
 
-/// The parameters of a network, and what changes them.
+/// The parameters of a network and their update rule.
 #[derive(Debug)]
 pub struct Optimizer {
     rule: Box<dyn Rule>,
@@ -121,7 +121,7 @@ impl Optimizer {
         Ok(())
     }
 
-    /// What is kept beside the parameters, as `<slot>.<parameter>`: with the number of updates, the whole state.
+    /// The tensors kept for the parameters, as `<slot>.<parameter>`: with the number of updates, the whole state.
     pub fn state(&self) -> HashMap<String, Tensor> {
         let kept = |p: &Parameter| {
             let named =
@@ -131,10 +131,10 @@ impl Optimizer {
         self.parameters.iter().flat_map(kept).collect()
     }
 
-    /// Takes over the state after so many updates; parameters of which nothing was kept start afresh.
+    /// Restores the state after `updates` updates; parameters without state start afresh.
     ///
     /// # Errors
-    /// A tensor whose shape is not its parameter's, or one missing beside others of its parameter.
+    /// A tensor whose shape is not its parameter's; a parameter with some of its tensors but not all.
     pub fn restore(&mut self, mut state: HashMap<String, Tensor>, updates: usize) -> Result<()> {
         self.updates = updates;
         for Parameter { name, var, kept, .. } in &mut self.parameters {
@@ -145,7 +145,7 @@ impl Optimizer {
                 bail!("{slot} of `{name}` has shape {:?}, the parameter {:?}", tensor.shape(), var.shape());
             }
             if !found.is_empty() && found.len() < slots.len() {
-                bail!("of {} of `{name}` only {} is there", slots.join(" and "), found[0].0);
+                bail!("`{name}` has {} but not all of {}", found[0].0, slots.join(" and "));
             }
             *kept = found.into_iter().map(|(_, tensor)| tensor).collect();
         }

@@ -1,5 +1,5 @@
-//! Stochastic gradient descent with momentum, Nesterov's form of it, and weight decay, as PyTorch's SGD has them
-//! (candle's has none of the three): d = g + w p; b = m b + d (b = d at first); p -= lr b, or lr (d + m b) for Nesterov.
+//! Stochastic gradient descent with momentum, also Nesterov's, and weight decay, as PyTorch's SGD (candle's has none of the
+//! three): d = g + w p; b = m b + d (initially b = d); p -= lr b, or lr (d + m b) for Nesterov.
 
 use candle_core::{Result, Tensor};
 
@@ -9,7 +9,7 @@ use crate::ops::{self, Descent};
 
 pub(super) const KIND: Kind = Kind {
     name: "sgd",
-    about: "gradient descent, settings momentum and nesterov",
+    about: "stochastic gradient descent; settings momentum and nesterov",
     lr: 0.1,
     settings: &["momentum", "nesterov"],
     check,
@@ -22,7 +22,7 @@ fn check(config: &Config) -> std::result::Result<(), String> {
         return Err(format!("momentum = {momentum}: must be in [0, 1)"));
     }
     match config.nesterov && momentum == 0.0 {
-        true => Err("nesterov = true needs momentum; set momentum to 0.9, say, or leave nesterov out".into()),
+        true => Err("nesterov = true needs momentum; set momentum to 0.9, for example, or leave nesterov out".into()),
         false => Ok(()),
     }
 }

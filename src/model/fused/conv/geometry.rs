@@ -1,4 +1,4 @@
-//! Where the pixels of a convolution lie, forward and backward, and its weights in the order that kernels want.
+//! Layout of a convolution's pixels, forward and backward, and its weights in the order that kernels use.
 
 use std::sync::Arc;
 
@@ -26,9 +26,8 @@ pub struct Geometry {
 }
 
 impl Geometry {
-    /// The tiles in which Winograd's algorithm is to compute maps of sizes `y`, if it is: 3x3 windows side by side, rows and
-    /// columns that tiles fill, and, since transforms cost, many channels and enough tiles for the weights' transform to
-    /// pay off.
+    /// The tile size for computing maps of sizes `y` by Winograd's algorithm, if it applies and pays off: 3x3 windows of
+    /// stride 1, rows and columns that tiles fill, enough channels for the maps' transforms, enough tiles for the weights'.
     pub(super) fn tile(&self, y: &Sizes) -> Option<Tile> {
         let fits = self.winograd && (self.size, self.stride) == (3, 1) && self.padding <= 2;
         let channels = self.x.c.min(self.z.c);
@@ -42,7 +41,7 @@ impl Geometry {
         sizes.iter().find(|size| worthwhile(size)).filter(|_| fits).map(|(tile, ..)| *tile)
     }
 
-    /// Values of the weights.
+    /// Number of weights.
     pub fn weights(&self) -> usize {
         self.z.c * self.x.c * self.size * self.size
     }
@@ -72,7 +71,7 @@ impl Geometry {
         self.padding == 0
     }
 
-    /// The border the output's gradient needs: outputs beyond the map that a window of the input gradient looks at.
+    /// The border the output's gradient needs: outputs beyond the map that a window of the input gradient reads.
     pub fn z_border(&self) -> [usize; 2] {
         let mut border = [0, 0];
         if self.scatters() {
@@ -87,7 +86,7 @@ impl Geometry {
         border
     }
 
-    /// Where the first window begins in a bordered input; the border may be wider than the padding.
+    /// Offset of the first window in a bordered input; the border may be wider than the padding.
     pub(super) fn first(&self, x: &Sizes) -> usize {
         (x.before - self.padding) * (x.row() + x.c)
     }
@@ -107,7 +106,7 @@ impl Geometry {
         }
     }
 
-    /// The weights (out, in, size, size) as the forward pass wants them: rows (ky, kx, in) of out.
+    /// The weights (out, in, size, size) in the forward pass's order: rows (ky, kx, in) of out.
     pub(super) fn pack_forward<T: Float>(&self, weight: &[T], workspace: &Arc<Workspace<T>>) -> Buffer<T> {
         let (cin, cout, taps, pitch) = (self.x.c, self.z.c, self.size * self.size, padded(self.z.c));
         let mut packed = rows_of_weights(taps * cin, cout, workspace);
@@ -170,7 +169,7 @@ impl Geometry {
         for (py, px) in (0..self.stride).flat_map(|py| (0..self.stride).map(move |px| (py, px))) {
             let (y, x) = (self.phase(py, self.x.h), self.phase(px, self.x.w));
             let len = x.taps * cout;
-            // Where the oldest tap of the first pixel lies in the gradient.
+            // Position of the first pixel's oldest tap in the gradient.
             let start = |axis: &Phase| dz.before + axis.newest + 1 - axis.taps;
             let segments =
                 (0..y.taps).map(|t| Segment { x: t * dz.row(), w: order.len() * cout + t * len }).collect::<Vec<_>>();
@@ -197,7 +196,7 @@ impl Geometry {
     }
 }
 
-/// Room for `rows` of weights for `channels` channels; zeros where no channel is.
+/// Room for `rows` of weights for `channels` channels, the padding filled with zeros.
 fn rows_of_weights<T: Float>(rows: usize, channels: usize, workspace: &Arc<Workspace<T>>) -> Buffer<T> {
     let mut packed = workspace.take(rows * padded(channels));
     if padded(channels) > channels {

@@ -18,18 +18,18 @@ use plan::{GridPlan, Weights};
 
 pub use geometry::Geometry;
 
-/// Rows of an image that are worked on together: all of them, unless the images are too few for several threads.
+/// Rows of an image per task: all of them, unless there are too few images for several threads.
 pub fn rows_together(sizes: &Sizes) -> usize {
     const TASKS: usize = 8;
     const PIXELS: usize = 64;
     let pieces = (TASKS / sizes.n.max(1)).clamp(1, (sizes.pixels() / PIXELS).max(1));
-    // So many that no tile of Winograd's algorithm is cut.
+    // A multiple of the largest Winograd tile, so that no tile is cut.
     sizes.h.div_ceil(pieces).next_multiple_of(Tile::Four.outputs())
 }
 
 /// A convolution to compute.
 pub struct Job<'a, T: Float> {
-    /// What it is.
+    /// Sizes of the convolution.
     pub geometry: &'a Geometry,
     /// Input, with the border it needs.
     pub x: &'a Map<T>,
@@ -68,7 +68,7 @@ pub fn forward<T: Float>(jobs: Vec<Job<T>>, weight: &[T], bias: Option<&[T]>) {
     });
 }
 
-/// dx = the input gradient, or dx += it; `dx` without border, `dz` with the border that [`Geometry::z_border`] asks for.
+/// Writes the input gradient to `dx`, without border, or adds it; `dz` has the border [`Geometry::z_border`].
 pub fn input_gradient<T: Float>(g: &Geometry, dz: &Map<T>, weight: &[T], dx: &mut Map<T>, add: bool) {
     if g.scatters() {
         return scattered_input_gradient(g, dz, weight, dx, add);
@@ -91,7 +91,7 @@ pub fn input_gradient<T: Float>(g: &Geometry, dz: &Map<T>, weight: &[T], dx: &mu
     });
 }
 
-/// [`input_gradient`] without padding: each output pixel's gradient goes to the window it saw.
+/// [`input_gradient`] without padding: each output pixel's gradient is added to the window it was computed from.
 fn scattered_input_gradient<T: Float>(g: &Geometry, dz: &Map<T>, weight: &[T], dx: &mut Map<T>, add: bool) {
     let (grids, packed) = g.scatter(dz.sizes, weight, dz.workspace());
     parallel(Work::Multiplications(g.multiplications()), dx.pieces(g.x.h), |_, piece| {
@@ -105,13 +105,13 @@ fn scattered_input_gradient<T: Float>(g: &Geometry, dz: &Map<T>, weight: &[T], d
     });
 }
 
-/// Images whose share of a weight gradient is summed apart, so that threads can work side by side.
+/// Images per partial sum of a weight gradient, so that threads can work in parallel.
 const PART: usize = 8;
 
-/// Sums a weight gradient consists of, at most.
+/// The most partial sums of a weight gradient.
 const PARTS: usize = 8;
 
-/// Pixels that pass a kernel row after row: enough to hide what a tile costs, few enough to stay in the cache.
+/// Pixels taken through all kernel rows at a time: enough to hide the cost of a tile, few enough to stay in the cache.
 const PIXELS: usize = 1024;
 
 /// The weight gradient, (out, in, size, size), written to `gradient` or added to it.

@@ -8,8 +8,7 @@ use crate::kernel::winograd::{self, Convolve, Layout, Tile};
 use crate::kernel::{Float, Kernel};
 use crate::model::fused::{Buffer, Map, Sizes, Workspace};
 
-/// Weights in the order of direct convolution and, once a plan asks for them, as Winograd's algorithm wants them for its
-/// tiles.
+/// Weights in the order of direct convolution and, once a plan needs them, transformed for the tiles of Winograd's algorithm.
 pub struct Weights<T: Float> {
     direct: Buffer<T>,
     tiled: [Option<Buffer<T>>; Tile::ALL.len()],
@@ -17,12 +16,12 @@ pub struct Weights<T: Float> {
 }
 
 impl<T: Float> Weights<T> {
-    /// From those of direct convolution.
+    /// From weights in the order of direct convolution.
     pub fn new(direct: Buffer<T>) -> Self {
         Self { workspace: direct.workspace().clone(), direct, tiled: Default::default() }
     }
 
-    /// Transforms them, unless that has been done.
+    /// Transforms the weights for `tile`, unless that has been done.
     fn transform(&mut self, tile: Tile, inputs: usize, pitch: usize) {
         self.tiled[tile as usize].get_or_insert_with(|| {
             let mut u = self.workspace.take(winograd::Weights::<T>::room(tile, inputs, pitch));
@@ -39,17 +38,17 @@ pub struct GridPlan {
     tiles: Option<Tiles>,
 }
 
-/// The pixels of Winograd's algorithm.
+/// How Winograd's algorithm covers the grid.
 struct Tiles {
     tile: Tile,
-    /// In a row.
+    /// Tiles in a row.
     columns: usize,
     from: Layout,
     to: Layout,
 }
 
 impl GridPlan {
-    /// A plan for images like those of `x`; in tiles, if there are some for an output of sizes `to`.
+    /// A plan for images like those of `x`, to an output of sizes `to`; in tiles, if `tile` is given.
     pub fn new<T: Float>(grid: Grid, x: &Map<T>, tile: Option<Tile>, to: &Sizes, weights: &mut Weights<T>) -> Self {
         let tiles = tile.map(|tile| {
             weights.transform(tile, x.sizes.c, grid.pitch);

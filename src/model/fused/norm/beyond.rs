@@ -1,5 +1,5 @@
-//! What a normalizer does behind its linear map ([`Beyond`]): out of the maps, through candle's graph, and back into maps,
-//! where residual and rectifier follow.
+//! What a normalizer computes after its affine map ([`Beyond`]): from maps to tensors, through candle's graph, and back to
+//! maps, where residual and ReLU follow.
 
 use std::sync::Arc;
 
@@ -12,18 +12,18 @@ use crate::model::fused::{Map, Sizes, Workspace};
 use crate::norm::{Beyond, Call, Coefficients, Gradient, Norm};
 use crate::ops::{Granularity, Linear};
 
-/// A layer's way through the graph.
+/// A layer's detour through candle's graph.
 pub(super) struct Detour<T: Float> {
     beyond: Beyond,
     call: Call,
-    /// The input's as the normalizer knows it.
+    /// The input's shape as the normalizer knows it.
     shape: Shape,
-    /// What follows: the identity with residual and rectifier.
+    /// What follows: the identity with residual and ReLU.
     after: MapCoefficients<T>,
     made: Option<Made<T>>,
 }
 
-/// The way there: where it left the maps, where it came back, and there as a map.
+/// The forward pass: the tensor that went into the graph, the one that came out, and the latter as a map.
 struct Made<T: Float> {
     from: Tensor,
     to: Tensor,
@@ -50,11 +50,11 @@ impl<T: Float> Detour<T> {
     fn made(&self) -> Result<&Made<T>> {
         match &self.made {
             Some(made) => Ok(made),
-            None => bail!("a layer's way back before its way there"),
+            None => bail!("the backward pass of a layer came before its forward pass"),
         }
     }
 
-    /// The gradient with respect to the linear map's result; adds those of the parameters behind it.
+    /// The gradient with respect to the affine map's result; adds those of the parameters after it.
     fn back(&self, g: &Map<T>, gradients: &mut Gradients) -> Result<Map<T>> {
         let Made { from, to, y } = self.made()?;
         let mut found = (to * g.to_tensor(&self.shape)?)?.sum_all()?.backward()?;
@@ -77,7 +77,7 @@ pub(super) fn identity<T: Float>(sizes: &Sizes) -> Result<Coefficients> {
 }
 
 impl<T: Float> MapCoefficients<T> {
-    /// Makes the detour, where there is one: what it gives, and what is to be done with that.
+    /// Takes the detour, if there is one; returns its result and the coefficients to apply to it.
     fn detour(&mut self, z: &Map<T>, workspace: &Arc<Workspace<T>>) -> Result<Option<(&Map<T>, &Self)>> {
         let Some(mut detour) = self.detour.take() else { return Ok(None) };
         detour.make(&self.normalize(z, None, [0, 0], workspace))?;
@@ -85,7 +85,7 @@ impl<T: Float> MapCoefficients<T> {
         Ok(Some((&detour.made()?.y, &detour.after)))
     }
 
-    /// relu(normalized z + residual), with a border for whoever is next.
+    /// relu(normalized z + residual), with the border that the next unit needs.
     pub fn forward(
         &mut self,
         z: &Map<T>,
@@ -99,7 +99,7 @@ impl<T: Float> MapCoefficients<T> {
         }
     }
 
-    /// The maxima of relu(normalized z), with a border for whoever is next.
+    /// The maxima of relu(normalized z), with the border that the next unit needs.
     pub fn forward_pooled(&mut self, z: &Map<T>, border: [usize; 2], workspace: &Arc<Workspace<T>>) -> Result<Map<T>> {
         match self.detour(z, workspace)? {
             Some((y, after)) => after.normalize_pooled(y, border, workspace),
@@ -107,8 +107,8 @@ impl<T: Float> MapCoefficients<T> {
         }
     }
 
-    /// The gradient: `g`, dL/dy, becomes that of the sum before the rectifier, which is also the residual's; returns dz,
-    /// with such a border, and adds the parameters' gradients.
+    /// The gradient: `g`, dL/dy, becomes that of the sum before the ReLU, which is also the residual's; returns dz, with that
+    /// border, and adds the parameters' gradients.
     #[allow(clippy::too_many_arguments)]
     pub fn backward(
         &self,
@@ -128,7 +128,7 @@ impl<T: Float> MapCoefficients<T> {
         self.gradient(norm, z, None, &mut dy, border, gradients, workspace)
     }
 
-    /// The gradient, given that with respect to the maxima: dz, with such a border; adds the parameters' gradients.
+    /// The gradient, given that with respect to the maxima: dz, with that border; adds the parameters' gradients.
     pub fn backward_pooled(
         &self,
         norm: &dyn Norm,

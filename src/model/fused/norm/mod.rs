@@ -1,5 +1,4 @@
-//! Normalization of maps with what follows it, by whatever coefficients the normalizer gives: per channel, or per image and
-//! channel.
+//! Normalization of maps with what follows it, by the normalizer's coefficients, per channel or per image and channel.
 
 mod beyond;
 mod moments;
@@ -31,7 +30,7 @@ impl<T: Float> Coefficient<T> {
         Ok(Self { values, channels })
     }
 
-    /// That of image `n`.
+    /// The coefficients of image `n`.
     fn of(&self, n: usize) -> &[T] {
         match self.values.len() == self.channels {
             true => &self.values,
@@ -45,19 +44,19 @@ pub struct MapCoefficients<T: Float> {
     mean: Coefficient<T>,
     slope: Coefficient<T>,
     shift: Coefficient<T>,
-    /// Where the rectifier begins, if not at 0: what `shift` is less by, and what is added behind it.
+    /// The ReLU's threshold, if not 0: subtracted from `shift`, and added again after the ReLU.
     threshold: Option<Vec<T>>,
-    /// Whether there is a rectifier at all.
+    /// Whether there is a ReLU at all.
     rectify: bool,
     coefficients: Coefficients,
     per: Granularity,
-    /// What the normalizer does behind its map; residual and rectifier then come behind that.
+    /// What the normalizer computes after its map; residual and ReLU follow that.
     detour: Option<Box<Detour<T>>>,
 }
 
-/// The coefficients for a map with those moments, which the normalizer remembers as the pass says.
+/// The coefficients for a map with those moments, which the normalizer remembers as the pass requires.
 ///
-/// `shape` is the input's as the normalizer knows it, (N,C,H,W) or (N,C); the rectifier behind is left out unless `rectify`.
+/// `shape` is the input's as the normalizer knows it, (N,C,H,W) or (N,C); a ReLU follows if `rectify`.
 pub fn map_coefficients<T: Float>(
     norm: &dyn Norm,
     seen: &PieceMoments,
@@ -104,7 +103,7 @@ impl<T: Float> MapCoefficients<T> {
         Slices { mean: self.mean.of(n), slope: self.slope.of(n), shift: self.shift.of(n) }
     }
 
-    /// Adds the threshold's gradient, what did not pass the rectifier: Σ g of all that came less that of what passed.
+    /// Adds the threshold's gradient, that of values the ReLU stopped: Σ g over all of them less Σ g over those it passed.
     fn add_threshold(
         &self,
         norm: &dyn Norm,
@@ -119,7 +118,7 @@ impl<T: Float> MapCoefficients<T> {
         gradients.add(threshold, tensor::<T>(&left, &sums.sizes, Granularity::Channel)?)
     }
 
-    /// Σ g per channel of a gradient, where the threshold needs it.
+    /// Σ g per channel of the arriving gradient, where the threshold needs it.
     fn came(&self, g: &Map<T>) -> Option<Vec<f64>> {
         self.threshold.as_ref().map(|_| g.channel_sums())
     }
@@ -147,7 +146,7 @@ struct GradientCoefficients<T> {
     d: Coefficient<T>,
 }
 
-/// A tensor of numbers of a type, (C) or (N,C).
+/// A tensor of the values, (C) or (N,C).
 fn tensor<T: Float>(values: &[f64], sizes: &Sizes, per: Granularity) -> Result<Tensor> {
     let values: Vec<T> = values.iter().map(|&v| T::from_f64(v)).collect();
     match per {
@@ -157,7 +156,7 @@ fn tensor<T: Float>(values: &[f64], sizes: &Sizes, per: Granularity) -> Result<T
 }
 
 impl PieceMoments {
-    /// Sums of the backward pass, put together.
+    /// The backward pass's sums over all pieces.
     fn totals<T: Float>(&self, per: Granularity) -> Result<Sums> {
         let channels = self.sizes.c;
         let images = if per == Granularity::Image { self.sizes.n } else { 1 };

@@ -1,4 +1,4 @@
-//! Moments of maps, piece by piece and put together.
+//! Moments of maps, by pieces and combined.
 
 use std::ops::Range;
 
@@ -18,7 +18,7 @@ pub struct PieceMoments {
     pub(super) sums: Vec<f64>,
 }
 
-/// Per channel, mean and sum of squared deviations of `count` values.
+/// Mean and sum of squared deviations of `count` values per channel.
 struct Spreads {
     count: f64,
     mean: Vec<f64>,
@@ -30,7 +30,7 @@ impl Spreads {
         Self { count: 0.0, mean: vec![0.0; channels], squares: vec![0.0; channels] }
     }
 
-    /// Adds those of `count` values more per channel (Chan et al., 1979).
+    /// Adds those of `count` more values per channel (Chan et al., 1979).
     fn add(&mut self, count: f64, mean: &[f64], squares: &[f64]) {
         let share = count / (self.count + count);
         let weight = self.count * share;
@@ -55,12 +55,12 @@ impl PieceMoments {
         Self { sizes, sums: vec![0.0; pieces * 2 * sizes.c] }
     }
 
-    /// The places for each piece's numbers.
+    /// The slots for each piece's numbers.
     pub fn places(&mut self) -> Vec<&mut [f64]> {
         self.sums.chunks_exact_mut(2 * self.sizes.c).collect()
     }
 
-    /// Put together, as a normalizer takes them.
+    /// The combined moments, as a normalizer takes them.
     pub(super) fn tensors<T: Float>(&self, per: Granularity) -> Result<Moments> {
         let n = self.sizes.n;
         let (mut mean, mut var) = (vec![], vec![]);
@@ -76,7 +76,7 @@ impl PieceMoments {
         Ok(Moments { mean: tensor::<T>(&mean, &self.sizes, per)?, var: tensor::<T>(&var, &self.sizes, per)? })
     }
 
-    /// Those of some images.
+    /// The combined moments of some images.
     fn of(&self, images: Range<usize>) -> Spreads {
         let Sizes { h, w, c, .. } = self.sizes;
         let together = rows_together(&self.sizes);

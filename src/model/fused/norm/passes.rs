@@ -1,4 +1,4 @@
-//! Normalization with the residual and the rectifier behind it, and its gradient.
+//! Normalization with the residual and ReLU after it, and its gradient.
 
 use std::sync::Arc;
 
@@ -14,7 +14,7 @@ use crate::model::fused::{Map, Piece, Sizes, Workspace};
 use crate::norm::Norm;
 
 impl<T: Float> MapCoefficients<T> {
-    /// relu(slope (z - mean) + shift + residual), with a border for whoever is next.
+    /// relu(slope (z - mean) + shift + residual), with the border that the next unit needs.
     pub(super) fn normalize(
         &self,
         z: &Map<T>,
@@ -41,8 +41,8 @@ impl<T: Float> MapCoefficients<T> {
         y
     }
 
-    /// Its gradient: `g`, dL/dy, becomes that of the sum before the rectifier, which is also the residual's; returns dz,
-    /// with such a border, and adds the parameters' gradients.
+    /// Its gradient: `g`, dL/dy, becomes that of the sum before the ReLU, which is also the residual's; returns dz,
+    /// with that border, and adds the parameters' gradients.
     #[allow(clippy::too_many_arguments)]
     pub(super) fn gradient(
         &self,
@@ -99,7 +99,7 @@ fn beside<T: Float>(residual: Option<&Map<T>>, n: usize, y: usize) -> Residual<'
     residual.map(|map| (&map.values()[map.sizes.at(n, y)..], map.sizes.row()))
 }
 
-/// Zeros the border around `rows` of a piece; where in it the first pixel lies.
+/// Zeros the border around `rows` of a piece; returns the offset of its first pixel.
 pub(super) fn clear_border<T: Float>(rows: &std::ops::Range<usize>, sizes: &Sizes, piece: &mut [T]) -> usize {
     let (row, left, inside) = (sizes.row(), sizes.before * sizes.c, sizes.w * sizes.c);
     if sizes.before + sizes.after == 0 {

@@ -1,4 +1,4 @@
-//! Normalization with the rectifier and the maximum over 2x2 windows behind it, and its gradient.
+//! Normalization with ReLU and the maximum over 2x2 windows after it, and its gradient.
 
 use std::sync::Arc;
 
@@ -15,7 +15,7 @@ use crate::model::fused::{Map, Sizes, Workspace};
 use crate::norm::Norm;
 
 impl<T: Float> MapCoefficients<T> {
-    /// The maxima of relu(slope (z - mean) + shift), with a border for whoever is next.
+    /// The maxima of relu(slope (z - mean) + shift), with the border that the next unit needs.
     pub(super) fn normalize_pooled(
         &self,
         z: &Map<T>,
@@ -44,7 +44,7 @@ impl<T: Float> MapCoefficients<T> {
         Ok(y)
     }
 
-    /// Its gradient, given that with respect to the maxima: dz, with such a border; adds the parameters' gradients.
+    /// Its gradient, given that with respect to the maxima: dz, with that border; adds the parameters' gradients.
     pub(super) fn gradient_pooled(
         &self,
         norm: &dyn Norm,
