@@ -49,6 +49,7 @@ pub struct BatchNorm {
 /// # Errors
 /// A tensor that `vb` lacks or has in another shape.
 pub fn batch_norm(num_features: usize, config: BatchNormConfig, vb: VarBuilder) -> Result<BatchNorm> {
+    BatchNorm::check(&config).map_err(candle_core::Error::Msg)?;
     BatchNorm::scaled(Affine::new(num_features, config.eps, &vb)?, config.momentum, &vb)
 }
 

@@ -68,6 +68,7 @@ pub fn deferred_batch_norm(
     config: DeferredBatchNormConfig,
     vb: VarBuilder,
 ) -> Result<DeferredBatchNorm> {
+    DeferredBatchNorm::check(&config).map_err(candle_core::Error::Msg)?;
     Ok(DeferredBatchNorm {
         affine: Affine::new(num_features, config.eps, &vb)?,
         running: RunningAverage::new(RUNNING, num_features, Blend::Biased, &vb)?,

@@ -57,6 +57,7 @@ pub fn instance_enhancement_batch_norm(
     config: InstanceEnhancementBatchNormConfig,
     vb: VarBuilder,
 ) -> Result<InstanceEnhancementBatchNorm> {
+    InstanceEnhancementBatchNorm::check(&config).map_err(candle_core::Error::Msg)?;
     Ok(InstanceEnhancementBatchNorm {
         gate_weight: vb.get_with_hints(num_features, "gate_weight", Init::Const(0.0))?,
         gate_bias: vb.get_with_hints(num_features, "gate_bias", Init::Const(config.gate_bias))?,

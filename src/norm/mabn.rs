@@ -182,8 +182,8 @@ impl Norm for MovingAverageBatchNorm {
         let (_, own) = batch.raw()?;
         let (extent, count, call, layer) = (input.extent(), input.count(), input.call, self.affine.layer());
         let square = |of: &Tensor| Ok::<_, Error>(Moments { mean: of.zeros_like()?, var: of.clone() });
-        self.observed.set(batch, &square(&own)?, count);
         if call.pass == Pass::Batch {
+            self.observed.set(batch, &square(&own)?, count);
             return self.coefficients_for(&own, one, count, Ok);
         }
         let (part, pooled) = (call.progress.part(), self.squares.chi(&own, extent, call, layer)?);
@@ -194,6 +194,9 @@ impl Norm for MovingAverageBatchNorm {
             None => one,
             Some(running) => (self.affine.scale(&running.before.var)? / self.affine.scale(&chi)?)?.clamp(0.2, 5.0)?,
         };
+        // The mean square whose root divides as r/sqrt(chi + eps) multiplies.
+        let used = (((&chi + self.config.eps)? / r.sqr()?)? - self.config.eps)?;
+        self.observed.set(batch, &square(&used)?, count);
         let squares = self.squares.clone();
         self.coefficients_for(&chi, r, count, move |psi| squares.psi(&psi, extent, alone))
     }

@@ -2,7 +2,8 @@
 
 use candle_core::error::Context;
 use candle_core::{DType, Device, Error, Result, Tensor};
-use mbn::norm::{NORMS, NormError, NormSpec, Pass, Site, is_undefined};
+use mbn::model::Store;
+use mbn::norm::{self, NORMS, NormError, NormSpec, Pass, Site, is_undefined};
 use toml::Table;
 
 use crate::reference::Reference;
@@ -176,4 +177,37 @@ fn parameters_out_of_range_are_refused() {
     refused("online", "compensation = \"ac\"", "ls");
     refused("none", "eps = 1.0", "eps");
     refused("mnb", "", "did you mean `mbn`");
+}
+
+/// What the table checks, a library user's own call checks, too.
+#[test]
+fn constructors_refuse_parameters_out_of_range() {
+    let builder = || Store::fresh(0).builder(DType::F64, &Device::Cpu).pp("bn1");
+    macro_rules! refuses {
+        ($($constructor:ident($config:ident $($more:expr)?)),*) => {$({
+            let config = norm::$config { eps: -1.0, ..Default::default() };
+            let error = norm::$constructor(4, config, $($more,)? builder()).unwrap_err().to_string();
+            assert!(error.contains("eps = -1"), "{}: {error}", stringify!($constructor));
+        })*};
+    }
+    refuses!(
+        batch_norm(BatchNormConfig),
+        memorized_batch_norm(MemorizedBatchNormConfig),
+        group_norm(GroupNormConfig),
+        layer_norm(LayerNormConfig),
+        instance_norm(InstanceNormConfig),
+        batch_renorm(BatchRenormConfig),
+        momentum_batch_norm(MomentumBatchNormConfig),
+        hybrid_batch_norm(HybridBatchNormConfig),
+        stochastic_norm(StochasticNormConfig),
+        deferred_batch_norm(DeferredBatchNormConfig),
+        batch_group_norm(BatchGroupNormConfig),
+        instance_enhancement_batch_norm(InstanceEnhancementBatchNormConfig),
+        estimated_batch_norm(EstimatedBatchNormConfig),
+        online_norm(OnlineNormConfig),
+        moving_average_batch_norm(MovingAverageBatchNormConfig),
+        cross_iteration_batch_norm(CrossIterationBatchNormConfig),
+        filter_response_norm(FilterResponseNormConfig true),
+        enhanced_batch_norm(EnhancedBatchNormConfig)
+    );
 }

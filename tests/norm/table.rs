@@ -3,6 +3,7 @@
 use candle_core::{DType, Device, Tensor, Var};
 use mbn::model::Store;
 use mbn::norm::{Norm, Pass, is_statistic};
+use mbn::ops;
 
 use crate::support::{
     alone, assert_close, data, exact, host, layer, moved, numeric, refreshed, refuses, short, stored, train,
@@ -150,5 +151,26 @@ fn refreshes_do_what_training_on_the_fresh_batches_would_have_done() {
         for then in [Pass::Eval, Pass::Train] {
             assert_close(&pass(refreshed.as_ref(), 20, then), &pass(direct.as_ref(), 20, then), 1e-13);
         }
+    }
+}
+
+/// Where the batch is mapped channel by channel, the statistics that a layer says it used are those of that map.
+#[test]
+fn a_layer_observes_the_statistics_it_normalized_with() {
+    for (name, params) in [("bn", ""), ("mbn", "size = 4"), ("mabn", ""), ("brn", "r_max = 1e9\nd_max = 1e9")] {
+        let norm = layer(name, params, 3);
+        for step in 0..5 {
+            let x = data(&[4, 3, 2, 2], step);
+            let y = norm.forward(&x, Pass::Train).unwrap();
+            let map = norm.affine().constant(&norm.observed().unwrap().used).unwrap().map;
+            assert_close(&host(&ops::linear_map(&x, &map).unwrap()), &host(&y), 1e-12);
+        }
+    }
+    // Each image has statistics of its own; the batch is told the averages it began with.
+    let norm = layer("online", "", 3);
+    for step in 0..3 {
+        let before = norm.inference().unwrap();
+        norm.forward(&data(&[4, 3, 2, 2], step), Pass::Train).unwrap();
+        assert_close(&host(&norm.observed().unwrap().used.mean), &host(&before.mean), 1e-12);
     }
 }

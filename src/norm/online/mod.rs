@@ -74,6 +74,7 @@ const CONTROL: [StateTensor; 2] =
 /// # Errors
 /// A tensor that `vb` lacks or has in another shape.
 pub fn online_norm(num_features: usize, config: OnlineNormConfig, vb: VarBuilder) -> Result<OnlineNorm> {
+    OnlineNorm::check(&config).map_err(candle_core::Error::Msg)?;
     Ok(OnlineNorm {
         affine: Affine::new(num_features, config.eps, &vb)?,
         running: MomentVars::new(RUNNING, num_features, &vb)?,
@@ -140,8 +141,9 @@ impl Norm for OnlineNorm {
             self.affine.refuse_one_value(input.shape, input.count())?;
         }
         let (own, batch) = (moments.to_host()?, moments.over_images()?);
+        let used = if input.call.pass == Pass::Batch { batch.clone() } else { self.running.get().copy()? };
+        self.observed.set(&batch, &used, input.count());
         let [mean, var] = self.statistics(&own, &batch, input.call.pass)?;
-        self.observed.set(&batch, &self.running.get().copy()?, input.count());
         let scale = var.into_iter().map(|v| 1.0 / (v + self.config.eps).sqrt()).collect();
         let (gamma, beta) = (to_host(&self.affine.gamma())?, to_host(&self.affine.beta())?);
         let pixels = (input.count() / input.images()) as f64;
