@@ -2,7 +2,7 @@
 
 use toml::{Table, Value};
 
-/// A label on one line, whatever blanks and line ends its quotes hold.
+/// A label on one line, whatever white space it contains.
 pub(crate) fn one_line(label: &str) -> String {
     label.split_whitespace().collect::<Vec<_>>().join(" ")
 }
