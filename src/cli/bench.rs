@@ -114,7 +114,7 @@ pub fn run(args: &BenchArgs) -> anyhow::Result<End> {
     let device = open_device(&args.device)?;
     if args.separate_refresh && !args.norms().iter().any(|norm| norm.ends_with("-df")) {
         let why =
-            "--separate-refresh has no effect: none of --norms has Double-Forward; add -df to one, or leave it out";
+            "--separate-refresh has no effect: none of --norms has Double-Forward; add -df to one, or omit the flag";
         return Err(Error::config(why).into());
     }
     let cases = args.cases();

@@ -97,7 +97,7 @@ fn describe(report: &Report) -> String {
     };
     let rows = [row("train", &report.train), row("test", &report.test)];
     let (name, shape) = (report.name, shape(report.shape));
-    let mut text = format!("{name}, {shape} images, digest {}, from {}\n", report.digest, report.origin);
+    let mut text = format!("{name}, {shape} images, digest {}, source: {}\n", report.digest, report.origin);
     text.push_str(&output::table(&["split", "images", "per class", "mean", "std"], &rows));
     for remark in &report.remarks {
         text.push_str(&format!("note: {remark}\n"));

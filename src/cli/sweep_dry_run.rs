@@ -11,7 +11,7 @@ use super::sweep_progress::duration;
 const HEADER: [&str; 12] =
     ["#", "label", "dataset", "model", "batch", "norm batch", "lr", "epochs", "seed", "state", "time", "run"];
 
-const STATES: [&str; 6] = ["new", "begun", "running", "done", "diverged", "failed"];
+const STATES: [&str; 6] = ["new", "interrupted", "running", "done", "diverged", "failed"];
 
 /// What a sweep would do.
 pub struct DryRun<'a> {
@@ -70,7 +70,7 @@ impl<'a> DryRun<'a> {
         }
         match open.map(|run| run.seconds).sum::<Option<f64>>() {
             Some(seconds) => format!("expected time: about {} with --jobs {jobs}", duration(seconds / jobs as f64)),
-            None => "expected time: unknown until a run has finished".into(),
+            None => "expected time: not known until a run has finished".into(),
         }
     }
 }
@@ -98,7 +98,7 @@ impl DryRunLine<'_> {
 fn word(state: &State) -> &'static str {
     match state {
         State::New => "new",
-        State::Begun => "begun",
+        State::Begun => "interrupted",
         State::Busy => "running",
         State::Over(summary) => match summary.status {
             Status::Done => "done",

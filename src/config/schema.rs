@@ -42,8 +42,8 @@ pub struct Config {
     pub data_digest: Option<String>,
     /// Network: see [`crate::model::MODELS`].
     pub model: String,
-    /// Residual networks: shortcuts of blocks that change the feature map's size, `pad` (no parameters, option A) or `projection`
-    /// (a 1x1 convolution, option B).
+    /// Residual networks: shortcuts of blocks that change the feature map's size, `pad` (no parameters, option A) or
+    /// `projection` (a 1x1 convolution, option B).
     pub shortcut: Shortcut,
     /// Weight initialization: `he` (normal, variance 2/fan_in, biases 0) or `torch` (PyTorch's default).
     pub init: Initialization,
@@ -111,15 +111,15 @@ pub struct Config {
     /// Pad by 4, crop at random, flip; absent: the data set's default.
     pub augment: Option<bool>,
 
-    /// Also evaluate under batch statistics after every epoch (rows `stats = batch`).
+    /// Also evaluate the test images under batch statistics after every epoch (rows `stats = batch`).
     pub gap: bool,
-    /// Also evaluate under re-estimated statistics after every epoch (rows `stats = precise`).
+    /// Also evaluate the test images under re-estimated statistics after every epoch (rows `stats = precise`).
     pub precise: bool,
-    /// Also evaluate by inference example weighing after every epoch (rows `stats = weighing`), with the weight that is
-    /// best on validation images.
+    /// Also evaluate the test images by inference example weighing after every epoch (rows `stats = weighing`), with the
+    /// weight that is best on validation images.
     pub weighing: bool,
-    /// Also evaluate with statistics that normalize as a training batch does on average (EvalNorm), after every epoch (rows
-    /// `stats = evalnorm`).
+    /// Also evaluate the test images with statistics that normalize as a training batch does on average (EvalNorm), after
+    /// every epoch (rows `stats = evalnorm`).
     pub evalnorm: bool,
     /// Number of training images over which `precise`, `evalnorm`, `freeze_epochs` and the diagnostics estimate statistics;
     /// 0: all of them.

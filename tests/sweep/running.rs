@@ -194,7 +194,7 @@ fn an_interrupted_sweep_saves_its_runs_and_the_next_call_goes_on() {
         let log = std::fs::read_to_string(run.join("log.txt")).unwrap();
         contains(&log, &["interrupted after step"]);
         let (out, _) = folder.ends(0, &["--dry-run"]);
-        contains(&out, &["begun"]);
+        contains(&out, &["interrupted"]);
         folder.ends(0, &["--jobs", "2"]);
         let log = std::fs::read_to_string(run.join("log.txt")).unwrap();
         assert_eq!(log.matches("start at epoch 0 batch 0").count(), 1, "{log}");

@@ -40,7 +40,8 @@ pub(super) struct ModelFlags {
     /// Shortcuts of residual blocks that change the feature map's size [default: pad]: pad (option A), projection (option B)
     #[arg(long, value_name = "KIND")]
     shortcut: Option<String>,
-    /// Initialize the last scale of each residual block to 0, so that blocks start as their shortcuts
+    /// Initialize the last scale of each residual block (preact-resnetD: its last convolution) to 0, so that blocks start
+    /// as their shortcuts
     #[arg(long, num_args = 0..=1, require_equals = true, default_missing_value = "true", value_name = "BOOL", hide_possible_values = true)]
     zero_init_residual: Option<bool>,
     /// Weight initialization [default: he]: he (normal, variance 2/fan_in), torch (PyTorch's default, uniform)

@@ -64,7 +64,7 @@ fn under_batches(network: &Network, part: Part, size: usize) -> Result<StatsScor
     let observed = network.norms().iter().map(|layer| layer.norm.observed().map(|seen| seen.batch));
     check(network, &observed.collect::<Vec<_>>(), Stats::Batch)?;
     let score = score.ok_or_else(|| {
-        Error::config("--stats batch: a single value per channel has no batch statistics; use a larger batch size")
+        Error::config("--stats batch: one value per channel has no batch statistics; use a larger batch size")
     })?;
     Ok(StatsScore { score: finite(score, stats)?, stats, pass: Pass::Batch, tried: vec![] })
 }
