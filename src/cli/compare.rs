@@ -15,7 +15,7 @@ Examples:
   mbn compare results/runs                            tables of test accuracy
   mbn compare results/sweep --out report              also report.html, charts, comparison.csv
   mbn compare a/metrics.csv b.csv --baseline gn       CSV files alone, even concatenated or edited
-  mbn compare results/runs --format latex             or markdown, csv: mean, sd and n for other documents
+  mbn compare results/runs --format latex             or markdown, csv: mean, sd and n
   mbn compare results/runs --metric loss --split val --json";
 
 /// Arguments of `mbn compare`.

@@ -36,7 +36,7 @@ pub enum ScheduleKind {
 pub struct Config {
     /// Data set: see `mbn data list`.
     pub dataset: String,
-    /// Digest of its images and labels ([`crate::data::digest`]): set when the data are read; where it is given, the data
+    /// Digest of its images and labels ([`crate::data::digest()`]): set when the data are read; where it is given, the data
     /// must have it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub data_digest: Option<String>,

@@ -7,7 +7,7 @@ pub(crate) fn one_line(label: &str) -> String {
     label.split_whitespace().collect::<Vec<_>>().join(" ")
 }
 
-/// The table that says `key = value`, the key dotted for a normalizer's parameter.
+/// The table with `key = value`, the key dotted for a normalizer's parameter.
 pub(super) fn table_of(key: &str, value: &Value) -> Table {
     nested(Table::from_iter([(key.to_string(), value.clone())]))
 }

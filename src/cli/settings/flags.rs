@@ -140,7 +140,7 @@ pub(super) struct LayerFlags {
     /// Read settings from a TOML file, such as a run folder's config.toml; - for stdin
     #[arg(long, value_name = "FILE")]
     pub(super) config: Option<std::path::PathBuf>,
-    /// Set any key of config.toml, or a normalizer's parameter, such as mbn.size=16; wins over the file
+    /// Set any key of config.toml, or a normalizer's parameter, such as mbn.size=16; overrides the file
     #[arg(long, value_name = "KEY=VALUE", allow_hyphen_values = true)]
     pub(super) set: Vec<String>,
 }
