@@ -161,9 +161,9 @@ fn optimizer_help() -> String {
 fn lr_help() -> String {
     let config = Config::default();
     let others = OPTIMIZERS.iter().filter(|kind| kind.name != config.optimizer);
-    let others: String = others.map(|kind| format!("; {}: {}", kind.name, kind.lr)).collect();
+    let others: String = others.map(|kind| format!("; default with {}: {}", kind.name, kind.lr)).collect();
     let (lr, batch) = (config.lr, config.lr_batch);
-    format!("Learning rate for batches of lr_batch = {batch} images, scaled to the batch size [default: {lr}{others}]")
+    format!("Learning rate for batches of lr_batch = {batch} images, scaled to the batch size{others} [default: {lr}]")
 }
 
 /// The networks by name, from their table.
