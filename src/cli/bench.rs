@@ -22,11 +22,11 @@ Examples:
 /// The config key `kernels`, as a flag.
 #[derive(Debug, Clone, Copy, clap::ValueEnum)]
 enum KernelsArg {
-    /// Fused passes, with Winograd's algorithm where it is faster
+    /// Fused kernels, with Winograd convolutions where they are faster
     Fused,
-    /// Fused passes, with direct convolutions only
+    /// Fused kernels, with direct convolutions only
     Direct,
-    /// One tensor operation after another
+    /// Plain tensor operations, no fused kernels
     Plain,
 }
 
@@ -47,7 +47,7 @@ pub struct BenchArgs {
     /// Networks
     #[arg(long, value_name = "NAME", num_args = 1.., default_values = ["resnet20", "lenet"])]
     models: Vec<String>,
-    /// Normalizers; a suffix -df adds Double-Forward; `all` for every one, also with -df where it has Double-Forward
+    /// Normalizers; the suffix -df adds Double-Forward; `all` stands for every normalizer, also with -df if it supports it
     #[arg(long, value_name = "NAME", num_args = 1.., default_values = ["bn", "mbn", "mbn-df"])]
     norms: Vec<String>,
     /// Images per step
@@ -59,10 +59,10 @@ pub struct BenchArgs {
     /// Seconds per measurement
     #[arg(long, value_name = "SECONDS", default_value_t = 3.0, value_parser = super::seconds)]
     seconds: f64,
-    /// How the CPU computes
+    /// CPU implementation
     #[arg(long, value_name = "KIND", value_enum, default_value_t = KernelsArg::Fused)]
     kernels: KernelsArg,
-    /// Run Double-Forward's second pass at the end of each step, not together with the next step's first pass
+    /// Run Double-Forward's second pass at the end of each step instead of together with the next step's first pass
     #[arg(long, conflicts_with = "eval")]
     separate_refresh: bool,
     /// Measure evaluation (forward pass, loss, accuracy) instead of training; the columns are the same
@@ -77,7 +77,7 @@ pub struct BenchArgs {
 }
 
 impl BenchArgs {
-    /// The normalizers, `all` written out.
+    /// The normalizers, with `all` expanded.
     fn norms(&self) -> Vec<String> {
         let both = |kind: &Kind| {
             let doubled = kind.refreshes.then(|| format!("{}-df", kind.name));
@@ -109,11 +109,13 @@ impl BenchArgs {
     }
 }
 
-/// Runs `mbn bench`. A row's rate is empty where the normalizer refuses the batch size.
+/// Runs `mbn bench`. A row has no rate where the normalizer is undefined at its batch size.
 pub fn run(args: &BenchArgs) -> anyhow::Result<End> {
     let device = open_device(&args.device)?;
     if args.separate_refresh && !args.norms().iter().any(|norm| norm.ends_with("-df")) {
-        return Err(Error::config("--separate-refresh has no effect: none of --norms has Double-Forward (-df)").into());
+        let why =
+            "--separate-refresh has no effect: none of --norms has Double-Forward; add -df to one, or omit the flag";
+        return Err(Error::config(why).into());
     }
     let cases = args.cases();
     cases.iter().try_for_each(BenchCase::check)?;

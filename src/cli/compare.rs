@@ -1,4 +1,4 @@
-//! `mbn compare`: tables, charts and a page from runs.
+//! `mbn compare`: tables, charts and an HTML report from runs.
 
 use std::path::{Path, PathBuf};
 
@@ -15,7 +15,7 @@ Examples:
   mbn compare results/runs                            tables of test accuracy
   mbn compare results/sweep --out report              also report.html, charts, comparison.csv
   mbn compare a/metrics.csv b.csv --baseline gn       CSV files alone, even concatenated or edited
-  mbn compare results/runs --format latex             or markdown, csv: mean, sd and n for other documents
+  mbn compare results/runs --format latex             or markdown, csv: mean, sd and n
   mbn compare results/runs --metric loss --split val --json";
 
 /// Arguments of `mbn compare`.
@@ -36,7 +36,7 @@ pub struct CompareArgs {
     /// Method that the others are compared with [default: bn, else the first]
     #[arg(long, value_name = "METHOD", help_heading = "Comparison")]
     baseline: Option<String>,
-    /// Images to compare scores on: train, val, test [default: test, else val; required for rows without a `split` column]
+    /// Split to compare scores on: train, val, test [default: test, else val; required for rows without a `split` column]
     #[arg(long, value_name = "NAME", help_heading = "Comparison")]
     split: Option<Split>,
     /// Statistics to compare scores under: ema, memory, batch, precise, weighing, evalnorm [default: each method's own]
@@ -54,13 +54,13 @@ pub struct CompareArgs {
     /// Format of the tables
     #[arg(long, value_enum, value_name = "FORMAT", default_value = "text", help_heading = "Output")]
     format: FormatArg,
-    /// One JSON document instead of tables
+    /// Print one JSON document instead of tables
     #[arg(long, conflicts_with = "format", help_heading = "Output")]
     json: bool,
 }
 
 impl CompareArgs {
-    /// None of the inputs is a file that the report would overwrite.
+    /// Refuses an input file that the report would overwrite.
     fn check_out(&self) -> Result<(), Error> {
         let place = |path: &Path| path.canonicalize().ok();
         let written = self.out.iter().filter_map(|dir| place(&dir.join("comparison.csv"))).next();
@@ -140,8 +140,8 @@ pub fn run(args: &CompareArgs) -> anyhow::Result<End> {
     Ok(End::Done)
 }
 
-/// The tables of the comparison's metric, each as `show` writes it, with an empty line after it. An overview has its
-/// marks in its figures, which suits people only.
+/// The tables of the comparison's metric, each rendered by `show` and followed by an empty line. An overview has marks
+/// among its figures, so it is for the terminal only.
 fn tables(comparison: &Comparison, show: impl Fn(&Grid) -> String, with_overview: bool) -> String {
     let mut text = String::new();
     for section in &comparison.sections {
@@ -162,7 +162,7 @@ fn text(grid: &Grid) -> String {
     format!("{}\n{}", grid.title, output::table(&header, &grid.rows))
 }
 
-/// How the tables are to be read, a line each behind `mark`.
+/// The legend of the tables, each line prefixed with `mark`.
 fn legend(comparison: &Comparison, mark: &str) -> String {
     let tables = comparison.sections.iter().filter_map(|section| section.table(comparison.metric));
     report::legend(comparison, tables).into_iter().map(|line| format!("{mark}{line}\n")).collect()

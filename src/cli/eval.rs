@@ -1,4 +1,4 @@
-//! `mbn eval`: a checkpoint's loss and accuracy under the statistics of one's choice.
+//! `mbn eval`: a checkpoint's loss and accuracy under statistics of your choice.
 
 use std::path::PathBuf;
 
@@ -16,10 +16,10 @@ use super::{DataDir, Threads, output};
 
 const EXAMPLES: &str = "\
 Examples:
-  mbn eval results/runs/RUN                        as in training: the method's own statistics
+  mbn eval results/runs/RUN                        the method's own inference statistics
   mbn eval results/runs/RUN --stats precise        statistics re-estimated over training images
-  mbn eval results/runs/RUN --stats weighing       mixed with each image's, by a weight chosen on validation images
-  mbn eval results/runs/RUN --weight-noise 0.1     with noisy weights, as trained and recalibrated
+  mbn eval results/runs/RUN --stats weighing       mixed with each image's own statistics
+  mbn eval results/runs/RUN --weight-noise 0.1     noisy weights, before and after recalibration
   mbn eval results/runs/RUN/best.safetensors --split val --json
   mbn eval resnet20.safetensors --dataset cifar10 --model resnet20 --norm bn";
 
@@ -30,7 +30,7 @@ pub struct EvalArgs {
     /// A run folder (its last.safetensors) or a checkpoint
     #[arg(value_name = "RUN_DIR|CHECKPOINT")]
     path: PathBuf,
-    /// Images to evaluate on
+    /// Split to evaluate on
     #[arg(long, value_parser = splits(), default_value = "test", help_heading = "Data")]
     split: Split,
     /// Statistics to normalize with [default: the method's own]
@@ -39,20 +39,21 @@ pub struct EvalArgs {
     /// Weight of each image's own statistics, 0 to 1, for --stats weighing [default: chosen on validation images]
     #[arg(long, value_name = "W", value_parser = super::number, allow_negative_numbers = true, help_heading = "Normalizer")]
     weight: Option<f64>,
-    /// Images normalized together, for --stats batch and evalnorm [default: as in training]
+    /// Normalization batch size, for --stats batch and evalnorm [default: as in training]
     #[arg(long, value_name = "N", value_parser = super::count, help_heading = "Normalizer")]
     batch_size: Option<usize>,
-    /// Re-estimate the statistics layer by layer, each under those of the layers before it (slower), for --stats precise
+    /// Re-estimate statistics layer by layer, each layer's after those of the layers before it (slower), for --stats precise
+    /// or --weight-noise
     #[arg(long, help_heading = "Normalizer")]
     layer_by_layer: bool,
-    /// Also score with Gaussian noise on the weights, of SD times each tensor's standard deviation, before and after
+    /// Also evaluate with Gaussian noise on the weights, of SD times each tensor's standard deviation, before and after
     /// statistics are re-estimated under it
     #[arg(long, value_name = "SD", value_parser = super::number, allow_negative_numbers = true, help_heading = "Noise")]
     weight_noise: Option<f64>,
-    /// Number of noise draws, the same draws every time [default: 5]
+    /// Number of noise draws; they are the same on every call [default: 5]
     #[arg(long, value_name = "K", value_parser = super::count, requires = "weight_noise", help_heading = "Noise")]
     noise_draws: Option<usize>,
-    /// Give a setting that the checkpoint does not record, such as a normalizer's parameter: gn.groups=4
+    /// Set a key that the checkpoint does not record, such as a normalizer's parameter: gn.groups=4
     #[arg(long, value_name = "KEY=VALUE", allow_hyphen_values = true, help_heading = "Normalizer")]
     set: Vec<String>,
     #[command(flatten)]
@@ -61,15 +62,15 @@ pub struct EvalArgs {
     data_dir: DataDir,
     #[command(flatten)]
     pub(super) threads: Threads,
-    /// One JSON document instead of a table
+    /// Print one JSON document instead of a table
     #[arg(long, help_heading = "Output")]
     json: bool,
-    /// Also write the first images and their logits to a new safetensors file
+    /// Also write the first 64 images, their labels and logits to a new safetensors file
     #[arg(long, value_name = "FILE", help_heading = "Output")]
     dump: Option<PathBuf>,
 }
 
-/// Settings over the checkpoint's own; fields are named like their keys in the configuration.
+/// Settings that override the checkpoint's; fields are named like their keys in the configuration.
 #[derive(Args, Serialize)]
 struct Overrides {
     /// Data set [default: the one trained on]
@@ -98,14 +99,14 @@ fn splits() -> impl TypedValueParser<Value = Split> {
     PossibleValuesParser::new(values).try_map(|name| name.parse::<Split>())
 }
 
-/// The statistics that a checkpoint can be evaluated under, each with a word on it.
+/// The statistics that a checkpoint can be evaluated under, each with its help text.
 fn statistics() -> impl TypedValueParser<Value = Stats> {
     let values = [
         (Stats::Memory, "MBN's memory"),
-        (Stats::Ema, "The running average of batch statistics"),
+        (Stats::Ema, "Running averages of batch statistics"),
         (Stats::Precise, "Re-estimated over training images"),
-        (Stats::Weighing, "The method's own, mixed with each image's"),
-        (Stats::Evalnorm, "Re-estimated, and mixed with each image's as in a training batch"),
+        (Stats::Weighing, "The method's own, mixed with each image's own"),
+        (Stats::Evalnorm, "Re-estimated, mixed with each image's own as in a training batch (EvalNorm)"),
         (Stats::Batch, "Each batch's own"),
     ];
     let values = values.map(|(stats, help)| PossibleValue::new(stats.name()).help(help));

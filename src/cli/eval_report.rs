@@ -1,11 +1,11 @@
-//! What `mbn eval` says of a checkpoint, as tables.
+//! The report of `mbn eval` as text tables.
 
 use mbn::run::{EvalReport, NoiseReport, NoiseScores};
 use mbn::train::weighing::WeightScore;
 
 use super::output;
 
-/// The score, and what is to be known of how it came about.
+/// The score; then, where there are any, the weights that were tried and the scores under noise.
 pub fn describe(report: &EvalReport) -> String {
     let row = vec![
         report.dataset.clone(),
@@ -24,7 +24,7 @@ pub fn describe(report: &EvalReport) -> String {
             vec![tried.weight.to_string(), output::loss(Some(tried.loss)), output::percent(Some(tried.accuracy))]
         };
         let rows: Vec<_> = report.weights.iter().map(row).collect();
-        text.push_str("\nof these, the least loss on validation images:\n");
+        text.push_str("\nchosen from these by the lowest loss on validation images:\n");
         text.push_str(&output::table(&["weight", "loss", "accuracy"], &rows));
     }
     if let Some(noise) = &report.noise {

@@ -20,9 +20,9 @@ pub enum End {
 /// Exit code after Ctrl-C, as shells have it: 128 + SIGINT.
 pub const INTERRUPTED: u8 = 130;
 
-/// Help and version go to stdout with code 0, wrong usage to stderr with code 2: clap knows which.
+/// Prints help and version to stdout (code 0), wrong usage to stderr (code 2), as clap decides.
 pub fn usage(error: &clap::Error) -> ExitCode {
-    // A reader who closed the pipe has seen what he wanted.
+    // A closed pipe is not an error.
     let _ = error.print();
     ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(2))
 }
@@ -41,7 +41,7 @@ pub fn report(result: anyhow::Result<End>) -> ExitCode {
     }
 }
 
-/// The error and its causes, each said once: many messages already contain that of their cause.
+/// The error and its causes, each once: many messages already contain their cause's.
 fn message(error: &anyhow::Error) -> String {
     let mut text = error.to_string();
     for cause in error.chain().skip(1).map(ToString::to_string) {

@@ -1,4 +1,4 @@
-//! Ctrl-C in two stages: finish the step and save, then leave at once.
+//! Ctrl-C in two stages: the first finishes the step and saves, the second exits at once.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -6,19 +6,19 @@ use super::{exit::INTERRUPTED, output};
 
 static STOP: AtomicBool = AtomicBool::new(false);
 
-/// As [`install_silently`], and says on the first signal what it does.
+/// As [`install_silently`], with a message on the first signal.
 ///
 /// # Errors
-/// The system takes no handler.
+/// The handler cannot be installed.
 pub fn install() -> anyhow::Result<&'static AtomicBool> {
-    handle(|| output::note("\ninterrupted: finishing this step and saving it; once more to stop without saving"))
+    handle(|| output::note("\ninterrupted: finishing this step and saving; interrupt again to stop without saving"))
 }
 
 /// Installs the handler (also for SIGTERM and SIGHUP). The flag it returns is set by the first signal; the second ends
 /// the process with exit code 130. Signals that were ignored when the program started, as SIGHUP under `nohup`, stay so.
 ///
 /// # Errors
-/// The system takes no handler.
+/// The handler cannot be installed.
 pub fn install_silently() -> anyhow::Result<&'static AtomicBool> {
     handle(|| {})
 }
@@ -42,13 +42,13 @@ mod inherited {
 
     use libc::{SIG_IGN, SIGHUP, SIGINT, SIGTERM, c_int};
 
-    /// The signals, among those that are handled, that are ignored now.
+    /// Those of the handled signals that are ignored now.
     pub fn ignored() -> Vec<c_int> {
         let is_ignored = |signal: &c_int| {
             let mut action = MaybeUninit::<libc::sigaction>::zeroed();
-            // SAFETY: without a new action this only writes the present one, for which there is room.
+            // SAFETY: without a new action, the call only writes the current one, for which there is room.
             let known = unsafe { libc::sigaction(*signal, ptr::null(), action.as_mut_ptr()) } == 0;
-            // SAFETY: it was written, or is all zeros, which is an action, too.
+            // SAFETY: it was written, or is all zeros, which is a valid `sigaction`.
             known && unsafe { action.assume_init() }.sa_sigaction == SIG_IGN
         };
         [SIGHUP, SIGINT, SIGTERM].into_iter().filter(is_ignored).collect()
@@ -57,7 +57,7 @@ mod inherited {
     /// Ignores `signals`.
     pub fn ignore(signals: &[c_int]) {
         for signal in signals {
-            // SAFETY: no handler is installed; fails for no signal that `ignored` found.
+            // SAFETY: this installs no handler, and the signals are valid.
             unsafe { libc::signal(*signal, SIG_IGN) };
         }
     }
@@ -65,7 +65,7 @@ mod inherited {
 
 #[cfg(not(unix))]
 mod inherited {
-    /// Elsewhere no process inherits what its parent ignores.
+    /// Elsewhere, ignored signals are not inherited.
     pub fn ignored() {}
 
     pub fn ignore((): &()) {}

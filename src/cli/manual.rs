@@ -1,4 +1,4 @@
-//! `mbn completions` and `mbn man`: what shells and manual readers know of the command line, made from its definition.
+//! `mbn completions` and `mbn man`: shell completions and manual pages, generated from the definition of the commands.
 
 use clap::{Args, Command};
 use clap_complete::Shell;
@@ -19,7 +19,7 @@ pub struct CompletionsArgs {
 /// Arguments of `mbn man`.
 #[derive(Args)]
 pub struct ManArgs {
-    /// Command the page is about, such as train, or data check [default: all of mbn]
+    /// Command to document, such as train or data check [default: mbn itself]
     #[arg(value_name = "COMMAND")]
     command: Vec<String>,
 }
@@ -43,7 +43,7 @@ pub fn man(args: &ManArgs) -> anyhow::Result<End> {
     Ok(End::Done)
 }
 
-/// The command of that path below `command`.
+/// The subcommand at `path` below `command`.
 fn find<'a>(command: &'a Command, path: &[String]) -> Result<&'a Command, Error> {
     let Some((name, rest)) = path.split_first() else { return Ok(command) };
     let visible = || command.get_subcommands().filter(|sub| !sub.is_hide_set() && sub.get_name() != "help");
@@ -57,7 +57,7 @@ fn find<'a>(command: &'a Command, path: &[String]) -> Result<&'a Command, Error>
     }
 }
 
-/// The command with its examples where a manual page has them: behind the options.
+/// The command with its examples where a manual page has them: after the options.
 fn with_examples(command: &Command) -> Command {
     let texts = [command.get_before_help(), command.get_after_help()];
     let texts: Vec<String> = texts.into_iter().flatten().map(ToString::to_string).collect();

@@ -1,4 +1,4 @@
-//! Memory that the system does not give ends the program with a message and exit code 1, not with an abort.
+//! The allocator. Running out of memory ends the program with a message and exit code 1 instead of an abort.
 
 use std::alloc::{GlobalAlloc, Layout};
 use std::io::{self, Write};
@@ -6,22 +6,22 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use mimalloc::MiMalloc;
 
-/// The program's allocator. A step allocates and frees the same megabytes over and over, which mimalloc keeps and glibc
-/// hands back to the system each time.
+/// The program's allocator. A step allocates and frees the same megabytes again and again: mimalloc keeps them, glibc
+/// returns them to the system each time.
 pub struct Allocator;
 
-/// What a step takes at least, in bytes; 0 where there is no step.
+/// Lower bound on the memory of a training step in bytes; 0 before there is one.
 static STEP: AtomicU64 = AtomicU64::new(0);
 
-/// Notes what a step takes at least, for the message should it not be there.
+/// Sets the lower bound on the memory of a training step, for the out-of-memory message.
 pub fn note_step(bytes: u64) {
     STEP.store(bytes, Ordering::Relaxed);
 }
 
-// SAFETY: every call is passed on to mimalloc as it came; a null pointer, by which it refuses, is never passed back.
+// SAFETY: every call is forwarded to mimalloc unchanged; its null pointer for a failure is never returned.
 unsafe impl GlobalAlloc for Allocator {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        // SAFETY: the caller's promises are those that mimalloc asks for.
+        // SAFETY: the caller upholds the contract of `GlobalAlloc`, which is mimalloc's.
         given(unsafe { MiMalloc.alloc(layout) }, layout.size())
     }
 
@@ -48,15 +48,15 @@ fn given(block: *mut u8, size: usize) -> *mut u8 {
     block
 }
 
-/// Says what was asked for and leaves. Nothing here may allocate, nor may anything that runs at an orderly exit.
+/// Prints the size asked for and exits. Nothing here may allocate, and exit handlers, which may, do not run.
 #[cold]
 fn give_up(size: usize) -> ! {
     let mut text = [0; 300];
     let mut rest = &mut text[..];
     let mib = |bytes: u64| bytes.div_ceil(1 << 20);
     let step = STEP.load(Ordering::Relaxed);
-    // What does not fit into the text is left out.
-    let _ = write!(rest, "error: out of memory: the system refuses {} MiB more", mib(size as u64));
+    // A message that does not fit is cut off.
+    let _ = write!(rest, "error: out of memory: the system refused another {} MiB", mib(size as u64));
     if step > 0 {
         let _ = write!(rest, "; a training step needs at least {} MiB in all", mib(step));
     }

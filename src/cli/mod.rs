@@ -1,6 +1,7 @@
-//! The command line: one file per command, no logic that a user of the library could want.
+//! The command line: one file per command, and no logic that a user of the library would need.
 
 mod bench;
+mod bus_error;
 mod compare;
 mod data;
 mod eval;
@@ -12,7 +13,6 @@ mod memory;
 mod output;
 mod progress;
 mod settings;
-mod shortened;
 mod sweep;
 mod sweep_dry_run;
 mod sweep_progress;
@@ -37,7 +37,7 @@ struct Cli {
     command: Command,
 }
 
-/// What it is, examples, then the reference.
+/// Description, examples, then the reference.
 const TEMPLATE: &str = "{about-with-newline}\n{before-help}{usage-heading} {usage}\n\n{all-args}{after-help}";
 
 const EXAMPLES: &str = "\
@@ -54,7 +54,7 @@ Examples:
 enum Command {
     /// Train a network; an interrupted run is resumed, a finished one is not repeated
     Train(Box<train::TrainArgs>),
-    /// Evaluate a checkpoint under the statistics of your choice
+    /// Evaluate a checkpoint under statistics of your choice
     Eval(eval::EvalArgs),
     /// Compare runs: tables with confidence intervals, charts, an HTML report
     #[command(arg_required_else_help = true)]
@@ -62,7 +62,7 @@ enum Command {
     /// Train over a grid of settings, each run in its own process; the same command continues the sweep
     #[command(arg_required_else_help = true)]
     Sweep(sweep::SweepArgs),
-    /// One run of a sweep, started by it
+    /// Train one run of a sweep; started by the sweep itself
     #[command(hide = true)]
     Worker(worker::WorkerArgs),
     /// List, download and check data sets
@@ -70,7 +70,7 @@ enum Command {
     Data(data::DataArgs),
     /// Measure throughput of training or evaluation
     Bench(bench::BenchArgs),
-    /// Print the completion script of a shell
+    /// Print a shell completion script
     #[command(arg_required_else_help = true)]
     Completions(manual::CompletionsArgs),
     /// Print a manual page, such as `mbn man train | man -l -`
@@ -88,12 +88,12 @@ struct DataDir {
 
 impl DataDir {
     fn source(&self) -> mbn::data::Source {
-        // Not by way of clap, to which an empty variable is a value.
+        // Not by clap's `env`, which would take an empty variable for a value.
         let variable = || std::env::var_os("MBN_DATA_DIR").filter(|dir| !dir.is_empty()).map(Into::into);
         mbn::data::Source::with_data_dir(self.data_dir.clone().or_else(variable))
     }
 
-    /// Says that a folder given as a flag is not looked at, where that is so.
+    /// A note where --data-dir is given but the data set is generated.
     fn without_effect(&self, dataset: &str) -> Option<String> {
         let flag = self
             .data_dir
@@ -102,12 +102,12 @@ impl DataDir {
         let generated =
             mbn::data::find(dataset).is_ok_and(|kind| matches!(kind.origin, mbn::data::Origin::Generated { .. }));
         (flag && generated).then(|| {
-            format!("note: --data-dir has no effect: {dataset} is generated; --dataset names another data set")
+            format!("note: --data-dir has no effect: {dataset} is generated; choose another data set with --dataset")
         })
     }
 }
 
-/// How much of this machine to use; the results are the same.
+/// How much of this machine to use; results do not depend on it.
 #[derive(Args)]
 struct Threads {
     /// CPU threads [default: RAYON_NUM_THREADS, else the number of cores]
@@ -149,7 +149,7 @@ fn seconds(text: &str) -> Result<f64, String> {
     }
 }
 
-/// A number of things, such as images, that a configuration file can hold.
+/// A count, such as of images, within the range of integers in TOML.
 fn count(text: &str) -> Result<usize, String> {
     let digits = text.strip_prefix('+').unwrap_or(text);
     match digits.parse::<usize>() {
@@ -174,7 +174,8 @@ fn positive(text: &str) -> Result<u16, String> {
     }
 }
 
-/// The command line. Values may be negative numbers, so that what is said about one is about its value.
+/// The command line. Negative numbers are taken as values, so that the error about one names its range, not an unknown
+/// flag.
 fn command() -> clap::Command {
     let with_negative = |arg: clap::Arg| match arg.get_action().takes_values() {
         true => arg.allow_negative_numbers(true),
@@ -189,16 +190,15 @@ fn parse() -> Result<Cli, clap::Error> {
     Cli::from_arg_matches(&matches).map_err(|error| error.format(&mut command))
 }
 
-/// Parses, runs, reports: the whole program.
+/// The whole program: parses the command line, runs the command, reports the result.
 pub fn main() -> ExitCode {
     let cli = match parse() {
         Ok(cli) => cli,
         Err(error) => return exit::usage(&error),
     };
-    shortened::explain();
+    bus_error::install();
     exit::report(threads::start(cli.command.threads()).and_then(|()| {
-        // Inside the pool, work is shared with the other threads without waking and waiting for this one at every
-        // operation.
+        // On a thread of the pool: from outside, every parallel operation would hand its work over to the pool and wait.
         rayon::scope(|_| cli.command.run())
     }))
 }

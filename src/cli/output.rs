@@ -5,7 +5,7 @@ use std::io::{self, ErrorKind, Write};
 use mbn::record::Summary;
 use serde::Serialize;
 
-/// Prints to stdout; whoever closed the pipe has seen enough.
+/// Prints to stdout; a closed pipe is not an error.
 ///
 /// # Errors
 /// stdout cannot be written to for another reason.
@@ -16,7 +16,7 @@ pub fn print(text: &str) -> anyhow::Result<()> {
     }
 }
 
-/// Prints to stdout; a closed pipe is an error like others.
+/// Prints to stdout; a closed pipe is an error like any other.
 pub fn try_print(text: &str) -> io::Result<()> {
     let mut out = io::stdout().lock();
     out.write_all(text.as_bytes()).and_then(|()| out.flush())
@@ -27,7 +27,7 @@ pub fn print_json(value: &impl Serialize) -> anyhow::Result<()> {
     print(&format!("{}\n", serde_json::to_string_pretty(value)?))
 }
 
-/// A line on stderr; there is nowhere to complain if that fails.
+/// Prints a line to stderr; a failure has nowhere to be reported.
 pub fn note(text: &str) {
     let _ = writeln!(io::stderr(), "{text}");
 }
@@ -93,7 +93,7 @@ pub fn loss(loss: Option<f64>) -> String {
     loss.map_or("-".into(), |x| format!("{x:.4}"))
 }
 
-/// The scores of a run's last epoch, a table.
+/// The scores of a run's last epoch as a table.
 pub fn scores(summary: &Summary) -> String {
     let rows: Vec<_> = summary
         .results

@@ -1,4 +1,4 @@
-//! What a person sees while training: a bar where stderr is a terminal, else a line now and then without control codes.
+//! Progress of a run on stderr: a bar on a terminal, else plain lines without control codes.
 
 use std::env;
 use std::io::{self, IsTerminal};
@@ -12,8 +12,8 @@ use mbn::train::StepReport;
 use super::memory;
 use super::output::{self, count, loss, percent, short};
 
-/// Time between two lines inside an epoch, where there is no bar.
-const PATIENCE: Duration = Duration::from_secs(30);
+/// Time between two lines within an epoch, where there is no bar.
+const LINE_INTERVAL: Duration = Duration::from_secs(30);
 
 /// Reports a run on stderr.
 pub struct Progress {
@@ -25,7 +25,7 @@ pub struct Progress {
     last_line: Instant,
 }
 
-/// Means over the epoch so far (since the start or the resumption).
+/// Means over the epoch so far, since it began or the run was resumed.
 pub(super) struct EpochMeans {
     images: usize,
     correct: usize,
@@ -54,9 +54,9 @@ impl EpochMeans {
 }
 
 impl Progress {
-    /// A reporter that suits stderr; `quiet` reports nothing.
+    /// A bar or lines, whichever stderr can show; nothing if `quiet`.
     pub fn new(quiet: bool) -> Self {
-        let bar = (!quiet && bars_suit()).then(|| ProgressBar::new(0).with_style(style(colours())));
+        let bar = (!quiet && can_draw_bars()).then(|| ProgressBar::new(0).with_style(style(colours())));
         Self { quiet, bar, epochs: 0, steps_per_epoch: 0, running: EpochMeans::new(), last_line: Instant::now() }
     }
 
@@ -101,7 +101,7 @@ impl Watcher for Progress {
                 bar.set_message(self.running.describe());
                 bar.set_position((epoch.saturating_sub(1) * self.steps_per_epoch + batch) as u64);
             }
-            None if self.last_line.elapsed() >= PATIENCE => {
+            None if self.last_line.elapsed() >= LINE_INTERVAL => {
                 let (epochs, steps) = (self.epochs, self.steps_per_epoch);
                 self.line(&format!("epoch {epoch}/{epochs}  step {batch}/{steps}  {}", self.running.describe()));
                 self.last_line = Instant::now();
@@ -117,12 +117,12 @@ impl Watcher for Progress {
 }
 
 /// Whether stderr is a terminal that can redraw lines.
-pub(super) fn bars_suit() -> bool {
+pub(super) fn can_draw_bars() -> bool {
     let dumb = env::var_os("TERM").is_none_or(|term| term == "dumb");
     !dumb && io::stderr().is_terminal()
 }
 
-/// Whether colours are welcome.
+/// Whether colours may be used: NO_COLOR is not set.
 pub(super) fn colours() -> bool {
     env::var_os("NO_COLOR").is_none_or(|value| value.is_empty())
 }
@@ -133,7 +133,7 @@ fn style(colours: bool) -> ProgressStyle {
         .unwrap_or_else(|_| ProgressStyle::default_bar())
 }
 
-/// What is about to happen.
+/// The line at the start of training.
 fn opening(plan: &RunPlan) -> String {
     let [train, val, test] = plan.image_counts;
     let val = if val > 0 { format!(" + {val} validation") } else { String::new() };
@@ -153,7 +153,7 @@ fn opening(plan: &RunPlan) -> String {
     )
 }
 
-/// `epoch 1/3  train 0.3012 91.20 %  test (memory) 0.1034 97.10 %  1234 images/s`
+/// The line at the end of an epoch: `epoch 1/3  train 0.3012 91.20 %  test (memory) 0.1034 97.10 %  1234 images/s`
 fn closing(epoch: usize, epochs: usize, rows: &[MetricRow]) -> String {
     let mut text = format!("epoch {epoch}/{epochs}");
     for row in rows {

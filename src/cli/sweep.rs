@@ -1,4 +1,4 @@
-//! `mbn sweep`: the runs of a sweep file, in processes of their own, and their summary.
+//! `mbn sweep`: trains the runs of a sweep file, each in its own process, and writes their summary.
 
 use std::env;
 use std::fs;
@@ -20,12 +20,12 @@ use super::{DataDir, interrupt, output, threads};
 const EXAMPLES: &str = "\
 Examples:
   mbn sweep experiments/smoke.toml                        into results/smoke
-  mbn sweep FILE.toml --dry-run                           what is left to do, and how long it will take
+  mbn sweep FILE.toml --dry-run                           what is left to do, and the expected time
   mbn sweep FILE.toml --jobs 2 --data-dir ./data
-  mbn sweep FILE.toml --shard 3/20                        the third of 20 parts, as one job of a queue
+  mbn sweep FILE.toml --shard 3/20                        the third of 20 parts, for a job queue
 
-The same command continues an interrupted sweep. Sweeps that work in the same folder at the same time, on this machine \
-or on others, share the runs.";
+The same command continues an interrupted sweep. Several calls may work in the same folder at once, on one machine or \
+on several: they share the runs.";
 
 /// Arguments of `mbn sweep`.
 #[derive(Args)]
@@ -35,16 +35,16 @@ pub struct SweepArgs {
     file: PathBuf,
     #[command(flatten)]
     data_dir: DataDir,
-    /// Number of runs at a time
+    /// Number of runs in parallel
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = super::positive, help_heading = "Machine")]
     jobs: u16,
     /// CPU threads per run [default: the cores divided by --jobs]
     #[arg(long, value_name = "N", value_parser = super::positive, help_heading = "Machine")]
     threads: Option<u16>,
-    /// Do only the I-th run, counting from 1
+    /// Train only the I-th run, counting from 1
     #[arg(long, value_name = "I", value_parser = super::count, conflicts_with = "shard", help_heading = "Part of the sweep")]
     index: Option<usize>,
-    /// Do only every N-th run, starting with the M-th
+    /// Train only every N-th run, starting with the M-th
     #[arg(long, value_name = "M/N", help_heading = "Part of the sweep")]
     shard: Option<Shard>,
     /// Repeat the runs that failed in an earlier call
@@ -112,14 +112,15 @@ pub fn run(args: &SweepArgs) -> anyhow::Result<End> {
     Ok(end(&tally, args))
 }
 
-/// The sweep keeps a copy of its file as `sweep.toml`; where there has been no sweep, a file of that name is the user's.
+/// Refuses to overwrite a `sweep.toml` of the user's: the sweep keeps a copy of its file under that name, and in a
+/// folder that holds no sweep yet the file is not such a copy.
 fn check_folder(out: &Path, sweep: &Sweep) -> Result<(), Error> {
     let has = |name: &str| out.join(name).exists();
     let kept = out.join("sweep.toml");
     let other = fs::read(&kept).is_ok_and(|bytes| bytes != sweep.text.as_bytes());
     match other && !has("runs") && !has("summary.csv") {
         true => Err(Error::config(format!(
-            "{}: this file is no sweep's copy, and would be overwritten; choose another --out, or rename it",
+            "{}: this file was not written by a sweep and would be overwritten; choose another --out, or rename it",
             kept.display()
         ))),
         false => Ok(()),
@@ -162,7 +163,7 @@ impl SweepArgs {
     }
 }
 
-/// This program. On Linux the very one that is running, even if a new one has been built in its place since.
+/// This program. On Linux it is the running binary itself, even if the file has been rebuilt since.
 fn this_program() -> Command {
     let running = Path::new("/proc/self/exe");
     if cfg!(target_os = "linux") && running.exists() {
@@ -179,7 +180,7 @@ fn end(tally: &Tally, args: &SweepArgs) -> End {
     }
     if tally.died > 0 {
         output::note(&format!(
-            "{} died; the same command goes on with what is not done",
+            "{} died; the same command resumes what is not finished",
             output::count(tally.died, "run")
         ));
     }
@@ -207,13 +208,15 @@ fn counts(tally: &Tally) -> String {
     format!("{}: {}", output::count(tally.total, "run"), parts.join(", "))
 }
 
-/// The sweep on its data where they are at hand or the folder says what they are; nothing is downloaded.
+/// The sweep with its runs named by their data, as far as these are on this machine or recorded in the sweep folder;
+/// nothing is downloaded.
 fn on_data(sweep: Sweep, out: &Path, source: Source) -> Result<Sweep, Error> {
     let (sweep, unknown) = sweep.on_data(out, &Source { hub: false, ..source }, Need::Names)?;
     if !unknown.is_empty() {
         let names = unknown.join(", ");
         output::note(&format!(
-            "{names}: not on this machine (--data-dir), so the names of its runs are incomplete: they leave out the data"
+            "{names}: not found on this machine, so the run names are provisional (they lack the hash of the data); give the \
+             folder of the data with --data-dir"
         ));
     }
     Ok(sweep)
@@ -221,7 +224,11 @@ fn on_data(sweep: Sweep, out: &Path, source: Source) -> Result<Sweep, Error> {
 
 fn collect(sweep: &Sweep, out: &Path) -> anyhow::Result<End> {
     if !out.join("runs").is_dir() {
-        return Err(Error::config(format!("{}: there is no sweep in this folder yet", out.display())).into());
+        return Err(Error::config(format!(
+            "{}: there is no sweep in this folder; choose another --out",
+            out.display()
+        ))
+        .into());
     }
     let mut table = SummaryTable::new(out, &sweep.jobs)?;
     table.update(&sweep.jobs)?;

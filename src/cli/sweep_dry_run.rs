@@ -11,7 +11,7 @@ use super::sweep_progress::duration;
 const HEADER: [&str; 12] =
     ["#", "label", "dataset", "model", "batch", "norm batch", "lr", "epochs", "seed", "state", "time", "run"];
 
-const STATES: [&str; 6] = ["new", "begun", "running", "done", "diverged", "failed"];
+const STATES: [&str; 6] = ["new", "interrupted", "running", "done", "diverged", "failed"];
 
 /// What a sweep would do.
 pub struct DryRun<'a> {
@@ -23,14 +23,14 @@ struct DryRunLine<'a> {
     number: usize,
     job: &'a Job,
     state: &'static str,
-    /// What the run took or, where that can be told, will take.
+    /// Time that the run took or, where it can be estimated, will take.
     seconds: Option<f64>,
-    /// Whether it would be done.
+    /// Whether the sweep would train it.
     open: bool,
 }
 
 impl<'a> DryRun<'a> {
-    /// Looks at every run in the sweep folder `out`; finished ones that are not selected tell the time of others, too.
+    /// Looks at every run in the sweep folder `out`; finished ones count for the time estimate even if not selected.
     pub fn new(sweep: &'a Sweep, selection: &[usize], out: &Path, retry_failed: bool) -> Self {
         let states: Vec<State> = sweep.jobs.iter().map(|job| look(&out.join("runs").join(&job.name))).collect();
         let mut estimate = Estimate::default();
@@ -70,7 +70,7 @@ impl<'a> DryRun<'a> {
         }
         match open.map(|run| run.seconds).sum::<Option<f64>>() {
             Some(seconds) => format!("expected time: about {} with --jobs {jobs}", duration(seconds / jobs as f64)),
-            None => "expected time: not known before a run is finished".into(),
+            None => "expected time: not known until a run has finished".into(),
         }
     }
 }
@@ -98,7 +98,7 @@ impl DryRunLine<'_> {
 fn word(state: &State) -> &'static str {
     match state {
         State::New => "new",
-        State::Begun => "begun",
+        State::Begun => "interrupted",
         State::Busy => "running",
         State::Over(summary) => match summary.status {
             Status::Done => "done",

@@ -1,5 +1,5 @@
-//! What a person sees of a sweep: one bar for all of it and a line per running job where stderr is a terminal, else a
-//! line per finished run.
+//! Progress of a sweep on stderr: on a terminal one bar for the whole sweep and a line per running job, else a line per
+//! finished run.
 
 use std::collections::HashSet;
 
@@ -8,18 +8,18 @@ use mbn::record::{Split, Summary};
 use mbn::sweep::{Ending, Event, Job, Observer, Tally};
 
 use super::output::{self, percent};
-use super::progress::{bars_suit, colours};
+use super::progress::{can_draw_bars, colours};
 
 /// Reports a sweep on stderr.
 pub struct SweepProgress {
     quiet: bool,
     bars: Option<Bars>,
     tally: Tally,
-    /// What runs have said, since what is said of their data is the same for many.
+    /// Notes printed already: many runs have the same notes on their data.
     said: HashSet<String>,
 }
 
-/// Steps of the bar for each run, which may take hours.
+/// Steps of the bar per run, since a run may take hours.
 const PARTS: u64 = 1000;
 
 struct Bars {
@@ -29,16 +29,16 @@ struct Bars {
 }
 
 impl SweepProgress {
-    /// A reporter that suits stderr, for `total` runs, `jobs` at a time; `quiet` reports only what went wrong.
+    /// A reporter for `total` runs, `jobs` at a time; if `quiet`, it reports only what went wrong.
     pub fn new(quiet: bool, total: usize, jobs: usize) -> Self {
-        let bars = (!quiet && bars_suit()).then(|| Bars::new(total, jobs));
+        let bars = (!quiet && can_draw_bars()).then(|| Bars::new(total, jobs));
         Self { quiet, bars, tally: Tally::default(), said: HashSet::new() }
     }
 
     /// Removes the bars.
     pub fn finish(&mut self) {
         if let Some(bars) = self.bars.take() {
-            // What cannot be cleared stays on the screen.
+            // A bar that cannot be cleared stays on the screen.
             let _ = bars.all.clear();
         }
     }
@@ -101,7 +101,7 @@ impl Observer for SweepProgress {
         let what = match (ending, summary) {
             (Ending::Failed(why), _) => format!("failed: {why}"),
             (Ending::Died(why), _) => format!("{why}; the same command resumes the run"),
-            (Ending::Busy, _) => "another process is at work on it".into(),
+            (Ending::Busy, _) => "another process is training it".into(),
             (Ending::Stopped, _) => "stopped, saved".into(),
             (Ending::Diverged, Some(summary)) => match &summary.diverged {
                 Some(at) => format!("diverged at step {}: {} is not finite", at.step, at.tensor),
@@ -111,7 +111,7 @@ impl Observer for SweepProgress {
                 let test = summary.results.iter().find(|score| score.split == Split::Test);
                 format!("test {}, {}", percent(test.and_then(|t| t.accuracy)), duration(summary.seconds))
             }
-            (_, None) => "its summary is gone".into(),
+            (_, None) => "its summary is missing".into(),
         };
         if !self.quiet || matches!(ending, Ending::Failed(_) | Ending::Died(_)) {
             let place = match ending {

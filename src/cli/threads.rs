@@ -1,20 +1,20 @@
-//! The CPU threads that compute.
+//! The pool of CPU threads that compute.
 
 use std::env;
 use std::thread::available_parallelism;
 
 use anyhow::Context;
 
-/// The variable that rayon, candle and its matrix products read.
+/// The environment variable that rayon, candle and its matrix products read.
 pub const VARIABLE: &str = "RAYON_NUM_THREADS";
 
-/// Starts the thread pool, with `count` threads where that was asked for.
+/// Starts the thread pool, with `count` threads if given.
 ///
 /// # Errors
-/// The system does not give that many.
+/// The threads cannot be started.
 pub fn start(count: Option<u16>) -> anyhow::Result<()> {
     if let Some(count) = count {
-        // SAFETY: the program calls this first of all, before any other thread is there to read the environment.
+        // SAFETY: called before any other thread exists that could read the environment.
         unsafe { env::set_var(VARIABLE, count.to_string()) };
     }
     rayon::ThreadPoolBuilder::new().build_global().with_context(|| {

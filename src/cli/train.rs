@@ -1,4 +1,4 @@
-//! `mbn train`: one run, begun, resumed or found finished.
+//! `mbn train`: one run, which is started, resumed, or found finished.
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -20,7 +20,7 @@ Examples:
   mbn train --dataset cifar10 --data-dir ./data --model resnet20 --batch-size 8 --epochs 10
   mbn train --config results/runs/RUN/config.toml --seed 1
 
-A flag wins over --set, --set over the file, the file over the default.";
+Flags override --set, --set overrides the file, the file overrides the defaults.";
 
 /// Arguments of `mbn train`.
 #[derive(Args)]
@@ -32,13 +32,13 @@ pub struct TrainArgs {
     data_dir: DataDir,
     #[command(flatten)]
     pub(super) threads: Threads,
-    /// Folder in which each run gets a folder of its own
+    /// Folder that holds the run folders
     #[arg(long, value_name = "DIR", default_value = "results/runs", help_heading = "Output")]
     out: PathBuf,
-    /// Fail if there is no interrupted run to resume, instead of beginning a new one
+    /// Fail if there is no interrupted run to resume, instead of starting a new one
     #[arg(long, conflicts_with = "fresh", help_heading = "Output")]
     resume: bool,
-    /// Discard what an earlier attempt at the same run left behind, and start over
+    /// Discard the files of an earlier attempt at the same run, and start over
     #[arg(long, help_heading = "Output")]
     fresh: bool,
     /// Seconds between checkpoints within an epoch; one is also saved after every epoch

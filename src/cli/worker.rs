@@ -1,5 +1,5 @@
-//! `mbn worker`: one run of a sweep, started by it. It reads the configuration from stdin, says on stdout how far it is,
-//! and saves and stops when stdin ends, as it does when the sweep is stopped or dies.
+//! `mbn worker`: one run of a sweep, started by the sweep. It reads the configuration from stdin, reports progress on
+//! stdout, and saves and stops when stdin ends, as it does when the sweep is stopped or dies.
 
 use std::io::{self, BufRead};
 use std::path::PathBuf;
@@ -20,8 +20,8 @@ use super::exit::End;
 use super::progress::EpochMeans;
 use super::{DataDir, interrupt, memory, output};
 
-/// Time between two reports.
-const PACE: Duration = Duration::from_millis(200);
+/// Time between two progress reports.
+const REPORT_INTERVAL: Duration = Duration::from_millis(200);
 
 /// Arguments of `mbn worker`.
 #[derive(Args)]
@@ -43,7 +43,7 @@ pub fn run(args: &WorkerArgs) -> anyhow::Result<End> {
     let stop = interrupt::install_silently()?;
     let config = configuration(args)?;
     let listen = move || {
-        // Nothing more is ever written to it: this returns when the sweep closes it.
+        // Nothing more is written to stdin: this returns when the sweep closes it.
         let _ = io::copy(&mut io::stdin().lock(), &mut io::sink());
         stop.store(true, Ordering::Relaxed);
     };
@@ -77,7 +77,7 @@ fn configuration(args: &WorkerArgs) -> anyhow::Result<Config> {
     Ok(config)
 }
 
-/// Tells the sweep how far the run is.
+/// Reports the progress of the run to the sweep.
 struct Reporter {
     stop: &'static AtomicBool,
     total: usize,
@@ -92,7 +92,7 @@ impl Reporter {
         Self { stop, total: 0, epochs: 0, running: EpochMeans::new(), last: Instant::now(), steps_per_epoch: 0 }
     }
 
-    /// A sweep that no longer listens is gone: what is computed for it should be saved, and no more.
+    /// If nobody reads stdout any more, the sweep is gone: the run saves and stops.
     fn say(&self, event: &Event) {
         if output::try_print(&event.to_line()).is_err() {
             self.stop.store(true, Ordering::Relaxed);
@@ -116,7 +116,7 @@ impl Watcher for Reporter {
 
     fn step(&mut self, epoch: usize, batch: usize, report: &StepReport) {
         self.running.add(report);
-        if self.last.elapsed() >= PACE {
+        if self.last.elapsed() >= REPORT_INTERVAL {
             let text = format!("epoch {epoch}/{}  {}", self.epochs, self.running.describe());
             let done = epoch.saturating_sub(1) * self.steps_per_epoch + batch;
             self.say(&Event::Step { done, total: self.total, text });

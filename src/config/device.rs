@@ -4,12 +4,12 @@ use std::str::FromStr;
 
 use crate::Error;
 
-/// A device by name; naming one does not claim that this machine has it.
+/// A device by name, whether or not this machine has it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum DeviceName {
-    /// The processor.
+    /// The CPU.
     Cpu,
-    /// The NVIDIA card with this number.
+    /// The NVIDIA GPU of this index.
     Cuda(usize),
     /// The Apple GPU.
     Metal,

@@ -1,22 +1,22 @@
-//! Settings that change nothing in a run.
+//! Settings that have no effect on a run.
 
 use super::{Config, Layers, LrScaling, ScheduleKind};
 use crate::norm::NormSpec;
 use crate::train::optimizer::{self, OPTIMIZERS};
 use crate::{Result, model};
 
-/// A setting that was given and changes nothing.
+/// A setting that was given but has no effect on the run.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct IdleSetting {
     /// Where it was given: `file:line`, `--set key=value` or `--flag`.
     pub origin: String,
-    /// The setting, `mbn.size` for a parameter.
+    /// The key; `mbn.size` for a normalizer's parameter.
     pub key: String,
-    /// Why it changes nothing.
+    /// Why it has no effect.
     pub why: String,
-    /// Whether it says what holds without it anyway.
+    /// Whether its value is the default.
     pub is_default: bool,
-    /// Whether it asks for a measurement, which may well be asked of methods that do not have it, too.
+    /// Whether it turns on a measurement: asking for one that the method does not have is not a mistake.
     pub is_measure: bool,
 }
 
@@ -27,7 +27,7 @@ impl std::fmt::Display for IdleSetting {
 }
 
 impl Layers {
-    /// Those of the settings that change nothing in the run that `config` describes.
+    /// The settings that have no effect on the run that `config` describes.
     ///
     /// # Errors
     /// As [`Config::to_table`].
@@ -42,7 +42,7 @@ impl Layers {
                 Some(_) => None,
                 None => reasons.iter().find(|(known, _)| *known == key).map(|(_, why)| why.clone()),
             };
-            // Switching off what is off anyway asks for nothing.
+            // Turning off what is off anyway is harmless.
             if let Some(why) = why.filter(|_| entry.value.as_bool() != Some(false)) {
                 let default = match entry.section {
                     Some(kind) => NormSpec::new(kind.name, &toml::Table::new())?.params().get(&entry.key).cloned(),
@@ -57,11 +57,11 @@ impl Layers {
     }
 }
 
-/// Settings that say whether something is measured where a normalizer takes batch statistics; training is the same with and
-/// without.
+/// Settings that turn on measurements, for normalizers that take batch statistics; training is the same with and without
+/// them.
 pub(crate) const MEASURES: [&str; 5] = ["precise", "weighing", "evalnorm", "diagnostics", "gap"];
 
-/// The keys that change nothing beside the other settings, and why.
+/// The keys that have no effect given the other settings, and why.
 fn reasons(config: &Config) -> Result<Vec<(&'static str, String)>> {
     let mut reasons = vec![];
     let mut unless = |needed: bool, keys: &[&'static str], why: &str| {
@@ -72,9 +72,9 @@ fn reasons(config: &Config) -> Result<Vec<(&'static str, String)>> {
     let statistics = NormSpec::new(&config.norm, &config.norm_params)?.remembers();
     let alone = format!("`{}` takes no batch statistics", config.norm);
     unless(statistics, &MEASURES, &alone);
-    let nothing = "nothing is estimated over images: precise, evalnorm, freeze_epochs and diagnostics are off";
+    let nothing = "no statistics are estimated over images: precise, evalnorm, freeze_epochs and diagnostics are off";
     unless(config.estimates(), &["precise_examples"], nothing);
-    unless(config.diagnostics, &["diagnostics_every"], "diagnostics is not on");
+    unless(config.diagnostics, &["diagnostics_every"], "diagnostics is off");
     unless(config.schedule == ScheduleKind::MultiStep, &["lr_gamma"], "schedule is not multi-step");
     let residual = model::is_residual(&config.model)?;
     let blocks = format!("`{}` has no residual blocks", config.model);
@@ -85,6 +85,6 @@ fn reasons(config: &Config) -> Result<Vec<(&'static str, String)>> {
     }
     unless(config.lr_scaling != LrScaling::None, &["lr_batch"], "lr_scaling is none");
     unless(config.weight_decay > 0.0, &["decay_norm"], "weight_decay is 0");
-    unless(config.device == "cpu", &["kernels"], "they are the CPU's");
+    unless(config.device == "cpu", &["kernels"], "it applies only to the CPU");
     Ok(reasons)
 }

@@ -1,4 +1,4 @@
-//! The keys a configuration knows, and what is said about others.
+//! The keys of a configuration, and the errors about unknown ones.
 
 use toml::{Table, Value};
 
@@ -41,9 +41,9 @@ pub(crate) fn is_known(key: &str) -> bool {
     known_keys().iter().any(|known| known == key)
 }
 
-/// The keys of [`Config`], as its own serialisation spells them.
+/// The keys of [`Config`], as serde writes them.
 fn known_keys() -> Vec<String> {
-    // An option that is absent is not written: such keys are given a value to be listed.
+    // Optional keys are written only if they have a value.
     let full = Config { augment: Some(true), data_digest: Some(String::new()), ..Config::default() };
     Table::try_from(full).map(|table| table.into_iter().map(|(key, _)| key).collect()).unwrap_or_default()
 }

@@ -24,7 +24,7 @@ use crate::{Error, Result};
 #[derive(Debug, Clone, Default)]
 pub struct Layers(Vec<Entry>);
 
-/// One value, with the place it comes from.
+/// One value and the place it comes from.
 #[derive(Debug, Clone)]
 pub(super) struct Entry {
     /// The normalizer whose parameter this is; none for the run's own settings.
@@ -86,7 +86,7 @@ impl Layers {
         Ok(self.table(table, |path| places.line(path)))
     }
 
-    /// Adds the settings of a table, `origin` giving the place of each by its key (`mbn.size` for a parameter).
+    /// Adds the settings of a table; `origin` gives the place of each by its key (`mbn.size` for a parameter).
     pub(crate) fn table(mut self, table: Table, origin: impl Fn(&str) -> String) -> Self {
         for (key, value) in table {
             self.push(key, value, &origin);
@@ -113,10 +113,10 @@ impl Layers {
         Ok(self)
     }
 
-    /// Whether each setting is given once.
+    /// Checks that no setting is given twice.
     ///
     /// # Errors
-    /// The first that is given again, with both places.
+    /// The first one that is, with both places.
     pub fn once(&self) -> Result<()> {
         for (i, entry) in self.0.iter().enumerate() {
             if let Some(first) = self.0[..i].iter().find(|first| first.path() == entry.path()) {
@@ -136,13 +136,13 @@ impl Layers {
         self.0.iter()
     }
 
-    /// Adds the settings of `others`, over these.
+    /// Adds the settings of `others`, which override these.
     pub fn and(mut self, others: &Self) -> Self {
         self.0.extend_from_slice(&others.0);
         self
     }
 
-    /// Adds what was given as flags, named like the settings with `-` for `_`.
+    /// Adds settings given as flags, which are named like the keys with `-` for `_`.
     pub fn flags(self, table: Table) -> Self {
         self.table(table, |path| format!("--{}", path.replace('_', "-")))
     }
@@ -159,7 +159,8 @@ impl Layers {
         }
     }
 
-    /// The settings taken together; not yet checked against each other (see [`Config::validate`]).
+    /// The merged settings, not yet checked against each other (see [`Config::validate`]). Where `optimizer` is given
+    /// without `lr`, `lr` is the default of that optimizer.
     ///
     /// # Errors
     /// An unknown key or a value of the wrong type, with its place, what is accepted and the closest spelling.
@@ -183,7 +184,7 @@ impl Layers {
         Ok(config)
     }
 
-    /// The settings taken together, checked and completed: [`Layers::build`] and [`Config::resolve`].
+    /// The merged settings, checked and completed: [`Layers::build`], then [`Config::resolve`].
     ///
     /// # Errors
     /// Anything unknown, of the wrong type, out of range or contradictory.
@@ -194,7 +195,7 @@ impl Layers {
         })
     }
 
-    /// The place of the setting that is wrong in this way by itself; none where only several together are.
+    /// The place of the setting that causes this error by itself; none where only several together do.
     pub(crate) fn place_of(&self, error: &Error) -> Option<&str> {
         let alone = |entry: &&Entry| Self(vec![(*entry).clone()]).build().and_then(Config::resolve).err();
         let same = |entry: &&Entry| alone(entry).is_some_and(|found| found.is_same_mistake(error));

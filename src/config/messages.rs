@@ -1,4 +1,4 @@
-//! Wording: what serde says about a value, in a user's terms.
+//! serde's messages about a value, in a user's terms.
 
 /// serde's message without Rust's type names, with the closest accepted spelling where a name is unknown.
 pub(crate) fn in_plain_words(message: &str) -> String {

@@ -1,4 +1,4 @@
-//! The resolved configuration: every setting in the open, as a file, and as the run's name.
+//! The resolved configuration: completed with all defaults, written as TOML, and hashed into the run's name.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -11,11 +11,11 @@ use crate::norm::NormSpec;
 use crate::train::optimizer;
 use crate::{Error, Result, data};
 
-/// Version of [`Config::canonical`]; raise it when the same settings come to mean another computation.
+/// Version of [`Config::canonical`]; raise it when the same settings start to mean another computation.
 const FORMAT: u32 = 3;
 
-/// Settings that came after runs had been named: where they say what held before, [`Config::canonical`] leaves them out, so
-/// that those runs keep their names.
+/// Settings added since runs were first named: [`Config::canonical`] leaves them out at their defaults, so that older runs
+/// keep their names.
 const LATER: [&str; 10] = [
     "adam_eps",
     "beta1",
@@ -30,8 +30,8 @@ const LATER: [&str; 10] = [
 ];
 
 impl Config {
-    /// Checked ([`Config::validate`]) and completed: names as the tables spell them, `norm_batch_size` and `augment`
-    /// spelled out, every parameter of the normalizer present.
+    /// Checked ([`Config::validate`]) and completed: names in canonical spelling, `norm_batch_size` and `augment`
+    /// filled in, every parameter of the normalizer present.
     ///
     /// # Errors
     /// Those of [`Config::validate`].
@@ -40,7 +40,7 @@ impl Config {
         self.complete()
     }
 
-    /// Completed as [`Config::resolve`] does, whether or not the settings make sense together.
+    /// Completed as [`Config::resolve`] does, whether or not the settings are consistent.
     pub(crate) fn complete(mut self) -> Result<Self> {
         let dataset = data::find(&self.dataset)?;
         let norm = NormSpec::new(&self.norm, &self.norm_params)?;
@@ -53,23 +53,23 @@ impl Config {
         if self.norm_batch_size == 0 {
             self.norm_batch_size = self.batch_size;
         }
-        // The fused passes are the CPU's.
+        // Only the CPU has fused kernels.
         if self.device.parse::<DeviceName>()? != DeviceName::Cpu {
             self.kernels = Kernels::Plain;
         }
         Ok(self)
     }
 
-    /// The configuration on the data whose digest is `digest` ([`data::digest`]), which `place` calls by where they are.
+    /// The configuration with `digest` ([`data::digest`]) as its `data_digest`; errors name the data by `place`.
     ///
     /// # Errors
-    /// It is for other data.
+    /// It has another `data_digest` already.
     pub fn on(&self, digest: &str, place: impl AsRef<Path>) -> Result<Self> {
         match &self.data_digest {
             Some(own) if own != digest => {
                 let why = format!(
-                    "other images or labels of {} than the run's: their digest is {digest}, data_digest is {own}; give \
-                     the run its own data (--data-dir), or leave data_digest out for a new run",
+                    "other images or labels of {} than the run's: their digest is {digest}, data_digest is {own}; point \
+                     --data-dir to the run's data, or leave data_digest out for a new run",
                     self.dataset
                 );
                 Err(Error::data(place, why))
@@ -117,7 +117,7 @@ impl Config {
     pub fn to_toml(&self) -> Result<String> {
         let mut text = match self.data_digest {
             Some(_) => format!("# Every setting of the run {}.\n", self.run_name()?),
-            None => "# Every setting; data_digest joins them when the data are read.\n".to_string(),
+            None => "# Every setting; data_digest is added when the data are read.\n".to_string(),
         };
         text.push_str("# To repeat the run: mbn train --config THIS_FILE\n\n");
         text.push_str(&toml::to_string(self).map_err(unwritable)?);
@@ -130,9 +130,9 @@ impl Config {
 
     /// What the run's hash is taken over: the line `mbn-config VERSION`, then one line `key = value` per setting of the
     /// resolved configuration, defaults included, keys sorted, a normalizer's parameter as `mbn.size = 16`, values as
-    /// TOML writes them, each line ended by `\n`. Of the settings that later versions added (`freeze_epochs`, `optimizer`,
-    /// `beta1`, `beta2`, `adam_eps`, `init`, `shortcut`, `zero_init_residual`, `weighing`, `evalnorm`) only those are there that differ from their
-    /// defaults.
+    /// TOML writes them, each line ended by `\n`. Settings that later versions added (`freeze_epochs`, `optimizer`, `beta1`,
+    /// `beta2`, `adam_eps`, `init`, `shortcut`, `zero_init_residual`, `weighing`, `evalnorm`) appear only where they
+    /// differ from their defaults.
     ///
     /// # Errors
     /// As [`Config::to_table`].
@@ -144,10 +144,10 @@ impl Config {
         Ok(format!("mbn-config {FORMAT}\n{}", lines.concat()))
     }
 
-    /// The run's name, such as `digits-lenet-mbn-df-b2-s0-1a2b3c4d`: what people look for first, then the first eight
-    /// digits of the BLAKE3 hash of [`Config::canonical`]. `nb` appears where the normalization batch is not the batch.
-    /// Ask a resolved configuration, since a default left out is not the same text as a default written down; the
-    /// name of a run is that of its configuration on its data ([`Config::on`]).
+    /// The run's name, such as `digits-lenet-mbn-df-b2-s0-1a2b3c4d`: the settings people look for first, then the
+    /// first eight hexadecimal digits of the BLAKE3 hash of [`Config::canonical`]. `nb` appears where the normalization
+    /// batch is not the batch. Call it on a resolved configuration: a default left out hashes differently from one
+    /// written down. The name of a run includes the digest of its data ([`Config::on`]).
     ///
     /// # Errors
     /// As [`Config::to_table`].
@@ -164,14 +164,14 @@ impl Config {
     }
 }
 
-/// The settings of [`LATER`] as they held before.
+/// The settings of [`LATER`] at their defaults.
 fn later() -> Result<Table> {
     let mut table = Config::default().to_table()?;
     table.retain(|key, _| LATER.contains(&key));
     Ok(table)
 }
 
-/// A recorded configuration with the settings that were not there yet when it was made.
+/// A recorded configuration, completed with the settings that were added after it was written.
 ///
 /// # Errors
 /// As [`Config::to_table`].

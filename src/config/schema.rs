@@ -1,11 +1,11 @@
-//! The settings of a run. Keys are those of the CSV columns; the file's own format is TOML.
+//! The settings of a run. Keys that are CSV columns, too, have the same name there; files are TOML.
 
 use serde::{Deserialize, Serialize};
 use toml::Table;
 
 use crate::model::{Initialization, Kernels, Shortcut};
 
-/// How the base learning rate follows the batch size B, relative to `lr_batch`.
+/// How the base learning rate scales with the batch size B, relative to `lr_batch`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum LrScaling {
@@ -36,42 +36,42 @@ pub enum ScheduleKind {
 pub struct Config {
     /// Data set: see `mbn data list`.
     pub dataset: String,
-    /// What its images and labels are: the digest that the run found, or that the data must have; absent until they are
-    /// looked at.
+    /// Digest of its images and labels ([`crate::data::digest()`]): set when the data are read; where it is given, the data
+    /// must have it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub data_digest: Option<String>,
-    /// Network.
+    /// Network: see [`crate::model::MODELS`].
     pub model: String,
-    /// Residual networks: shortcuts of blocks that change the map's size, `pad` (no parameters, option A) or `projection`
-    /// (a 1x1 convolution, option B).
+    /// Residual networks: shortcuts of blocks that change the feature map's size, `pad` (no parameters, option A) or
+    /// `projection` (a 1x1 convolution, option B).
     pub shortcut: Shortcut,
-    /// Fresh weights: `he` (normal, variance 2/fan_in, biases 0) or `torch` (PyTorch's default).
+    /// Weight initialization: `he` (normal, variance 2/fan_in, biases 0) or `torch` (PyTorch's default).
     pub init: Initialization,
-    /// Residual networks: blocks begin as their shortcuts alone, by a last scale (with pre-activation, a last convolution)
-    /// of 0.
+    /// Residual networks: initialize the last scale of each block (with pre-activation, its last convolution) to 0, so
+    /// that blocks start as their shortcuts.
     pub zero_init_residual: bool,
-    /// Normalizer.
+    /// Normalizer: see [`crate::norm::NORMS`].
     pub norm: String,
     /// Repeat the forward pass after each update, so that remembered statistics fit the new weights.
     pub double_forward: bool,
     /// Images per update.
     pub batch_size: usize,
-    /// Images whose statistics are taken together: the batch is processed as consecutive micro-batches of this size.
-    /// 0: the batch size.
+    /// Images whose statistics are taken together: a batch is normalized in consecutive micro-batches of this size; 0: the
+    /// batch size.
     pub norm_batch_size: usize,
     /// Passes over the training data.
     pub epochs: usize,
-    /// Seed of initialisation, order, augmentation and validation split.
+    /// Seed of initialization, order, augmentation and validation split.
     pub seed: u64,
 
-    /// Last epochs that normalize by frozen statistics: re-estimated over training images when they begin, then constants.
+    /// Number of final epochs with frozen statistics: re-estimated over training images when they begin, then constant.
     pub freeze_epochs: usize,
 
     /// Optimizer: see [`crate::train::OPTIMIZERS`].
     pub optimizer: String,
     /// Base learning rate, for batches of `lr_batch` images; where it is not given, the optimizer's own.
     pub lr: f64,
-    /// How the rate follows the batch size.
+    /// How the rate scales with the batch size.
     pub lr_scaling: LrScaling,
     /// The batch size that `lr` is meant for.
     pub lr_batch: usize,
@@ -85,51 +85,54 @@ pub struct Config {
     pub lr_gamma: f64,
     /// sgd: momentum.
     pub momentum: f64,
-    /// sgd: Nesterov's form of momentum.
+    /// sgd: Nesterov momentum.
     pub nesterov: bool,
-    /// adamw: how much of the average of gradients is kept in an update.
+    /// adamw: decay rate of the running mean of gradients.
     pub beta1: f64,
-    /// adamw: the same of the average of their squares.
+    /// adamw: decay rate of the running mean of squared gradients.
     pub beta2: f64,
-    /// adamw: added to the root of the latter.
+    /// adamw: added to the square root of the latter in the denominator.
     pub adam_eps: f64,
-    /// Weight decay w as in PyTorch: sgd adds w p to the gradient (an L2 penalty), adamw takes lr w p from the parameter.
+    /// Weight decay w as in PyTorch: sgd adds w p to the gradient (an L2 penalty), adamw subtracts lr w p from the
+    /// parameter.
     pub weight_decay: f64,
-    /// Apply weight decay to the normalizers' scales and shifts and to biases, too.
+    /// Also apply weight decay to the normalizers' scales and shifts and to biases.
     pub decay_norm: bool,
-    /// Cross-entropy against (1-s)·one-hot + s/classes.
+    /// Label smoothing s in [0, 1): targets are (1-s)·one-hot + s/classes.
     pub label_smoothing: f64,
 
-    /// Part of the training data set aside for validation, in [0, 1).
+    /// Fraction of the training data set aside for validation, in [0, 1).
     pub val_fraction: f64,
-    /// Use only this many training images (of those left by the validation split), drawn with every class in
-    /// proportion, the same for every seed; 0: all.
+    /// Use only this many training images (of those left by the validation split), drawn in proportion to the
+    /// classes, the same for every seed; 0: all.
     pub train_limit: usize,
-    /// Use only this many test images, drawn likewise; 0: all.
+    /// Use only this many test images, drawn in the same way; 0: all.
     pub test_limit: usize,
-    /// Pad by 4, crop at random, flip: `true`, `false`, or by data set where absent.
+    /// Pad by 4, crop at random, flip; absent: the data set's default.
     pub augment: Option<bool>,
 
-    /// Evaluate under batch statistics, too, at every epoch (rows `stats = batch`).
+    /// Also evaluate the test images under batch statistics after every epoch (rows `stats = batch`).
     pub gap: bool,
-    /// Evaluate under re-estimated statistics, too, at every epoch (rows `stats = precise`).
+    /// Also evaluate the test images under re-estimated statistics after every epoch (rows `stats = precise`).
     pub precise: bool,
-    /// Evaluate by inference example weighing, too, at every epoch (rows `stats = weighing`), with the weight that is best on
-    /// validation images.
+    /// Also evaluate the test images by inference example weighing after every epoch (rows `stats = weighing`), with the
+    /// weight that is best on validation images.
     pub weighing: bool,
-    /// Evaluate as a training batch normalizes on average, too, at every epoch (rows `stats = evalnorm`).
+    /// Also evaluate the test images with statistics that normalize as a training batch does on average (EvalNorm), after
+    /// every epoch (rows `stats = evalnorm`).
     pub evalnorm: bool,
-    /// Images whose pooled statistics `precise`, `evalnorm`, `freeze_epochs` and the diagnostics use; 0: the whole training set.
+    /// Number of training images over which `precise`, `evalnorm`, `freeze_epochs` and the diagnostics estimate statistics;
+    /// 0: all of them.
     pub precise_examples: usize,
-    /// Measure the distribution shift per layer into `diagnostics.csv`.
+    /// Measure the distribution shift of each layer and write it to `diagnostics.csv`.
     pub diagnostics: bool,
     /// Steps between two measurements of `diagnostics`.
     pub diagnostics_every: usize,
 
     /// Device: `cpu`, `cuda`, `cuda:N` or `metal`.
     pub device: String,
-    /// How the CPU computes: `fused` (own passes, Winograd's algorithm where it is faster), `direct` (own passes, direct
-    /// convolutions only) or `plain` (one tensor operation after the other). The same numbers but for rounding.
+    /// CPU implementation: `fused` (fused kernels, Winograd convolutions where they are faster), `direct` (fused kernels,
+    /// direct convolutions only) or `plain` (plain tensor operations). Results agree up to rounding.
     pub kernels: Kernels,
 
     /// The normalizer's parameters: the table of its name in the file (`[mbn]`).

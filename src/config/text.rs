@@ -14,7 +14,7 @@ pub(super) fn parse_value(text: &str) -> Result<Value, String> {
         _ if is_word => Ok(Value::String(text.into())),
         _ if text.is_empty() => Err("the value is missing; an empty string is written \"\"".into()),
         Ok(_) => Err("expected a single value".into()),
-        Err(e) => Err(format!("{}; text with spaces or signs needs quotes", e.message())),
+        Err(e) => Err(format!("{}; text with spaces or special characters needs quotes", e.message())),
     }
 }
 
@@ -68,7 +68,7 @@ fn note_value(path: &str, value: &DeValue, offsets: &mut BTreeMap<String, usize>
     }
 }
 
-/// What is said about a number that neither 64 bits nor a finite fraction hold.
+/// The message about a number that fits neither a 64-bit integer nor a finite float.
 pub(super) const TOO_LARGE: &str = "the number is too large";
 
 /// Where a TOML text is wrong, `name:line`, and the key whose value stands there, if one does.

@@ -5,11 +5,11 @@ use crate::norm::NormSpec;
 use crate::train::optimizer::{self, OPTIMIZERS};
 use crate::{Error, Result, data, model};
 
-/// Larger batches, and more epochs, than this are taken for a slip of the finger.
+/// Larger batches, and more epochs, than this are taken for typing errors.
 const LARGEST: usize = 1 << 20;
 
 impl Config {
-    /// Whether the settings make sense together.
+    /// Checks that the settings are in range and consistent.
     ///
     /// # Errors
     /// The first setting that is unknown, out of range or contradicts another, and what to do about it.
@@ -58,8 +58,8 @@ impl Config {
         ensure((1..=LARGEST).contains(&self.epochs), || format!("epochs = {}: must be 1 to {LARGEST}", self.epochs))?;
         ensure(self.freeze_epochs < self.epochs, || {
             format!(
-                "freeze_epochs = {} leaves nothing of the training (epochs = {}): at least one epoch has to train with \
-                 the method's own statistics; freeze fewer epochs, or train longer",
+                "freeze_epochs = {} leaves no other epoch (epochs = {}): at least one has to train with the method's own \
+                 statistics; freeze fewer epochs, or train longer",
                 self.freeze_epochs, self.epochs
             )
         })?;
@@ -69,10 +69,10 @@ impl Config {
                 .into()
         })?;
         ensure(self.precise_examples != 1 || !self.estimates(), || {
-            "precise_examples = 1: the statistics of a single image say nothing; must be 0 (all of them) or at least 2"
+            "precise_examples = 1: a single image is too few to estimate statistics; use 0 (all of them) or at least 2"
                 .into()
         })?;
-        ensure(self.diagnostics_every >= 1, || "diagnostics_every = 0: at least 1 step is needed".into())?;
+        ensure(self.diagnostics_every >= 1, || "diagnostics_every = 0: must be at least 1 step".into())?;
         ensure(i64::try_from(self.seed).is_ok(), || format!("seed = {}: must be 0 to {}", self.seed, i64::MAX))?;
         ensure((0.0..1.0).contains(&self.val_fraction), || {
             format!("val_fraction = {}: must be a fraction of the training data, in [0, 1)", self.val_fraction)
@@ -87,7 +87,7 @@ impl Config {
     fn check_optimizer(&self) -> Result<()> {
         let zero_or_more = |x: f64| x.is_finite() && x >= 0.0;
         ensure(zero_or_more(self.lr), || format!("lr = {}: must be a finite number, 0 or more", self.lr))?;
-        ensure(self.lr_batch >= 1, || "lr_batch = 0: lr is meant for batches of at least 1 image".into())?;
+        ensure(self.lr_batch >= 1, || "lr_batch = 0: must be at least 1 image".into())?;
         OPTIMIZERS.iter().try_for_each(|kind| kind.check(self)).map_err(Error::config)?;
         ensure(zero_or_more(self.weight_decay), || {
             format!("weight_decay = {}: must be a finite number, 0 or more", self.weight_decay)
@@ -118,7 +118,7 @@ impl Config {
             format!("{}: each must lie between 0 and epochs = {epochs}", listed())
         })?;
         ensure(self.milestones.windows(2).all(|pair| pair.first() < pair.last()), || {
-            format!("{}: must ascend", listed())
+            format!("{}: must be in ascending order", listed())
         })?;
         ensure(self.lr_gamma.is_finite() && self.lr_gamma > 0.0, || {
             format!("lr_gamma = {}: must be a finite number above 0", self.lr_gamma)

@@ -7,22 +7,22 @@ use std::path::{Path, PathBuf};
 use crate::data::{folder, gzip, magic, stamp};
 use crate::{Error, Result, lock};
 
-/// An archive may hold this much besides the files wanted of it.
+/// Bytes that an archive may hold besides the wanted files.
 const SLACK: u64 = 1 << 20;
 
 /// The list of the unpacked files, by which damage to them is noticed.
 const LIST: &str = "unpacked.txt";
 
-/// The folder in `cache` that holds the files of one of `versions` (names), unpacked from `archive` now if they are not
-/// there yet, or not as they were unpacked.
+/// The folder in `cache` that holds the files of one of `versions` (names), unpacked from `archive` if they are not there
+/// yet or have changed since.
 ///
 /// Files are recognised by their last name alone and written under it, so no entry can land elsewhere. They are written
 /// to a temporary folder that is then renamed, so that an interrupted unpacking does no harm, and by one process at a
-/// time: the others wait for its files. The folder's name holds the archive's path, size and times, so a changed archive
-/// is unpacked anew.
+/// time: the others wait for its files. The folder's name holds a hash of the archive's path, size and times, so a changed
+/// archive is unpacked again.
 ///
 /// # Errors
-/// A corrupt or truncated archive, a wanted file that is missing, doubled or longer than `limit` bytes, or a cache that
+/// A corrupt or truncated archive, a wanted file that is missing, duplicated or longer than `limit` bytes, or a cache that
 /// cannot be written.
 pub(super) fn unpack(archive: &Path, versions: &[&[&str]], limit: u64, cache: &Path) -> Result<PathBuf> {
     folder::file_length(archive)?;
@@ -34,7 +34,7 @@ pub(super) fn unpack(archive: &Path, versions: &[&[&str]], limit: u64, cache: &P
     fs::create_dir_all(parent).map_err(Error::io(parent))?;
     let lock = lock::wait(parent)?;
     if is_whole(&place) {
-        return Ok(place); // another process was faster: its files are as good
+        return Ok(place); // another process was faster
     }
     if lock.alone {
         remove_unfinished(parent)?;
@@ -45,7 +45,7 @@ pub(super) fn unpack(archive: &Path, versions: &[&[&str]], limit: u64, cache: &P
     let list_path = scratch.0.join(LIST);
     fs::write(&list_path, list).map_err(Error::io(&list_path))?;
     let damaged = Scratch::new(&place)?;
-    // What is there is damaged; where nothing is, nothing is moved away.
+    // What is there is damaged; if nothing is, this fails without harm.
     let _ = fs::rename(&place, damaged.0.join("damaged"));
     match fs::rename(&scratch.0, &place) {
         Err(_) if is_whole(&place) => Ok(place),
@@ -53,7 +53,7 @@ pub(super) fn unpack(archive: &Path, versions: &[&[&str]], limit: u64, cache: &P
     }
 }
 
-/// Removes what processes killed while unpacking left; no one else is unpacking here.
+/// Removes what processes killed while unpacking left behind; no other process is unpacking here.
 fn remove_unfinished(cache: &Path) -> Result<()> {
     for entry in fs::read_dir(cache).map_err(Error::io(cache))? {
         let path = entry.map_err(Error::io(cache))?.path();
@@ -64,7 +64,7 @@ fn remove_unfinished(cache: &Path) -> Result<()> {
     Ok(())
 }
 
-/// Whether the folder holds what was unpacked into it, as it was then.
+/// Whether the folder holds what was unpacked into it, unchanged.
 fn is_whole(place: &Path) -> bool {
     let Ok(list) = fs::read_to_string(place.join(LIST)) else { return false };
     let files: Vec<PathBuf> = list.lines().filter_map(|line| Some(place.join(line.split('\t').next()?))).collect();
@@ -84,7 +84,7 @@ fn key(archive: &Path) -> Result<String> {
     Ok(format!("{stem}-{}", &blake3::hash(identity.as_bytes()).to_hex()[..16]))
 }
 
-/// Writes the files that belong to one of `versions` to the folder `target`; their paths.
+/// Writes the files that belong to one of `versions` to the folder `target` and returns their paths.
 fn extract(archive: &Path, versions: &[&[&str]], limit: u64, target: &Path) -> Result<Vec<PathBuf>> {
     let most = versions.iter().map(|names| names.len()).max().unwrap_or(0) as u64;
     let mut contents = gzip::open(archive)?.reader.take(limit.saturating_mul(most) + SLACK);
@@ -105,12 +105,12 @@ fn extract(archive: &Path, versions: &[&[&str]], limit: u64, target: &Path) -> R
             continue;
         }
         if !entry.header().entry_type().is_file() || entry.size() > limit {
-            return Err(Error::data(archive, format!("{name}: not a plain file of at most {limit} bytes")));
+            return Err(Error::data(archive, format!("{name}: not a regular file of at most {limit} bytes")));
         }
         let (size, file) = (entry.size(), target.join(name));
         match write_new(&file, &mut entry) {
             Ok(written) if written == size => files.push(file),
-            Ok(_) => return Err(Error::data(archive, format!("truncated within {name}; get it anew"))),
+            Ok(_) => return Err(Error::data(archive, format!("truncated within {name}; download it again"))),
             Err(e)
                 if matches!(e.kind(), ErrorKind::UnexpectedEof | ErrorKind::InvalidData | ErrorKind::InvalidInput) =>
             {
@@ -119,16 +119,16 @@ fn extract(archive: &Path, versions: &[&[&str]], limit: u64, target: &Path) -> R
             Err(e) => return Err(Error::data(archive, format!("cannot unpack {name}: {e}"))),
         }
     }
-    // To the end, where gzip keeps its checksum.
+    // Read to the end, where gzip keeps its checksum.
     io::copy(&mut stream, &mut io::sink()).map_err(broken)?;
     check(archive, versions, &files)?;
     Ok(files)
 }
 
-/// Where a tar archive says that it is one.
+/// Position of the magic bytes of a tar archive.
 const TAR_MAGIC: std::ops::Range<usize> = 257..262;
 
-/// One of the versions must be complete.
+/// Checks that one of the versions is complete.
 fn check(archive: &Path, versions: &[&[&str]], files: &[PathBuf]) -> Result<()> {
     let is_there = |name: &str| files.iter().any(|file| last_name(file) == name);
     let missing = versions.iter().map(|names| names.iter().copied().filter(|name| !is_there(name)).collect::<Vec<_>>());
@@ -139,7 +139,7 @@ fn check(archive: &Path, versions: &[&[&str]], files: &[PathBuf]) -> Result<()> 
     }
 }
 
-/// Copies `from` into a file that must not exist yet, down to the disk; the number of bytes.
+/// Copies `from` into a file that must not exist yet and syncs it; returns the number of bytes.
 fn write_new(path: &Path, from: &mut impl Read) -> io::Result<u64> {
     let mut file = File::create_new(path)?;
     let count = io::copy(from, &mut file)?;
@@ -147,7 +147,7 @@ fn write_new(path: &Path, from: &mut impl Read) -> io::Result<u64> {
     Ok(count)
 }
 
-/// A folder beside its final place, removed unless it has been renamed.
+/// A temporary folder beside its final place, removed unless it has been renamed.
 struct Scratch(PathBuf);
 
 impl Scratch {

@@ -9,15 +9,15 @@ use crate::rng::stream;
 /// Rows and columns added on each side before the random crop.
 pub const PAD: usize = 4;
 
-/// Below this many values a batch is put together on the calling thread: waking others would take longer.
+/// Below this many values a batch is assembled on the calling thread: waking others would take longer.
 const PARALLEL: usize = 1 << 16;
 
 /// Images and labels of one step.
 #[derive(Debug, Clone)]
 pub struct Batch {
-    /// (N,C,H,W), f32, normalized.
+    /// Images (N,C,H,W), f32, normalized.
     pub x: Tensor,
-    /// (N), u32.
+    /// Labels (N), u32.
     pub y: Tensor,
 }
 
@@ -55,7 +55,7 @@ pub struct Augment {
     pub epoch: usize,
 }
 
-/// Where an image is cut from its padded self, and whether it is mirrored.
+/// Position of the crop in the padded image, and whether it is mirrored.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Crop {
     top: usize,
@@ -86,13 +86,13 @@ pub fn gather(
 ) -> Result<Batch> {
     let [channels, height, width] = images.shape;
     if normalization.0.len() != channels {
-        bail!("images of {channels} channels, normalization of {}", normalization.0.len())
+        bail!("the images have {channels} channels, the normalization has {}", normalization.0.len())
     }
-    let picture = |&i: &u32| match images.get(i as usize) {
+    let labelled = |&i: &u32| match images.get(i as usize) {
         Some((pixels, label)) => Ok((i, pixels, u32::from(label))),
-        None => bail!("image {i} of {}", images.len()),
+        None => bail!("image {i} is out of range: there are {}", images.len()),
     };
-    let pictures = indices.iter().map(picture).collect::<Result<Vec<_>>>()?;
+    let entries = indices.iter().map(labelled).collect::<Result<Vec<_>>>()?;
     let size = channels * height * width;
     let mut x = vec![0f32; indices.len() * size];
     let fill = |(out, &(index, pixels, _)): (&mut [f32], &(u32, &[u8], u32))| {
@@ -106,16 +106,16 @@ pub fn gather(
         }
     };
     if x.len() < PARALLEL {
-        x.chunks_exact_mut(size).zip(&pictures).for_each(fill);
+        x.chunks_exact_mut(size).zip(&entries).for_each(fill);
     } else {
-        x.par_chunks_exact_mut(size).zip(&pictures).for_each(fill);
+        x.par_chunks_exact_mut(size).zip(&entries).for_each(fill);
     }
-    let y: Vec<u32> = pictures.iter().map(|&(_, _, label)| label).collect();
+    let y: Vec<u32> = entries.iter().map(|&(_, _, label)| label).collect();
     let shape = (indices.len(), channels, height, width);
     Ok(Batch { x: Tensor::from_vec(x, shape, device)?, y: Tensor::from_vec(y, indices.len(), device)? })
 }
 
-/// One plane, cut out of its padded self.
+/// One plane, cropped from its padded version.
 fn cut(out: &mut [f32], plane: &[u8], width: usize, table: &[f32; 256], crop: Crop) {
     let height = plane.len() / width;
     // Columns of the result that show the image rather than the padding; column `c` shows the image's
@@ -152,7 +152,7 @@ mod tests {
     }
 
     #[test]
-    fn a_crop_is_the_padded_picture_cut_and_mirrored() {
+    fn a_crop_is_the_padded_image_cut_and_mirrored() {
         let (height, width) = (3usize, 5usize);
         let plane: Vec<u8> = (1..=15).collect();
         let table: [f32; 256] = std::array::from_fn(|p| p as f32 - 100.0);

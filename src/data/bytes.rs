@@ -1,4 +1,4 @@
-//! The bytes of a data file: in memory of our own, or mapped, so that nothing is copied and processes share them.
+//! The bytes of a data file: owned, or memory-mapped, so that they are not copied and processes share them.
 
 use std::fs::{File, Metadata};
 use std::io;
@@ -11,7 +11,7 @@ use memmap2::{Mmap, MmapOptions};
 
 use crate::{Error, Result};
 
-/// A stretch of bytes that do not change; clones share them.
+/// Immutable bytes; clones share them.
 #[derive(Debug, Clone)]
 pub struct Bytes {
     store: Arc<Store>,
@@ -24,7 +24,7 @@ enum Store {
     Mapped(Mapped),
 }
 
-/// A file in the address space, open and as it was then.
+/// A mapped file, kept open, with its state at the time of mapping.
 #[derive(Debug)]
 struct Mapped {
     map: Mmap,
@@ -33,7 +33,7 @@ struct Mapped {
     stamp: Stamp,
 }
 
-/// What writing to a file changes.
+/// Size and modification time of a file, which writing to it changes.
 type Stamp = (u64, Option<SystemTime>);
 
 fn stamp(meta: &Metadata) -> Stamp {
@@ -50,8 +50,8 @@ impl Bytes {
         let too_long = |_| io::Error::from(io::ErrorKind::FileTooLarge);
         let length = usize::try_from(stamp.0).map_err(too_long)?;
         // SAFETY: the bytes are read only, and any byte is a pixel, so that a program that writes to the file meanwhile can
-        // change images but nothing that memory depends on; `check_unchanged` tells. Where it shortens the file, the system
-        // ends this process when it reads what is gone. Files of our own cache are never written to, only replaced.
+        // change images but not memory safety; `check_unchanged` detects it. If it truncates the file, reading the missing
+        // part raises SIGBUS. Files of our own cache are never written to, only replaced.
         let map = unsafe { MmapOptions::new().len(length).map(&file)? };
         let start = length.min(usize::try_from(offset).map_err(too_long)?);
         let end = length.min(start.saturating_add(usize::try_from(limit).unwrap_or(usize::MAX)));
@@ -59,15 +59,17 @@ impl Bytes {
         Ok(Self { store: Arc::new(Store::Mapped(mapped)), range: start..end })
     }
 
+    /// Checks that the file, if the bytes are mapped, has not been modified since.
+    ///
     /// # Errors
-    /// The bytes are those of a file that has been written to since it was mapped.
+    /// It has been modified.
     pub(super) fn check_unchanged(&self) -> Result<()> {
         let Store::Mapped(Mapped { file, path, stamp: then, .. }) = &*self.store else { return Ok(()) };
         match file.metadata().map(|meta| stamp(&meta) == *then) {
             Ok(true) => Ok(()),
             Ok(false) => Err(Error::data(
                 path,
-                "has been written to while it was in use; the same command once more reads it as it is now",
+                "was modified while in use; run the same command again to read the file as it is now",
             )),
             Err(error) => Err(Error::io(path)(error)),
         }

@@ -1,4 +1,4 @@
-//! What a data set on this machine looks like, measured.
+//! Measuring a data set on this machine and comparing it with the published one.
 
 use serde::Serialize;
 
@@ -8,10 +8,10 @@ use crate::data::{Images, Kind, Source, find, load};
 /// Largest deviation of a complete set's measured mean or standard deviation from the customary constant.
 const TOLERANCE: f32 = 2e-3;
 
-/// The test images are others than those the constants are of, and fewer.
+/// Larger, because the constants are those of the training images, and there are fewer test images.
 const TEST_TOLERANCE: f32 = 5.0 * TOLERANCE;
 
-/// The measurements of one part of a data set.
+/// The measurements of one split of a data set.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct SplitReport {
     /// Number of images.
@@ -24,14 +24,14 @@ pub struct SplitReport {
     pub std: Vec<f32>,
 }
 
-/// What was found, and what is odd about it.
+/// The measurements of a data set, and how it deviates from the published one.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Report {
     /// Data set.
     pub name: &'static str,
     /// Where it was found: a path, a hub address, or `generated`.
     pub origin: String,
-    /// What its images and labels are, however they are stored.
+    /// Digest of its images and labels, independent of how they are stored.
     pub digest: String,
     /// Channels, height, width.
     pub shape: [usize; 3],
@@ -59,7 +59,7 @@ fn measure(images: &Images, classes: usize) -> SplitReport {
     SplitReport { count: images.len(), per_class: images.per_class(classes), mean, std }
 }
 
-/// In what the images differ from the complete, published set: numbers, means and standard deviations.
+/// Deviations from the complete, published set in number, mean and standard deviation, in words.
 pub(super) fn remarks(kind: &Kind, train: &Images, test: &Images) -> Vec<String> {
     let mut remarks = Vec::new();
     for (part, images, complete, tolerance) in
@@ -69,13 +69,13 @@ pub(super) fn remarks(kind: &Kind, train: &Images, test: &Images) -> Vec<String>
         if found != complete {
             remarks.push(format!("{part}: {found} images, the complete set has {complete}"));
         }
-        // The fewer, the more they may deviate by chance.
+        // Fewer images deviate more by chance.
         let tolerance = tolerance * (complete as f32 / found.max(1) as f32).sqrt().max(1.0);
         let (mean, std) = images.moments();
         for (what, found, constant) in [("mean", mean, kind.mean), ("std", std, kind.std)] {
             if found.iter().zip(constant).any(|(a, b)| (a - b).abs() > tolerance) {
                 remarks.push(format!(
-                    "{part}: {what} {found:.4?} is not that of {} ({constant:.4?}): other images under its name?",
+                    "{part}: {what} {found:.4?} is not that of {} ({constant:.4?}); these may be other images",
                     kind.name
                 ));
             }

@@ -2,7 +2,7 @@
 //!
 //! A record of the binary version is one label byte (CIFAR-100: coarse, then fine; the fine one is the class) and 3 072
 //! pixels: the red plane row by row, then green, then blue. A file of the Python version is a pickled dictionary of the
-//! same pixels and labels. Which of the two a file is, its first bytes say.
+//! same pixels and labels. The first bytes of a file tell which of the two it is.
 
 use std::path::{Path, PathBuf};
 
@@ -12,7 +12,7 @@ use crate::{Error, Result};
 /// No published file holds more images.
 const MAX_RECORDS: usize = 50_000;
 
-/// What tells one of the two sets from the other.
+/// The differences between the two sets.
 struct Layout {
     /// Names in the binary version, training files first, the test file last.
     binary: &'static [&'static str],
@@ -56,7 +56,7 @@ const LAYOUT100: Layout = Layout {
 /// Ten classes of small photographs (Krizhevsky 2009).
 pub(super) const CIFAR10: Kind = Kind {
     name: "cifar10",
-    about: "small photographs of ten kinds",
+    about: "small photographs in 10 classes",
     shape: [3, 32, 32],
     classes: 10,
     counts: [50_000, 10_000],
@@ -75,7 +75,7 @@ pub(super) const CIFAR10: Kind = Kind {
 /// A hundred fine classes of small photographs (Krizhevsky 2009).
 pub(super) const CIFAR100: Kind = Kind {
     name: "cifar100",
-    about: "small photographs of a hundred kinds",
+    about: "small photographs in 100 classes",
     classes: 100,
     mean: &[0.5071, 0.4865, 0.4409],
     std: &[0.2673, 0.2564, 0.2762],
@@ -136,21 +136,22 @@ fn record_length(kind: &Kind, layout: &Layout) -> usize {
     layout.label_bytes + kind.shape.iter().product::<usize>()
 }
 
-/// No file of either version is longer: Python 3 writes a byte as up to two.
+/// Upper bound on the length of a file of either version: Python 3 may write a byte as two.
 fn longest(kind: &Kind, layout: &Layout) -> u64 {
     2 * (MAX_RECORDS * record_length(kind, layout)) as u64
 }
 
-/// The images of one file: records lie where they are.
+/// The images of one file; the binary version is used in place, without copying.
 fn read_file(kind: &Kind, path: &Path, layout: &Layout) -> Result<Images> {
     let bytes = gzip::open(path)?.rest(0, longest(kind, layout) + 1)?;
     let record = record_length(kind, layout);
-    let (bytes, before, labels) = if pickle::is_one(&bytes) {
+    let (bytes, before, labels) = if pickle::is_pickle(&bytes) {
         let (pixels, labels) = read_pickle(kind, path, &bytes, layout)?;
         (pixels.into(), 0, labels)
     } else if bytes.is_empty() || bytes.len() % record != 0 || bytes.len() > MAX_RECORDS * record {
         let (length, what) = (bytes.len(), magic::describe(&bytes[..bytes.len().min(32)]));
-        let why = format!("{length} bytes are not 1 to {MAX_RECORDS} records of {record}: truncated or another format");
+        let why =
+            format!("{length} bytes are not 1 to {MAX_RECORDS} records of {record} bytes: truncated or another format");
         return Err(Error::data(path, format!("{why}; it {what}")));
     } else {
         let labels = bytes.chunks_exact(record).map(|record| record[layout.label_bytes - 1]).collect();

@@ -1,4 +1,4 @@
-//! The images that make up a data set, and what is known of them.
+//! A loaded data set.
 
 use crate::data::{Images, Kind, Normalization};
 
@@ -13,7 +13,7 @@ pub struct Splits {
     pub origin: String,
 }
 
-/// A data set in memory.
+/// A loaded data set.
 #[derive(Debug, Clone)]
 pub struct Dataset {
     /// Its name in [`crate::data::DATASETS`].
@@ -32,9 +32,9 @@ pub struct Dataset {
     pub std: Vec<f32>,
     /// A path, a hub address, or `generated`.
     pub origin: String,
-    /// What its images and labels are, however they are stored: 16 hexadecimal digits.
+    /// Digest of its images and labels, independent of how they are stored: 16 hexadecimal digits.
     pub digest: String,
-    /// Deviations from the complete, published set that show without much computation, in words.
+    /// Deviations from the complete, published set, in words; empty if there are none.
     pub remarks: Vec<String>,
 }
 
@@ -54,7 +54,7 @@ impl Dataset {
         }
     }
 
-    /// The map from bytes to normalized floating point, for [`crate::data::gather`].
+    /// The map from bytes to normalized floating-point values, for [`crate::data::gather`].
     pub fn normalization(&self) -> Normalization {
         Normalization::new(&self.mean, &self.std)
     }

@@ -1,4 +1,4 @@
-//! What a data set is, however its files are called and packed: a digest of its images and labels, remembered by the
+//! The digest of a data set's images and labels, independent of how its files are named and packed. It is cached under the
 //! files' paths, sizes and times, so that it is computed once.
 
 use std::fs;
@@ -9,7 +9,7 @@ use crate::data::{Images, stamp};
 /// Hexadecimal digits of a digest.
 const DIGITS: usize = 16;
 
-/// Bytes hashed together.
+/// Bytes hashed per call.
 const TOGETHER: usize = 1 << 16;
 
 /// BLAKE3 of shape, number, labels and pixels of the training and the test images.
@@ -18,7 +18,7 @@ pub(super) fn of(parts: [&Images; 2]) -> String {
     for images in parts {
         hasher.update(format!("{:?} {}\n", images.shape, images.len()).as_bytes());
         hasher.update(&images.labels);
-        // The hash is fastest on many bytes at once, which lie apart in some files.
+        // The hash is fastest on many bytes at once; in some files images are not contiguous.
         let mut pixels = Vec::with_capacity(TOGETHER);
         for (image, _) in images.iter() {
             pixels.extend_from_slice(image);
@@ -32,23 +32,23 @@ pub(super) fn of(parts: [&Images; 2]) -> String {
     hasher.finalize().to_hex()[..DIGITS].to_string()
 }
 
-/// What is remembered of the digest of the data in some files.
-pub(super) struct Memory<'a> {
+/// The cached digest of the data in some files.
+pub(super) struct CachedDigest<'a> {
     files: &'a [PathBuf],
-    /// The files as they are now; none where that cannot be told.
+    /// The state of the files at creation; none where it cannot be read.
     stamps: Option<String>,
     path: PathBuf,
 }
 
-impl<'a> Memory<'a> {
-    /// The memory about `files` of the data set `name`, in the program's folder `cache`.
+impl<'a> CachedDigest<'a> {
+    /// The entry for `files` of the data set `name`, in the program's folder `cache`.
     pub(super) fn of(name: &str, files: &'a [PathBuf], cache: &Path) -> Self {
         let places: String = files.iter().map(|file| full_name(file) + "\n").collect();
         let key = &blake3::hash(places.as_bytes()).to_hex()[..DIGITS];
         Self { files, stamps: stamp::of(files, full_name), path: cache.join("digests").join(format!("{name}-{key}")) }
     }
 
-    /// The digest, if the files have changed neither since it was taken nor since [`Memory::of`].
+    /// The digest, if the files have changed neither since it was taken nor since [`CachedDigest::of`].
     pub(super) fn recall(&self) -> Option<String> {
         self.is_unchanged().then_some(())?;
         let text = fs::read_to_string(&self.path).ok()?;
@@ -60,8 +60,8 @@ impl<'a> Memory<'a> {
         self.stamps.is_some() && stamp::of(self.files, full_name) == self.stamps
     }
 
-    /// Remembers the digest of what has been read since [`Memory::of`], unless the files have changed meanwhile or may
-    /// yet change unnoticed. Where nothing can be written, nothing is remembered.
+    /// Caches the digest of what has been read since [`CachedDigest::of`], unless the files have changed meanwhile, or so
+    /// recently that another change might go unnoticed. If the cache cannot be written, nothing is kept.
     pub(super) fn keep(&self, digest: &str) {
         let Some(stamps) = &self.stamps else { return };
         if !stamp::are_settled(self.files) || !self.is_unchanged() {
@@ -80,7 +80,7 @@ fn full_name(file: &Path) -> String {
 mod tests {
     use crate::data::{DATASETS, Origin};
 
-    /// Another drawing is another data set: its digest in the table has to change with it.
+    /// A change of the drawing makes another data set: its digest in the table has to change with it.
     #[test]
     fn generated_sets_have_the_digests_in_their_table() {
         for kind in DATASETS {

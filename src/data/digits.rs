@@ -9,6 +9,7 @@ use crate::data::{Kind, Origin};
 use crate::rng::Stream;
 
 const SIZE: usize = 28;
+/// Points along each segment of a curve.
 const INTERPOLATED: usize = 5;
 
 type Point = [f32; 2];

@@ -1,4 +1,4 @@
-//! What is in a data folder: looking for files, and saying why one cannot be used.
+//! Finding files in a data folder, and explaining why one cannot be used.
 
 use std::fs;
 use std::io::{self, ErrorKind};
@@ -6,13 +6,13 @@ use std::path::{Path, PathBuf};
 
 use crate::{Error, Result};
 
-/// Names that are listed before "and so many more".
+/// Number of names that are listed before "and N more".
 const LISTED: usize = 12;
 
 /// The first of `paths` that is a file with something in it, else the first that is a file.
 ///
 /// # Errors
-/// A folder on the way that may not be looked into.
+/// A folder on the path that may not be read.
 pub(super) fn first_file(paths: impl IntoIterator<Item = PathBuf>) -> Result<Option<PathBuf>> {
     let mut empty = None;
     for path in paths {
@@ -30,17 +30,17 @@ pub(super) fn first_file(paths: impl IntoIterator<Item = PathBuf>) -> Result<Opt
 /// The size of a regular file, which must not be empty.
 ///
 /// # Errors
-/// There is none, or it is something else.
+/// There is none, it is empty, or it is not a regular file.
 pub(super) fn file_length(path: &Path) -> Result<u64> {
     let meta = fs::metadata(path).map_err(|error| refused(path, error))?;
     match meta.len() {
         _ if !meta.is_file() => Err(Error::data(path, "is a folder or device, not a file")),
-        0 => Err(Error::data(path, "is empty; get the file anew")),
+        0 => Err(Error::data(path, "is empty; download the file again")),
         length => Ok(length),
     }
 }
 
-/// The error for a file that the system does not let us use, with the command that lets us where there is one.
+/// The error for a file that cannot be accessed, with the command that gives access if permissions are missing.
 pub(super) fn refused(path: &Path, error: io::Error) -> Error {
     if error.kind() != ErrorKind::PermissionDenied {
         return Error::io(path)(error);
@@ -49,10 +49,10 @@ pub(super) fn refused(path: &Path, error: io::Error) -> Error {
     let closed =
         path.ancestors().skip(1).filter(|p| !p.as_os_str().is_empty()).filter(|p| p.join(".").metadata().is_err());
     let closed = closed.last().unwrap_or(path);
-    Error::data(path, format!("may not be read (permission denied); chmod -R u+rX {}", quoted(closed)))
+    Error::data(path, format!("cannot be read (permission denied); allow it with chmod -R u+rX {}", quoted(closed)))
 }
 
-/// A path as a shell takes it.
+/// A path, quoted for a shell if necessary.
 pub(super) fn quoted(path: &Path) -> String {
     let text = path.display().to_string();
     match text.chars().all(|c| c.is_alphanumeric() || "/._-+,:@%=".contains(c)) {

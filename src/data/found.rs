@@ -1,9 +1,9 @@
-//! A data set between finding and reading it.
+//! A data set that has been found, to be read.
 
 use std::path::PathBuf;
 
 use crate::Result;
-use crate::data::digest::{self, Memory};
+use crate::data::digest::{self, CachedDigest};
 use crate::data::{Dataset, Files, HubSet, Kind, Origin, Source, Splits, check, hub};
 
 /// A data set that has been found but not read.
@@ -43,13 +43,13 @@ impl<'a> Found<'a> {
     pub(super) fn known_digest(&self, kind: &Kind, source: &Source) -> Option<String> {
         match self {
             Self::Generated(_, digest) => Some(digest.to_string()),
-            _ => Memory::of(kind.name, self.files(), &source.cache_dir).recall(),
+            _ => CachedDigest::of(kind.name, self.files(), &source.cache_dir).recall(),
         }
     }
 
     /// Reads or draws it.
     pub(super) fn read(&self, kind: &Kind, source: &Source) -> Result<Dataset> {
-        let memory = Memory::of(kind.name, self.files(), &source.cache_dir);
+        let cached = CachedDigest::of(kind.name, self.files(), &source.cache_dir);
         let splits = match self {
             Self::Generated(draw, digest) => return Ok(Dataset::new(kind, draw(), digest.to_string(), vec![])),
             Self::Files(reader, files) => {
@@ -62,9 +62,9 @@ impl<'a> Found<'a> {
                 Splits { train, test, origin: format!("hub:{}", set.id) }
             }
         };
-        let digest = memory.recall().unwrap_or_else(|| {
+        let digest = cached.recall().unwrap_or_else(|| {
             let digest = digest::of([&splits.train, &splits.test]);
-            memory.keep(&digest);
+            cached.keep(&digest);
             digest
         });
         let remarks = check::remarks(kind, &splits.train, &splits.test);

@@ -12,28 +12,28 @@ use crate::{Error, Result};
 /// No deflate stream expands by more than this factor.
 const MAX_EXPANSION: u64 = 1032;
 
-/// As often as that compressed data are compressed by accident.
+/// Layers of compression that are undone: files are sometimes compressed twice by accident.
 const MAX_LAYERS: usize = 2;
 
 const MAGIC: [u8; 2] = [0x1f, 0x8b];
 
-/// What a file holds, decompressed.
+/// The decompressed contents of a file.
 pub(super) struct Contents {
     /// The bytes.
     pub(super) reader: Box<dyn BufRead>,
-    /// No more bytes than this come of a file of its size.
+    /// Upper bound on the decompressed size, from the size of the file.
     pub(super) bound: u64,
-    /// The file, where it holds the bytes as they are.
+    /// The file, if it is not compressed.
     plain: Option<File>,
     path: PathBuf,
 }
 
 impl Contents {
-    /// What is left behind the first `offset` bytes, which have been read, at most `limit` bytes: mapped if they are not
+    /// What follows the first `offset` bytes, which have been read, at most `limit` bytes: mapped if the file is not
     /// compressed, else in memory.
     ///
     /// # Errors
-    /// Damaged, or not to be read.
+    /// The file is damaged or cannot be read.
     pub(super) fn rest(self, offset: u64, limit: u64) -> Result<Bytes> {
         let mapped = self.plain.and_then(|file| Bytes::map(file, &self.path, offset, limit).ok());
         let read = || {
@@ -45,7 +45,7 @@ impl Contents {
     }
 }
 
-/// Opens a file that must not be empty; compression is told by the first bytes.
+/// Opens a file that must not be empty; compression is recognized by the first bytes.
 ///
 /// # Errors
 /// Not a file, an empty one, or one that may not be read.
@@ -72,11 +72,11 @@ pub(super) fn open(path: &Path) -> Result<Contents> {
 
 /// The error for a file that cannot be read to its end.
 pub(super) fn damaged(path: &Path, error: &io::Error) -> Error {
-    Error::data(path, format!("truncated or corrupt: {error}; get the file anew"))
+    Error::data(path, format!("truncated or corrupt: {error}; download the file again"))
 }
 
-/// The members of a gzip file one after the other. Zeros behind them, which tapes and some copying programs add, count
-/// for nothing, as for `gzip` itself.
+/// The members of a gzip file one after the other. Zeros after them, which tapes and some copying programs add, are
+/// ignored, as by `gzip` itself.
 struct Members<R> {
     decoder: Option<GzDecoder<R>>,
 }

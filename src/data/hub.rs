@@ -1,7 +1,7 @@
 //! Data sets from the Hugging Face hub, as the parquet files that it converts them to.
 //!
 //! Downloads go through `candle-datasets` into the hub's usual cache. The rows are decoded here: candle's own CIFAR loader
-//! exchanges rows and columns and drops rows it cannot read.
+//! transposes the images and drops rows of the table that it cannot read.
 
 use std::fs::File;
 use std::io::Cursor;
@@ -21,12 +21,12 @@ use crate::{Error, Result};
 
 const REVISION: &str = "refs/convert/parquet";
 
-/// How long the hub may take to say that it has the data set.
-const PATIENCE: Duration = Duration::from_secs(30);
+/// Time limit for the hub to confirm that it has the data set.
+const TIMEOUT: Duration = Duration::from_secs(30);
 
-/// The training and test file in the hub's cache, downloaded if they are not there; an error is the reason, in words.
+/// The training and test file in the hub's cache, downloaded if they are not there; the error is the reason, in words.
 pub(super) fn download(set: &HubSet, source: &Source) -> std::result::Result<[PathBuf; 2], String> {
-    let client = client(source).map_err(|e| format!("the hub client does not start: {e}"))?;
+    let client = client(source).map_err(|e| format!("cannot start the hub client: {e}"))?;
     if let Some(found) = cached(&client, set) {
         return Ok(found);
     }
@@ -68,14 +68,14 @@ fn reach(client: &HFClientSync, set: &HubSet) -> std::result::Result<(), String>
     let repo = client.dataset(owner, name);
     let asking = std::thread::Builder::new().spawn(move || {
         let answer = repo.info().revision(REVISION).send();
-        // Nobody listens any more once the time is over.
+        // The receiver is gone after the time limit.
         let _ = send.send(answer.map(drop).map_err(|e| root_cause(&e)));
     });
     asking.map_err(|error| format!("cannot start a thread: {error}"))?;
-    receive.recv_timeout(PATIENCE).unwrap_or_else(|_| Err(format!("no answer within {} s", PATIENCE.as_secs())))
+    receive.recv_timeout(TIMEOUT).unwrap_or_else(|_| Err(format!("no answer within {} s", TIMEOUT.as_secs())))
 }
 
-/// The first cause of an error, most often the operating system's word: what lies between repeats the address.
+/// The innermost cause of an error, mostly from the operating system; the causes in between only repeat the address.
 fn root_cause(error: &dyn std::error::Error) -> String {
     let mut innermost = error;
     while let Some(cause) = innermost.source() {
@@ -93,7 +93,10 @@ fn read_file(kind: &Kind, set: &HubSet, path: &Path) -> Result<Images> {
     let file = File::open(path).map_err(Error::io(path))?;
     let broken = |why: String| {
         let folder = format!("datasets--{}", set.id.replace('/', "--"));
-        Error::data(path, format!("not a readable parquet file: {why}; remove the folder {folder} to download it anew"))
+        Error::data(
+            path,
+            format!("not a readable parquet file: {why}; remove the folder {folder} to download it again"),
+        )
     };
     // The reader panics on some kinds of damage.
     guarded(|| {

@@ -7,15 +7,15 @@ use std::path::Path;
 use crate::data::{Bytes, gzip, magic};
 use crate::{Error, Result};
 
-/// Bytes by which a file of another kind is told.
+/// Bytes by which other formats are recognized.
 const HEAD: u64 = 32;
 
-/// Bytes of a number of the header.
+/// Bytes per number in the header.
 const WORD: usize = 4;
 
 /// The dimensions and bytes of an IDX file of `D` dimensions, compressed or not.
 ///
-/// Nothing is allocated on the word of the header: declared sizes are held against the file's size first.
+/// The header is not trusted: declared sizes are checked against the file's size before anything is allocated.
 ///
 /// # Errors
 /// Not a file, a wrong magic number, or a size that is not the declared one.
@@ -49,13 +49,16 @@ pub(super) fn read<const D: usize>(path: &Path) -> Result<([usize; D], Bytes)> {
             ),
         ));
     };
-    // One byte more than declared: to notice a surplus, and to reach the end, where gzip keeps its checksum.
+    // One byte more than declared, to notice a surplus and to reach the end, where gzip keeps its checksum.
     let bytes = file.rest(((1 + D) * WORD) as u64, declared + 1)?;
     match (bytes.len() as u64).cmp(&declared) {
         Ordering::Equal => Ok((dims, bytes)),
         Ordering::Less => {
             let found = bytes.len();
-            Err(Error::data(path, format!("truncated: {found} of the declared {declared} bytes; get the file anew")))
+            Err(Error::data(
+                path,
+                format!("truncated: {found} of the declared {declared} bytes; download the file again"),
+            ))
         }
         Ordering::Greater => Err(Error::data(path, format!("more bytes than the declared {declared}"))),
     }

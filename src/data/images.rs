@@ -1,4 +1,4 @@
-//! Images as bytes.
+//! Labelled images, stored as bytes.
 
 use std::path::Path;
 
@@ -7,22 +7,22 @@ use crate::{Error, Result};
 
 const NONE: &str = "holds no images";
 
-/// Labelled images of one size. They stay bytes, in a mapped file where one holds them as they are; a batch at a time
-/// becomes floating point.
+/// Labelled images of one size. They stay bytes, in place in a mapped file where it stores them uncompressed; only a
+/// batch at a time is converted to floating point.
 #[derive(Debug, Clone)]
 pub struct Images {
     /// Channels, height, width.
     pub shape: [usize; 3],
     /// N class indices.
     pub labels: Vec<u8>,
-    /// One behind the other.
-    runs: Vec<Run>,
+    /// The images in order.
+    blocks: Vec<Block>,
 }
 
-/// Images one behind the other in some bytes, at equal intervals.
+/// Images at equal intervals in some bytes.
 #[derive(Debug, Clone)]
-struct Run {
-    /// The number of its first image.
+struct Block {
+    /// Index of its first image.
     first: usize,
     bytes: Bytes,
     /// Bytes before the pixels of each image.
@@ -33,7 +33,7 @@ impl Images {
     /// Images and labels read from `path`: N·C·H·W bytes, image by image, plane by plane, row by row.
     ///
     /// # Errors
-    /// Nothing at all, the byte count is not N·C·H·W, or a label is not below `classes`.
+    /// There are no images, the byte count is not N·C·H·W, or a label is not below `classes`.
     pub fn new(
         path: &Path,
         shape: [usize; 3],
@@ -55,9 +55,9 @@ impl Images {
         Ok(Self::at_intervals(shape, pixels, 0, labels))
     }
 
-    /// Images in `bytes`, with so many other bytes `before` each of them.
+    /// Images in `bytes`, with `before` other bytes before each of them.
     pub(super) fn at_intervals(shape: [usize; 3], bytes: impl Into<Bytes>, before: usize, labels: Vec<u8>) -> Self {
-        Self { shape, labels, runs: vec![Run { first: 0, bytes: bytes.into(), before }] }
+        Self { shape, labels, blocks: vec![Block { first: 0, bytes: bytes.into(), before }] }
     }
 
     /// The images of all `parts`, read from the folder `path`.
@@ -65,10 +65,10 @@ impl Images {
     /// # Errors
     /// There are none.
     pub(super) fn joined(path: &Path, shape: [usize; 3], parts: Vec<Self>) -> Result<Self> {
-        let mut all = Self { shape, labels: vec![], runs: vec![] };
-        for Self { labels, runs, .. } in parts {
+        let mut all = Self { shape, labels: vec![], blocks: vec![] };
+        for Self { labels, blocks, .. } in parts {
             let first = all.len();
-            all.runs.extend(runs.into_iter().map(|run| Run { first: first + run.first, ..run }));
+            all.blocks.extend(blocks.into_iter().map(|block| Block { first: first + block.first, ..block }));
             all.labels.extend(labels);
         }
         if all.is_empty() { Err(Error::data(path, NONE)) } else { Ok(all) }
@@ -87,8 +87,8 @@ impl Images {
     /// The C·H·W bytes of image `i`, and its label; `None` past the end.
     pub fn get(&self, i: usize) -> Option<(&[u8], u8)> {
         let label = *self.labels.get(i)?;
-        let Run { first, bytes, before } =
-            self.runs.get(self.runs.partition_point(|run| run.first <= i).checked_sub(1)?)?;
+        let Block { first, bytes, before } =
+            self.blocks.get(self.blocks.partition_point(|block| block.first <= i).checked_sub(1)?)?;
         let size = self.shape.iter().product::<usize>();
         let start = (i - first).checked_mul(before + size)?.checked_add(*before)?;
         Some((bytes.get(start..start.checked_add(size)?)?, label))
@@ -99,15 +99,15 @@ impl Images {
         (0..self.len()).map_while(|i| self.get(i))
     }
 
-    /// Whether the files that hold the images are still as they were when they were read.
+    /// Checks that the files that hold the images have not been modified since they were opened.
     ///
     /// # Errors
-    /// One has been written to: what it says of the images is not what was checked.
+    /// One of them has been modified.
     pub fn check_unchanged(&self) -> Result<()> {
-        self.runs.iter().try_for_each(|run| run.bytes.check_unchanged())
+        self.blocks.iter().try_for_each(|block| block.bytes.check_unchanged())
     }
 
-    /// Images of each class, for at least `classes` classes.
+    /// Number of images of each class, for at least `classes` classes.
     pub fn per_class(&self, classes: usize) -> Vec<usize> {
         let mut counts = vec![0; classes.max(self.labels.iter().max().map_or(0, |&l| usize::from(l) + 1))];
         for &label in &self.labels {
@@ -123,10 +123,10 @@ impl Images {
         let planes = self.iter().flat_map(|(image, _)| image.chunks_exact((height * width).max(1)).enumerate());
         for (channel, plane) in planes {
             let (sum, square) = &mut sums[channel];
-            // Runs whose sums fit into 32 bits, in which they are fastest taken.
-            for run in plane.chunks(1 << 16) {
-                *sum += u64::from(run.iter().map(|&p| u32::from(p)).sum::<u32>());
-                *square += u64::from(run.iter().map(|&p| u32::from(p) * u32::from(p)).sum::<u32>());
+            // Chunks whose sums fit into 32 bits, which is fastest.
+            for chunk in plane.chunks(1 << 16) {
+                *sum += u64::from(chunk.iter().map(|&p| u32::from(p)).sum::<u32>());
+                *square += u64::from(chunk.iter().map(|&p| u32::from(p) * u32::from(p)).sum::<u32>());
             }
         }
         let count = (self.len() * height * width).max(1) as f64;

@@ -1,4 +1,4 @@
-//! `mnist` and `fashion-mnist`: four IDX files in one folder, compressed or not, under the names that are in use.
+//! `mnist` and `fashion-mnist`: four IDX files in one folder, compressed or not, under the names in common use.
 
 use std::path::{Path, PathBuf};
 

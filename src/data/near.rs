@@ -1,4 +1,4 @@
-//! What is in the user's folder in place of a data set that was not found there.
+//! Hints on what the user's folder holds instead of a data set that was not found there.
 
 use std::path::Path;
 
@@ -6,13 +6,13 @@ use crate::data::folder::{listing, names, quoted};
 use crate::data::{Files, folder};
 use crate::{Error, Result};
 
-/// Folders that are looked into, no more.
+/// Number of subfolders that are searched at most.
 const MOST: usize = 64;
 
-/// The user's folder must be one that can be looked into.
+/// Checks that the user's folder is a folder that can be read.
 ///
 /// # Errors
-/// It is missing, a file, or closed.
+/// It is missing, a file, or not readable.
 pub(super) fn check_folder(path: &Path) -> Result<()> {
     match std::fs::metadata(path) {
         Ok(meta) if meta.is_dir() => match path.join(".").metadata() {
@@ -29,15 +29,15 @@ pub(super) fn check_folder(path: &Path) -> Result<()> {
     }
 }
 
-/// A sentence on what the folder holds: the set one folder further down, something that is nearly it, or else its
-/// contents; a space before it.
+/// A sentence, after a space, on what the folder holds: the set one folder further down, a file that is nearly right, or
+/// else its contents.
 pub(super) fn instead(root: &Path, files: &Files) -> String {
     let inside = names(root);
     let folders = || {
         inside.iter().filter(|name| name.ends_with('/')).take(MOST).map(|name| root.join(name.trim_end_matches('/')))
     };
     if let Some(deeper) = folders().find(|deeper| matches!((files.locate)(deeper), Ok(Some(_)))) {
-        return format!(" It is in a folder below: --data-dir {}.", quoted(&deeper));
+        return format!(" It is in a subfolder: use --data-dir {}.", quoted(&deeper));
     }
     let places = std::iter::once(root.to_path_buf()).chain(folders());
     let near = |place: std::path::PathBuf| names(&place).iter().find_map(|name| nearly(&place, name));
@@ -47,7 +47,7 @@ pub(super) fn instead(root: &Path, files: &Files) -> String {
     }
 }
 
-/// What `name` in the folder `place` is and what to do about it, where it looks like data in a form that is not read.
+/// What `name` in the folder `place` is and what to do about it, if it looks like data in a format that is not supported.
 fn nearly(place: &Path, name: &str) -> Option<String> {
     let (path, lower) = (place.join(name), name.to_lowercase());
     let (shown, file, folder) = (path.display(), quoted(&path), quoted(place));
@@ -64,7 +64,7 @@ fn nearly(place: &Path, name: &str) -> Option<String> {
         return Some(format!("{shown} is not unpacked: 7z x {file} -o{folder}"));
     }
     if [".part", ".crdownload", ".download", ".incomplete"].iter().any(|ending| ends(ending)) {
-        return Some(format!("{shown} is an unfinished download: download it anew"));
+        return Some(format!("{shown} is an unfinished download: download it again"));
     }
     if ends(".mat") || lower.contains("-matlab") {
         return Some(format!("{shown} is the MATLAB version; get the binary version"));

@@ -23,7 +23,7 @@ pub fn split(count: usize, val_fraction: f64, seed: u64) -> Result<(Vec<u32>, Ve
     Ok((indices, val))
 }
 
-/// The order of `indices` in an epoch: a shuffle by stream `order/<epoch>` of the seed, whatever came before.
+/// The order of `indices` in an epoch: a shuffle by stream `order/<epoch>` of the seed, independent of other epochs.
 pub fn epoch_order(indices: &[u32], seed: u64, epoch: usize) -> Vec<u32> {
     let mut order = indices.to_vec();
     stream(seed, &format!("order/{epoch}")).shuffle(&mut order);
@@ -33,7 +33,7 @@ pub fn epoch_order(indices: &[u32], seed: u64, epoch: usize) -> Vec<u32> {
 /// The seed of draws that are the same for every run, so that runs with different seeds are scored on the same images.
 const FIXED: u64 = 0;
 
-/// At most `count` (0: all) of `indices`, sorted: drawn at random with every class in proportion, the same for every
+/// At most `count` (0: all) of `indices`, sorted: drawn at random in proportion to the classes, the same for every
 /// run. `labels` are those of all images.
 pub fn subset(indices: &[u32], labels: &[u8], count: usize) -> Vec<u32> {
     if count == 0 || count >= indices.len() {

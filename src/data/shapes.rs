@@ -1,4 +1,4 @@
-//! `shapes`: ten coloured figures on textured grounds, drawn by the program.
+//! `shapes`: ten coloured figures on textured backgrounds, drawn by the program.
 //!
 //! Colours, place, size and tilt are random, so only the outline tells the class: that is beyond a linear model and
 //! within reach of a small residual network.
@@ -14,7 +14,7 @@ type Colour = [f32; 3];
 /// Figures, 32 x 32, three channels.
 pub(super) const KIND: Kind = Kind {
     name: "shapes",
-    about: "coloured figures on textured grounds, drawn by the program",
+    about: "coloured figures on textured backgrounds, drawn by the program",
     shape: [3, SIZE, SIZE],
     classes: 10,
     counts: [6000, 2000],
@@ -29,21 +29,21 @@ fn draw(label: usize, rng: &mut Stream) -> Vec<u8> {
     let [front, back, other] = colours(rng);
     let cover = figure(label, rng);
     let grain = between(rng, 0.01, 0.1);
-    let mut picture = vec![0; 3 * SIZE * SIZE];
+    let mut pixels = vec![0; 3 * SIZE * SIZE];
     for y in 0..SIZE {
         for x in 0..SIZE {
             let (figure, tint, speck) = (cover(x, y), ground(x as f32, y as f32), grain * noise(rng));
             for c in 0..3 {
                 let behind = back[c] + tint * (other[c] - back[c]);
                 let value = behind + figure * (front[c] - behind);
-                picture[(c * SIZE + y) * SIZE + x] = byte(value + speck);
+                pixels[(c * SIZE + y) * SIZE + x] = byte(value + speck);
             }
         }
     }
-    picture
+    pixels
 }
 
-/// A figure's colour and the two of its ground, any three such that the figure is the brightest by a fifth.
+/// A figure's colour and the two of its background, such that the figure is the brightest by at least 0.2.
 fn colours(rng: &mut Stream) -> [Colour; 3] {
     let brightness = |c: &Colour| (c[0] + c[1] + c[2]) / 3.0;
     loop {
@@ -56,7 +56,7 @@ fn colours(rng: &mut Stream) -> [Colour; 3] {
     }
 }
 
-/// The mixture of the ground's two colours at (x, y): a ramp, stripes or a chequer of random direction and period.
+/// The mixture of the background's two colours at (x, y): a ramp, stripes or a chequerboard of random direction and period.
 fn texture(rng: &mut Stream) -> impl Fn(f32, f32) -> f32 + use<> {
     let (kind, (c, s)) = (rng.below(3), direction(rng));
     let (period, phase) = (between(rng, 3.0, 10.0), between(rng, 0.0, 1.0));

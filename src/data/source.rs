@@ -1,4 +1,4 @@
-//! Finding a data set's files: the user's folder first, then the program's cache, then the hub.
+//! Where the files of a data set are looked for: the user's folder first, then the program's cache, then the hub.
 
 use std::env;
 use std::path::{Path, PathBuf};
@@ -12,7 +12,7 @@ use crate::{Error, Result};
 pub struct Files {
     /// What is looked for, in words.
     pub wanted: &'static str,
-    /// The set's files in a data folder, in the order in which they are read; none where it is not there.
+    /// Finds the set's files in a data folder, in the order in which they are read; none if it is not there.
     pub locate: fn(&Path) -> Result<Option<Vec<PathBuf>>>,
     /// Reads training and test images from the files found.
     pub read: fn(&Kind, &[PathBuf], &Source) -> Result<[Images; 2]>,
@@ -126,11 +126,11 @@ pub fn digest(name: &str, source: &Source) -> Result<String> {
     }
 }
 
-/// Makes sure that a data set is on this machine, downloading it into the hub's cache where necessary. Returns where it
-/// lies; `None` for a generated set.
+/// Makes sure that a data set is on this machine, downloading it into the hub's cache where necessary. Returns the path of
+/// its first file; `None` for a generated set.
 ///
 /// # Errors
-/// An unknown name, or not found and not to be had: as [`load`].
+/// An unknown name, or a data set that is neither found nor can be downloaded: as [`load`].
 pub fn fetch(name: &str, source: &Source) -> Result<Option<PathBuf>> {
     Ok(Found::look(find(name)?, source)?.files().first().cloned())
 }

@@ -1,13 +1,13 @@
-//! Whether files are still the ones they were, told without reading them.
+//! Detecting changed files without reading them.
 
 use std::fs::{self, Metadata};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-/// A file changed twice within this time may have the same times after both.
+/// Two changes within this time may leave a file with the same times.
 const COARSE: Duration = Duration::from_secs(2);
 
-/// One line per file: its name as `name` gives it, size, and the times that the system keeps. None where a file is gone.
+/// One line per file: its name as `name` gives it, size, and the times that the system keeps; none if a file is missing.
 pub(super) fn of(files: &[PathBuf], name: impl Fn(&Path) -> String) -> Option<String> {
     let line = |file: &PathBuf| {
         let meta = fs::metadata(file).ok()?;
@@ -25,8 +25,7 @@ pub(super) fn are_settled(files: &[PathBuf]) -> bool {
     files.iter().all(|file| settled(file).is_some())
 }
 
-/// When the contents were last changed and, where the system tells, when anything was: a copy that keeps the former
-/// cannot keep the latter.
+/// The modification time and, on Unix, the inode change time: a copy can preserve the former but not the latter.
 fn times(meta: &Metadata) -> String {
     let modified = meta.modified().ok().and_then(|time| time.duration_since(UNIX_EPOCH).ok()).unwrap_or_default();
     format!("{}{}", modified.as_nanos(), changed(meta))

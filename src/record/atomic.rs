@@ -1,4 +1,4 @@
-//! Replacing a file: whoever reads it, and whenever the process dies, sees the old contents or the new, never a part.
+//! Atomic replacement of files: readers see the old contents or the new, never a part, even if the process dies.
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, ErrorKind, Write};
@@ -7,12 +7,12 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use crate::{Error, Result};
 
-/// Ending of temporary names; such a file is no one's result.
+/// Ending of the names of temporary files.
 const TEMPORARY: &str = ".part";
 
 /// Writes `bytes` to a temporary name in the same folder, syncs it, renames it to `path` and syncs the folder.
 ///
-/// A process killed on the way leaves a temporary file behind, which [`clean`] removes.
+/// A process killed in between leaves a temporary file behind, which [`clean`] removes.
 ///
 /// # Errors
 /// An I/O error; `path` is as it was before.
@@ -42,7 +42,7 @@ fn create_beside(path: &Path) -> io::Result<(PathBuf, File)> {
         let temporary = folder(path).join(temporary);
         match OpenOptions::new().write(true).create_new(true).open(&temporary) {
             Ok(file) => return Ok((temporary, file)),
-            // Left by a process of the same number, perhaps on another machine: take the next name.
+            // Left by a process with the same id, perhaps on another machine: take the next name.
             Err(error) if error.kind() == ErrorKind::AlreadyExists => {}
             Err(error) => return Err(error),
         }
@@ -52,7 +52,7 @@ fn create_beside(path: &Path) -> io::Result<(PathBuf, File)> {
 /// Removes what processes killed inside [`write()`] left in `dir`. Call it where no other process is writing there.
 ///
 /// # Errors
-/// The folder cannot be read, or a leftover not be removed.
+/// The folder cannot be read, or a leftover cannot be removed.
 pub fn clean(dir: &Path) -> Result<()> {
     for entry in fs::read_dir(dir).map_err(Error::io(dir))? {
         let path = entry.map_err(Error::io(dir))?.path();
@@ -68,7 +68,7 @@ fn folder(path: &Path) -> &Path {
     path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."))
 }
 
-/// Makes the rename itself durable; elsewhere than on Unix a folder cannot be opened for this.
+/// Makes the rename itself durable; only on Unix can a folder be opened for this.
 fn sync_folder(dir: &Path) -> io::Result<()> {
     if cfg!(unix) {
         File::open(dir)?.sync_all()?;

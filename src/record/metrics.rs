@@ -30,13 +30,13 @@ pub struct MetricRow {
     pub epoch: usize,
     /// Updates made so far.
     pub step: usize,
-    /// Which images.
+    /// Split that was scored.
     pub split: Split,
-    /// Which statistics normalized.
+    /// Statistics that normalized.
     pub stats: Stats,
     /// Mean cross-entropy in nats.
     pub loss: Option<f64>,
-    /// Share of correct answers, 0 to 1.
+    /// Fraction of images classified correctly, 0 to 1.
     pub accuracy: Option<f64>,
     /// Learning rate of the last update.
     pub lr: Option<f64>,
@@ -46,7 +46,7 @@ pub struct MetricRow {
     pub seconds: Option<f64>,
 }
 
-/// The rows of `metrics.csv` up to and including `epoch`, to go on from there; none where there is no file.
+/// The rows of `metrics.csv` up to and including `epoch`, to resume from there; none where there is no file.
 ///
 /// # Errors
 /// As [`read_rows`].

@@ -10,7 +10,7 @@ use serde::de::DeserializeOwned;
 use super::atomic;
 use crate::{Error, Result, text};
 
-/// Replaces the file at `path` by `rows` under their header, which stands there without rows, too.
+/// Replaces the file at `path` by `rows` under their header; without rows, by the header alone.
 ///
 /// # Errors
 /// I/O errors.
@@ -21,7 +21,7 @@ pub fn write_rows<T: Serialize + Default>(path: &Path, rows: &[T]) -> Result<()>
 
 /// The text of such a file.
 pub(crate) fn csv_bytes<T: Serialize + Default>(rows: &[T]) -> std::result::Result<Vec<u8>, String> {
-    // The writer takes the header off a row, so without rows it needs one to take it off.
+    // The writer derives the header from a row, so without rows it needs a stand-in.
     let stand_in = [T::default()];
     let mut writer = csv::Writer::from_writer(Vec::new());
     for row in if rows.is_empty() { &stand_in } else { rows } {
@@ -36,7 +36,7 @@ pub(crate) fn csv_bytes<T: Serialize + Default>(rows: &[T]) -> std::result::Resu
 
 /// The rows of the file at `path` that `keep` accepts; none where there is no file.
 ///
-/// A last line without its line end was torn off while it was written; it is not read.
+/// A last line without a line end was cut off while it was written, and is ignored.
 ///
 /// # Errors
 /// The file cannot be read, is not UTF-8, lacks a column, or a cell has the wrong type: the message gives file and line.
@@ -58,7 +58,7 @@ pub fn read_rows<T: DeserializeOwned>(path: &Path, keep: impl Fn(&T) -> bool) ->
 
 /// The whole lines of the file.
 fn decode(mut bytes: Vec<u8>, path: &Path) -> Result<String> {
-    // UTF-16 has lines of its own kind.
+    // In UTF-16 a line end is not a single byte; the decoder refuses such a file.
     if !text::is_utf16(&bytes) {
         bytes.truncate(bytes.iter().rposition(|byte| *byte == b'\n').map_or(0, |end| end + 1));
     }
@@ -80,5 +80,5 @@ fn broken(path: &Path, error: &csv::Error) -> Error {
         _ => error.to_string(),
     };
     let line_path = format!("{}:{line}", path.display());
-    Error::data(line_path, format!("{what}; mend the file, or {START_OVER}"))
+    Error::data(line_path, format!("{what}; correct the file, or {START_OVER}"))
 }

@@ -19,7 +19,7 @@ const FILES: [&str; 7] =
 /// Name of the log in a run's folder.
 const LOG: &str = "log.txt";
 
-/// Held while a process writes to the folder; the lock is the system's, so it ends with the process, however it ends.
+/// Locked while a process writes to the folder; the lock is the operating system's, so it ends with the process.
 const LOCK: &str = ".lock";
 
 /// A run's folder, locked against other processes for as long as this value lives.
@@ -65,7 +65,7 @@ impl RunDir {
         self.path.join("metrics.csv")
     }
 
-    /// `diagnostics.csv`: the measured distribution shift, where it was asked for.
+    /// `diagnostics.csv`: the measured distribution shift, if `diagnostics` is on.
     pub fn diagnostics(&self) -> PathBuf {
         self.path.join("diagnostics.csv")
     }
@@ -93,7 +93,7 @@ impl RunDir {
         log::append(&self.path.join(LOG), text)
     }
 
-    /// Renames the files of an earlier attempt that a run would go on from, so that it starts over: `NAME.damaged`.
+    /// Renames the files of an earlier attempt to `NAME.damaged`, so that the run starts over.
     ///
     /// # Errors
     /// I/O errors.
@@ -106,7 +106,7 @@ impl RunDir {
         Ok(())
     }
 
-    /// Removes `summary.json`, for a run that is taken up again is not over.
+    /// Removes `summary.json`, because a run that is resumed is not over.
     ///
     /// # Errors
     /// I/O errors.
@@ -123,7 +123,7 @@ impl RunDir {
     }
 }
 
-/// What is not there need not be moved or removed.
+/// Ignores the error that the file does not exist.
 fn unless_missing(path: &Path, result: std::io::Result<()>) -> Result<()> {
     match result {
         Err(error) if error.kind() != ErrorKind::NotFound => Err(Error::io(path)(error)),
@@ -135,7 +135,7 @@ fn lock(dir: &Path) -> Result<File> {
     let path = dir.join(LOCK);
     let file = OpenOptions::new().create(true).truncate(false).write(true).open(&path).map_err(Error::io(&path))?;
     let mut locked = file.try_lock();
-    // `is_busy` holds a shared lock for an instant: look again before believing that someone is at work.
+    // `is_busy` holds a shared lock for an instant: retry before concluding that another process is training here.
     for _ in 0..3 {
         if !matches!(locked, Err(TryLockError::WouldBlock)) {
             break;
@@ -146,7 +146,7 @@ fn lock(dir: &Path) -> Result<File> {
     match locked {
         Ok(()) => Ok(file),
         Err(TryLockError::WouldBlock) => Err(Error::Busy { path: dir.to_path_buf() }),
-        // Some network file systems have no locks: one process per run is then the user's care, not a reason to refuse.
+        // Some network file systems have no locks: one process per run is then the user's responsibility.
         Err(TryLockError::Error(error)) if error.kind() == ErrorKind::Unsupported => Ok(file),
         Err(TryLockError::Error(error)) => Err(Error::io(&path)(error)),
     }

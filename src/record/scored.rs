@@ -1,4 +1,4 @@
-//! What a score was measured on: which images, under which statistics.
+//! What a score was measured on: the split and the statistics.
 
 use std::fmt;
 use std::str::FromStr;
@@ -8,20 +8,20 @@ use serde::{Deserialize, Serialize};
 use crate::lookup::lookup;
 use crate::{Error, Result};
 
-/// Which images.
+/// A split of the data set.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Split {
-    /// Those trained on.
+    /// The training images.
     #[default]
     Train,
-    /// Those of the training set that were set aside.
+    /// The validation split: training images set aside.
     Val,
     /// The test images.
     Test,
 }
 
-/// Which statistics normalized.
+/// The statistics that normalize.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Stats {
@@ -61,7 +61,7 @@ impl Stats {
     pub const ALL: &'static [Self] =
         &[Self::Memory, Self::Ema, Self::Sample, Self::Precise, Self::Weighing, Self::Evalnorm, Self::Batch];
 
-    /// Those that a trained network is evaluated under beside its own.
+    /// Those that a trained network can be evaluated under in addition to its own.
     pub const POST_HOC: &'static [Self] = &[Self::Precise, Self::Weighing, Self::Evalnorm];
 
     /// Their name in files and commands.
@@ -77,12 +77,12 @@ impl Stats {
         }
     }
 
-    /// Whether they are never a method's own rule of inference, but measured beside it.
+    /// Whether they are never a method's own inference rule, but measured in addition to it.
     pub fn is_beside(self) -> bool {
         matches!(self, Self::Precise | Self::Weighing | Self::Evalnorm | Self::Batch)
     }
 
-    /// Whether they are taken anew, so that those a checkpoint holds do not matter.
+    /// Whether they are computed afresh, so that those in a checkpoint do not matter.
     pub fn is_anew(self) -> bool {
         matches!(self, Self::Precise | Self::Evalnorm | Self::Batch)
     }

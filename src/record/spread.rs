@@ -1,27 +1,27 @@
-//! Measurements per layer: a few extreme ones must not stand for all.
+//! Measurements per layer, summarized by quantiles: a few extreme values must not dominate.
 
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-/// How the measurements of a layer lie.
+/// The distribution of the measurements of a layer.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct LayerSpread {
     /// The layer, by its path in the network.
     pub layer: String,
-    /// Measurements.
+    /// Number of measurements.
     pub count: usize,
-    /// The value that a tenth of them stay below.
+    /// The 10th percentile.
     pub low: f64,
-    /// The value that half of them stay below.
+    /// The median.
     pub median: f64,
-    /// The value that nine tenths of them stay below.
+    /// The 90th percentile.
     pub high: f64,
-    /// The largest.
+    /// The maximum.
     pub largest: f64,
 }
 
-/// The spread of every layer, in the order in which the layers first appear; values that are not finite are left out.
+/// The spread of every layer, in the order in which the layers first appear; non-finite values are left out.
 pub fn by_layer<'a>(measurements: impl IntoIterator<Item = (&'a str, f64)>) -> Vec<LayerSpread> {
     let (mut order, mut values): (Vec<&str>, BTreeMap<&str, Vec<f64>>) = Default::default();
     for (layer, value) in measurements.into_iter().filter(|(_, value)| value.is_finite()) {
@@ -48,7 +48,7 @@ pub fn typical(layers: &[LayerSpread]) -> Option<f64> {
     quantile(&medians, 0.5)
 }
 
-/// The value below which that part of the sorted values lies, interpolated between two of them.
+/// The `part`-quantile of the sorted values, interpolated linearly.
 fn quantile(sorted: &[f64], part: f64) -> Option<f64> {
     let place = part * sorted.len().checked_sub(1)? as f64;
     let below = place.floor() as usize;

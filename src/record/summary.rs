@@ -46,17 +46,18 @@ pub struct Divergence {
 /// The last epoch's score on one split under one kind of statistics.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct SplitScore {
-    /// Which images.
+    /// Split that was scored.
     pub split: Split,
-    /// Which statistics normalized.
+    /// Statistics that normalized.
     pub stats: Stats,
     /// Mean cross-entropy in nats.
     pub loss: Option<f64>,
-    /// Share of correct answers, 0 to 1.
+    /// Fraction of images classified correctly, 0 to 1.
     pub accuracy: Option<f64>,
 }
 
-/// The results of a run that is over. Other versions may write more or less: what is not there is not known.
+/// The results of a run that is over. A summary written by another version may lack fields, which are then empty, or have
+/// more, which are ignored.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Summary {
     /// The run's name.
@@ -84,15 +85,15 @@ pub struct Summary {
     /// The same, layer by layer.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub shift_by_layer: Vec<LayerSpread>,
-    /// The network's parameters.
+    /// Number of the network's parameters.
     #[serde(default)]
     pub parameters: usize,
-    /// Seconds the run took, interruptions aside.
+    /// Seconds the run took, excluding interruptions.
     #[serde(default)]
     pub seconds: f64,
-    /// Training images per second in the last epoch, evaluation aside.
+    /// Training images per second in the last epoch, excluding evaluation.
     pub images_per_s: Option<f64>,
-    /// Largest resident memory of the process in MiB, where the system tells.
+    /// Peak resident memory of the process in MiB, where the system reports it.
     pub peak_memory_mib: Option<f64>,
     /// Device, as in the configuration.
     #[serde(default)]
@@ -103,7 +104,7 @@ pub struct Summary {
     /// Version of this package.
     #[serde(default)]
     pub version: String,
-    /// Commit it was built from, where that was a checkout.
+    /// Commit it was built from, if it was built in a checkout.
     pub commit: Option<String>,
     /// The resolved configuration.
     #[serde(default)]
@@ -115,7 +116,7 @@ impl Summary {
     /// and the network's number of `parameters`.
     ///
     /// # Errors
-    /// A configuration that cannot be written; a resolved one can.
+    /// The configuration cannot be written as TOML; a resolved one can.
     pub fn new(
         config: &Config,
         rows: &[MetricRow],
@@ -149,12 +150,12 @@ impl Summary {
         })
     }
 
-    /// The same run with its shifts, layer by layer.
+    /// The same summary with its shifts, layer by layer.
     pub fn with_shifts(self, layers: Vec<LayerSpread>) -> Self {
         Self { shift_by_layer: layers, ..self }
     }
 
-    /// The same run, stopped by an error.
+    /// The same summary, of a run stopped by an error.
     pub fn failed(self, reason: impl Into<String>) -> Self {
         Self { status: Status::Failed, error: Some(reason.into()), ..self }
     }
@@ -175,7 +176,7 @@ impl From<&MetricRow> for SplitScore {
     }
 }
 
-/// Scores on splits and under statistics that this version knows; those of another version's are left out.
+/// Scores on splits and under statistics that this version knows; others are left out.
 fn known_scores<'de, D: Deserializer<'de>>(deserializer: D) -> std::result::Result<Vec<SplitScore>, D::Error> {
     #[derive(Deserialize)]
     struct Named {
@@ -221,7 +222,7 @@ pub fn read_summary(dir: &Path) -> Result<Option<Summary>> {
     })
 }
 
-/// The process's largest resident memory so far in MiB (Linux's `VmHWM`).
+/// Peak resident memory of the process so far in MiB (Linux's `VmHWM`).
 pub fn peak_memory_mib() -> Option<f64> {
     let status = fs::read_to_string("/proc/self/status").ok()?;
     let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;

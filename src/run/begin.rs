@@ -1,4 +1,4 @@
-//! Beginning a run, going on with one, or finding it finished; and what is recorded when that fails.
+//! Starting a run, resuming it, or finding it finished; and recording its failure.
 
 use std::path::{Path, PathBuf};
 use std::time::Instant;
@@ -11,13 +11,13 @@ use crate::config::Config;
 use crate::record::{self, RunDir, Summary};
 use crate::{Error, Result, data};
 
-/// Trains what a resolved `config` describes, or continues where an earlier call was broken off. A finished run is not
+/// Trains what a resolved `config` describes, or resumes where an earlier call was interrupted. A finished run is not
 /// repeated.
 ///
 /// # Errors
 /// Data, device or folder that cannot be used; a damaged checkpoint (it is left as it is); nothing to resume where
-/// that was demanded. A run that had begun leaves a summary that says `failed` and why, and can still be resumed. One
-/// that leaves the finite numbers is no error but an outcome: its summary says `diverged`.
+/// [`RunOptions::must_resume`] is set. A run that fails after it has started leaves a summary that says `failed` and
+/// why, and can still be resumed. A run that becomes non-finite is not an error: its summary says `diverged`.
 pub fn run(config: &Config, options: &RunOptions, watcher: &mut dyn Watcher) -> Result<Outcome> {
     let dataset = data::load(&config.dataset, &options.source)?;
     let config = &config.on(&dataset.digest, &dataset.origin)?;
@@ -33,7 +33,7 @@ pub fn run(config: &Config, options: &RunOptions, watcher: &mut dyn Watcher) -> 
     if let Some((dir, digest)) = other {
         let (own, dir) = (&dataset.digest, dir.display());
         watcher.note(&format!(
-            "note: {dir} has the same settings on other data (digest {digest}, here {own}): this is a new run"
+            "note: {dir} has the same settings on other data (digest {digest}, here {own}); this is a new run"
         ));
     }
     let session = Session::new(config, dataset)?;
@@ -55,8 +55,8 @@ pub fn run(config: &Config, options: &RunOptions, watcher: &mut dyn Watcher) -> 
 fn nothing_to_resume(last: PathBuf, config: &Config, other: Option<(PathBuf, String)>) -> Error {
     let why = match (other, &config.data_digest) {
         (Some((dir, digest)), Some(own)) => format!(
-            "nothing to resume: the run with these settings in {} is on other data (digest {digest}, here {own}); give \
-             it its own data (--data-dir), or leave out --resume for a new run",
+            "nothing to resume: the run with these settings in {} is on other data (digest {digest}, here {own}); point \
+             --data-dir to its data, or leave out --resume for a new run",
             dir.display()
         ),
         _ => "nothing to resume: there is no checkpoint yet; leave out --resume".into(),
@@ -64,14 +64,14 @@ fn nothing_to_resume(last: PathBuf, config: &Config, other: Option<(PathBuf, Str
     Error::checkpoint(last, why)
 }
 
-/// The outcome of a run that is over already.
+/// The outcome of a run that is already over.
 fn finished(path: &Path, config: &Config, options: &RunOptions, watcher: &mut dyn Watcher) -> Result<Option<Outcome>> {
     if options.fresh {
         return Ok(None);
     }
     let found = match record::read_finished(path) {
         Err(error @ Error::Data { .. }) if options.recover => {
-            watcher.note(&format!("{error}: going on from the checkpoint"));
+            watcher.note(&format!("{error}: resuming from the checkpoint"));
             return Ok(None);
         }
         found => found?,
@@ -81,7 +81,7 @@ fn finished(path: &Path, config: &Config, options: &RunOptions, watcher: &mut dy
     Ok(Some(Outcome::Done { dir: path.to_path_buf(), summary: Box::new(summary), already: true }))
 }
 
-/// Begins or resumes in a folder that is ours alone.
+/// Starts or resumes the run in its locked folder.
 fn attempt(
     config: &Config,
     options: &RunOptions,
@@ -111,7 +111,7 @@ fn attempt(
     run.close(ended)
 }
 
-/// Records that a run failed, as far as the system still lets us: without a summary it counts as broken off.
+/// Records that a run failed, if that is possible: without a summary it counts as interrupted.
 fn give_up(config: &Config, dir: &RunDir, begun: Instant, error: &Error) {
     let _ = dir.log(&format!("failed: {error}"));
     let rows = record::read_metrics(&dir.metrics(), usize::MAX).unwrap_or_default();

@@ -1,4 +1,4 @@
-//! From a device's name to the device.
+//! Opening a device by name.
 
 use candle_core::Device;
 

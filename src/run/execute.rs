@@ -12,7 +12,7 @@ use crate::record::{self, MetricRow, RunDir, Split, Summary};
 use crate::train::{self, Checkpoint, Part, Position, PreUpdateMoments, ShiftRow, StepReport, Trainer};
 use crate::{Error, Result};
 
-/// A run at work in its folder.
+/// A run in progress, in its folder.
 pub(super) struct ActiveRun<'a> {
     config: &'a Config,
     options: &'a RunOptions,
@@ -25,7 +25,7 @@ pub(super) struct ActiveRun<'a> {
     shifts: Vec<ShiftRow>,
     /// Images whose pooled statistics stand for the training set's.
     population: Vec<u32>,
-    /// What a step takes of the memory, at least.
+    /// Lower bound on the memory of a step, in bytes.
     step_bytes: u64,
     started: Instant,
     saved: Instant,
@@ -83,7 +83,7 @@ impl<'a> ActiveRun<'a> {
         })
     }
 
-    /// Trains to the end; false if stopped before it.
+    /// Trains to the end; returns false if stopped before it.
     pub(super) fn train(&mut self, watcher: &mut dyn Watcher) -> Result<bool> {
         while self.position.epoch < self.config.epochs {
             if !self.train_epoch(watcher)? {
@@ -128,8 +128,8 @@ impl<'a> ActiveRun<'a> {
         self.position.epoch + self.config.freeze_epochs >= self.config.epochs
     }
 
-    /// Freezes the statistics where the epoch says so: those of the training images under the weights that the first frozen
-    /// epoch begins with. A run resumed later has them in its checkpoint.
+    /// Freezes the statistics at the start of the first frozen epoch: those of the training images under its initial
+    /// weights. A run resumed later has them in its checkpoint.
     fn freeze(&mut self) -> Result<()> {
         let begins = self.position.epoch + self.config.freeze_epochs == self.config.epochs && self.position.batch == 0;
         if begins && self.is_frozen() {
@@ -145,8 +145,8 @@ impl<'a> ActiveRun<'a> {
         Ok(())
     }
 
-    /// One update, with its diagnostics where they are due: every so many steps, and at the end of an epoch, where the
-    /// training set's own statistics are taken, too.
+    /// One update, with its diagnostics where they are due: every `diagnostics_every` steps, and at the end of an epoch,
+    /// where they include the statistics of the training set.
     fn step(&mut self, order: &[u32], steps: usize) -> Result<StepReport> {
         let batch = self.session.batch(self.config, order, self.position.epoch, self.position.batch)?;
         let last = self.position.batch + 1 == steps;
@@ -169,12 +169,12 @@ impl<'a> ActiveRun<'a> {
         Ok(report)
     }
 
-    /// Seconds the run has taken, interruptions aside.
+    /// Seconds the run has taken, excluding interruptions.
     fn seconds(&self) -> f64 {
         self.position.seconds + self.started.elapsed().as_secs_f64()
     }
 
-    /// Records first, the checkpoint last: a process killed between them writes the same rows again.
+    /// Writes the records first and the checkpoint last: a run killed in between writes the same rows again when resumed.
     fn end_epoch(&mut self, rows: &[MetricRow]) -> Result<()> {
         self.rows.extend_from_slice(rows);
         record::write_rows(&self.dir.metrics(), &self.rows)?;

@@ -1,4 +1,4 @@
-//! Whether what is in a run's folder is of the data at hand.
+//! Whether a run folder belongs to the data in use.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -11,10 +11,10 @@ use crate::{Error, Result};
 
 const KEY: &str = "data_digest";
 
-/// The settings recorded in `path` must be of the data that `config` is on.
+/// Checks that the settings recorded in `path` have the data digest of `config`.
 ///
 /// # Errors
-/// They are of other data, or of data unknown.
+/// They have another digest, or none.
 pub(super) fn check_data(path: &Path, recorded: &Table, config: &Config) -> Result<()> {
     let (found, own) = (recorded.get(KEY).and_then(Value::as_str), config.data_digest.as_deref());
     if found == own {
@@ -22,8 +22,8 @@ pub(super) fn check_data(path: &Path, recorded: &Table, config: &Config) -> Resu
     }
     let word = |digest: Option<&str>| digest.unwrap_or("not recorded").to_string();
     let why = format!(
-        "made on other images or labels of {}: the digest of its data is {}, that of the data here {}; give it its own \
-         data (--data-dir), or start over with --fresh",
+        "made on other images or labels of {}: the digest of its data is {}, that of the data here is {}; point \
+         --data-dir to its data, or start over with --fresh",
         config.dataset,
         word(found),
         word(own)
@@ -31,7 +31,7 @@ pub(super) fn check_data(path: &Path, recorded: &Table, config: &Config) -> Resu
     Err(Error::checkpoint(path, why))
 }
 
-/// A run in `out` that differs from the one of `config` in its data alone, and their digest.
+/// A run in `out` that differs from that of `config` in its data alone, and the digest of its data.
 pub(super) fn on_other_data(out: &Path, config: &Config) -> Result<Option<(PathBuf, String)>> {
     let (name, own) = (config.run_name()?, config.to_table()?);
     let prefix = name.rsplit_once('-').map_or(name.as_str(), |(prefix, _)| prefix);
@@ -51,10 +51,10 @@ pub(super) fn on_other_data(out: &Path, config: &Config) -> Result<Option<(PathB
     Ok(folders.into_iter().find_map(other))
 }
 
-/// What is odd about the data on which a run is evaluated; with `test`, on images that it had no part in choosing.
+/// Remarks on the data that a run is evaluated on; with `test`, the test images, which may be of other data than the run's.
 ///
 /// # Errors
-/// Other data than the run's, of which its training and validation images cannot be told.
+/// Without `test`: other data than the run's, whose training and validation images are unknown.
 pub(super) fn notes(config: &Config, session: &Session, test: bool) -> Result<Vec<String>> {
     let (dataset, name) = (&session.dataset, &config.dataset);
     if !test {
@@ -62,7 +62,7 @@ pub(super) fn notes(config: &Config, session: &Session, test: bool) -> Result<Ve
     }
     let other = config.data_digest.as_ref().filter(|own| **own != dataset.digest);
     let other = other.map(|own| {
-        format!("{name}: not the data of the training run: their digest is {}, the run's {own}", dataset.digest)
+        format!("{name}: not the data of the training run: their digest is {}, the run's is {own}", dataset.digest)
     });
     let odd = [dataset.remarks.clone(), session.remarks(config)].concat();
     Ok(other.into_iter().chain(odd.into_iter().map(|remark| format!("{name}: {remark}"))).collect())

@@ -1,4 +1,4 @@
-//! What a training step takes of the machine's memory, at least.
+//! A lower bound on the memory of a training step.
 
 use std::fs;
 
@@ -11,23 +11,23 @@ use crate::norm::{NormSpec, Pass};
 use crate::train::optimizer;
 use crate::{Error, Result};
 
-/// Bytes of a number.
+/// Bytes per value.
 const F32: u64 = 4;
 
-/// What a step of the run needs for certain, in bytes: parameters, gradients, what the optimizer keeps, the batch, and the
+/// Lower bound on the memory of a step, in bytes: parameters, gradients, the optimizer's state, the batch, and the
 /// normalizers' inputs, which the backward pass needs again.
 pub(super) fn step_bytes(network: &Network, task: Task, config: &Config) -> u64 {
     let [channels, height, width] = task.shape;
     let kept = optimizer::find(&config.optimizer).map_or(0, |kind| kind.slots(config).len());
     let parameters = (network.parameter_count() * (2 + kept)) as u64;
     let images = (config.batch_size * channels * height * width) as u64;
-    // A network that cannot be built or passed through says so, better, in the first step.
+    // A network that cannot be built or run fails in the first step, with a better message.
     let inputs = normalized(task, config).unwrap_or(0) * config.norm_batch_size as u64;
     F32 * (parameters + images + inputs)
 }
 
-/// Numbers that the normalizers take in for an image: as many whatever they are, so that `bn`, which observes its input,
-/// stands in for those that do not.
+/// Number of values per image that the normalizers take as input. It does not depend on the kind of normalizer, so it is
+/// measured with `bn`, which records its input.
 fn normalized(task: Task, config: &Config) -> Result<u64> {
     let [channels, height, width] = task.shape;
     let spec = NormSpec::new("bn", &Table::new())?;
@@ -37,10 +37,10 @@ fn normalized(task: Task, config: &Config) -> Result<u64> {
     Ok(seen.map(|seen| (seen.count * seen.batch.mean.elem_count()) as u64).sum::<u64>() / 2)
 }
 
-/// Refuses a step that the machine cannot have room for, before the system ends the process for it.
+/// Refuses a step that needs more memory than the machine has, before the system kills the process for it.
 ///
 /// # Errors
-/// It takes more than there is in all.
+/// The step needs more than the machine has in all.
 pub(super) fn check(config: &Config, step: u64) -> Result<()> {
     match total().filter(|have| step > *have && config.device == "cpu") {
         Some(have) => Err(Error::Memory { images: config.batch_size, need: step >> 20, have: have >> 20 }),
@@ -48,7 +48,7 @@ pub(super) fn check(config: &Config, step: u64) -> Result<()> {
     }
 }
 
-/// Memory and swap of the machine, or what its control group may use; none where the system does not tell.
+/// Memory and swap of the machine, or what its control group may use; none where the system does not report it.
 fn total() -> Option<u64> {
     let text = fs::read_to_string("/proc/meminfo").ok()?;
     let field = |name: &str| {

@@ -1,7 +1,7 @@
 //! A run in its folder: from configuration and data to records, resumable at any point.
 //!
-//! What is on disk is always consistent: the checkpoint is the truth about how far the run has come, and rows that a
-//! killed process wrote beyond it are dropped and written again, with the same bits.
+//! What is on disk is always consistent: the checkpoint determines how far the run has come, and rows that a killed
+//! process wrote beyond it are dropped and written again, with the same bits.
 
 mod begin;
 mod device;
@@ -25,22 +25,22 @@ use crate::data::Source;
 use crate::record::{MetricRow, Summary};
 use crate::train::StepReport;
 
-/// What a run needs to know beside its configuration: nothing here changes its numbers.
+/// Options of a run beside its configuration; none of them changes its results.
 #[derive(Debug, Clone)]
 pub struct RunOptions {
-    /// Folder that holds the run's own.
+    /// Folder that holds the run folders.
     pub out: PathBuf,
     /// Where data sets are looked for.
     pub source: Source,
-    /// Discard what an earlier attempt left.
+    /// Discard the files of an earlier attempt.
     pub fresh: bool,
-    /// Refuse to begin: there must be something to resume.
+    /// Fail if there is no checkpoint to resume from.
     pub must_resume: bool,
-    /// Set aside damaged files that an earlier attempt left (`NAME.damaged`) and start over, rather than refuse.
+    /// Rename damaged files of an earlier attempt to `NAME.damaged` and start over, instead of failing.
     pub recover: bool,
-    /// Time between checkpoints inside an epoch.
+    /// Time between checkpoints within an epoch.
     pub checkpoint_every: Duration,
-    /// Set from outside to end the run after the current step, saved.
+    /// Set from outside to save the run and stop after the current step.
     pub stop: Option<&'static AtomicBool>,
 }
 
@@ -79,19 +79,19 @@ pub enum Outcome {
     },
 }
 
-/// Who watches a run: progress bars, logs. Nothing it does changes the run.
+/// Receives the events of a run, for progress bars and logs; it does not affect the run.
 pub trait Watcher {
-    /// Training begins, or continues at `epoch` (completed ones) of `epochs`.
+    /// Training starts or resumes.
     fn start(&mut self, plan: &RunPlan);
-    /// Something worth knowing happened.
+    /// A note for the user.
     fn note(&mut self, text: &str);
-    /// A step of `epoch` (from 1) is done, `batch` (from 1) of the epoch's.
+    /// Step `batch` (from 1) of `epoch` (from 1) is done.
     fn step(&mut self, epoch: usize, batch: usize, report: &StepReport);
     /// An epoch is done and recorded.
     fn epoch(&mut self, epoch: usize, rows: &[MetricRow]);
 }
 
-/// What a run is going to do.
+/// The extent of a run and where it starts or resumes.
 #[derive(Debug, Clone)]
 pub struct RunPlan {
     /// The run's name.
@@ -100,15 +100,15 @@ pub struct RunPlan {
     pub epochs: usize,
     /// Updates per epoch.
     pub steps_per_epoch: usize,
-    /// Epochs completed before.
+    /// Epochs already completed.
     pub epoch: usize,
-    /// Batches of the next epoch done before.
+    /// Batches of the next epoch already done.
     pub batch: usize,
-    /// The network's parameters.
+    /// Number of the network's parameters.
     pub parameters: usize,
-    /// What a step takes of the memory, at least.
+    /// Lower bound on the memory of a step, in bytes.
     pub step_bytes: u64,
-    /// Training, validation and test images.
+    /// Numbers of training, validation and test images.
     pub image_counts: [usize; 3],
     /// Where the data came from.
     pub origin: String,

@@ -1,4 +1,4 @@
-//! What an earlier attempt at a run left to go on from.
+//! What an earlier attempt at a run left to resume from.
 
 use std::path::PathBuf;
 
@@ -46,7 +46,7 @@ impl RunHistory {
         if rows.len() != position.rows {
             let (read, epoch, written) = (rows.len(), position.epoch, position.rows);
             let why = format!(
-                "it has {read} rows up to epoch {epoch}, the checkpoint counts {written}; put the complete file back, or start over \
+                "it has {read} rows up to epoch {epoch}, the checkpoint counts {written}; restore the complete file, or start over \
                  with --fresh"
             );
             return Err(Error::data(dir.metrics(), why));
@@ -57,13 +57,13 @@ impl RunHistory {
 }
 
 impl StartingPoint {
-    /// From the seed.
+    /// A new run, initialized from its seed.
     pub(super) fn fresh(config: &Config, session: &Session, steps: usize) -> Result<Self> {
         let trainer = Trainer::new(config, session.task(), Store::fresh(config.seed), &session.device, steps)?;
         Ok(Self { trainer, position: Position::default(), rows: vec![], shifts: vec![] })
     }
 
-    /// From where an earlier attempt was broken off.
+    /// Where an earlier attempt stopped.
     ///
     /// # Errors
     /// A checkpoint of another data set or network.

@@ -20,7 +20,7 @@ pub struct Session {
     normalization: Normalization,
     /// Training images, sorted.
     train: Vec<u32>,
-    /// The same in the order of evaluation, as are the other two.
+    /// The same in the order of evaluation, as are the other two splits.
     train_shuffled: Vec<u32>,
     val: Vec<u32>,
     test: Vec<u32>,
@@ -46,7 +46,7 @@ impl Session {
         Ok(session)
     }
 
-    /// Parts that were asked for have images.
+    /// Checks that the splits and samples asked for have enough images.
     fn check_parts(&self, config: &Config) -> Result<()> {
         if config.val_fraction > 0.0 && self.val.is_empty() {
             let (fraction, images) = (config.val_fraction, self.dataset.train.len());
@@ -56,17 +56,16 @@ impl Session {
             )));
         }
         if config.estimates() && self.sample(config.precise_examples).len() < 2 {
-            let why =
-                "precise, evalnorm, freeze_epochs, diagnostics: the statistics of a single training image say nothing";
+            let why = "precise, evalnorm, freeze_epochs, diagnostics: statistics need at least 2 training images";
             return Err(Error::config(why));
         }
         Ok(())
     }
 
-    /// As [`Self::new`], whatever the size of the training set, loading the data.
+    /// Loads the data and opens a session for evaluation: the training set may be smaller than a batch.
     ///
     /// # Errors
-    /// As [`Self::new`], and data that cannot be used.
+    /// No such device; data that cannot be used; a validation split that leaves nothing to train on.
     pub fn open_for_evaluation(config: &Config, source: &Source) -> Result<Self> {
         Self::for_evaluation(config, data::load(&config.dataset, source)?)
     }
@@ -82,7 +81,7 @@ impl Session {
         Ok(Self { device, normalization, dataset, train, train_shuffled, val, test })
     }
 
-    /// Classes that a part has no images of, in words.
+    /// A remark for each split that has no images of some classes.
     pub fn remarks(&self, config: &Config) -> Vec<String> {
         let limit = |key: &str, value: usize| if value > 0 { format!(" ({key} = {value})") } else { String::new() };
         let parts = [
@@ -94,26 +93,26 @@ impl Session {
             let missing = part.missing_classes(self.dataset.classes);
             let count = part.indices.len();
             (count > 0 && !missing.is_empty())
-                .then(|| format!("the {count} {name} images{limit} have none of {}", classes(&missing)))
+                .then(|| format!("the {count} {name} images{limit} include none of {}", classes(&missing)))
         };
         parts.into_iter().filter_map(remark).collect()
     }
 
-    /// Whether the data are still those that the run began with: files in use stay where they are, mapped.
+    /// Checks that the data files have not changed since the run began: they are memory-mapped, not copied.
     ///
     /// # Errors
-    /// One of them has been written to.
+    /// One of them has been modified.
     pub fn check_data(&self) -> Result<()> {
         self.dataset.train.check_unchanged()?;
         self.dataset.test.check_unchanged()
     }
 
-    /// What the network has to map.
+    /// Input shape and number of classes for the network.
     pub fn task(&self) -> Task {
         Task { shape: self.dataset.shape, classes: self.dataset.classes }
     }
 
-    /// Updates per epoch: whole batches; the images left over wait for another epoch's order.
+    /// Updates per epoch; an incomplete last batch is dropped.
     pub fn steps_per_epoch(&self, config: &Config) -> usize {
         self.train.len() / config.batch_size
     }
@@ -123,7 +122,7 @@ impl Session {
         data::epoch_order(&self.train, config.seed, epoch)
     }
 
-    /// Batch number `number` of an epoch, augmented as the configuration says.
+    /// Batch number `number` (from 0) of an epoch (from 0), augmented as the configuration says.
     pub fn batch(&self, config: &Config, order: &[u32], epoch: usize, number: usize) -> Result<Batch> {
         let from = number * config.batch_size;
         let augment = (config.augment == Some(true)).then_some(Augment { seed: config.seed, epoch });
@@ -171,7 +170,7 @@ fn classes(missing: &[usize]) -> String {
     format!("{word} {}{more}", named.join(", "))
 }
 
-/// The data set's shape must be what a checkpoint was trained for.
+/// Checks that the data set has the shape and classes that a checkpoint was trained for.
 pub(super) fn check_task(path: &Path, trained: Task, found: Task) -> Result<()> {
     if trained == found {
         return Ok(());

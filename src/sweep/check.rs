@@ -1,4 +1,4 @@
-//! What can be known to go wrong before the first run starts.
+//! Errors that can be found before the first run starts.
 
 use std::collections::HashSet;
 
@@ -11,12 +11,12 @@ use crate::norm::{NormSpec, Pass};
 use crate::run::open_device;
 use crate::{Error, Result};
 
-/// Builds every distinct network of `jobs` once; with a `source`, also makes sure that data and devices are there, and
-/// downloads the data sets that are not on this machine.
+/// Builds every distinct network of `jobs` once; with a `source`, also makes sure that data and devices are
+/// available, and downloads the data sets that are not on this machine.
 ///
 /// # Errors
 /// A network that cannot be built, a normalizer that is not defined for a single image where statistics are taken
-/// over one, fewer images than a batch; data or a device that cannot be had.
+/// over one, fewer images than a batch; data or a device that is not available.
 pub fn check(jobs: &[&Job], source: Option<&Source>) -> Result<()> {
     let mut seen = HashSet::new();
     let mut new = |what: String| seen.insert(what);
@@ -57,7 +57,7 @@ fn check_network(job: &Job, kind: &Kind) -> Result<()> {
     Ok(())
 }
 
-/// A batch must fit into the complete set's training images; how many an incomplete one has, the run will find.
+/// A batch must fit into the complete set's training images; an incomplete set is left to the run to check.
 fn check_images(job: &Job, kind: &Kind) -> Result<()> {
     let config = &job.config;
     let held_out = (kind.counts[0] as f64 * config.val_fraction).round() as usize;

@@ -1,4 +1,4 @@
-//! Which runs are meant: the tables of `[[exclude]]` and of an override's `when`.
+//! Conditions on runs: the tables of `[[exclude]]` and of an override's `when`.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -10,7 +10,7 @@ use crate::lookup::closest;
 use crate::norm;
 use crate::{Error, Result};
 
-/// All of its keys must have one of the values given for them.
+/// Matches a run if each of its keys has one of the values given for it.
 pub(super) struct Condition {
     pub(super) place: String,
     labels: Option<Vec<String>>,
@@ -39,19 +39,21 @@ impl Condition {
         };
         let settings = flat_keys(&table).into_iter().map(setting).collect::<Result<Vec<_>>>()?;
         if labels.is_none() && settings.is_empty() {
-            return Err(Error::config(format!("{place}: without a condition this means every run of the sweep")));
+            return Err(Error::config(format!(
+                "{place}: an empty condition would match every run of the sweep; give a label or a setting"
+            )));
         }
         Ok(Self { place, labels, settings })
     }
 
-    /// Whether the run with this label and these settings ([`crate::config::Config`]'s, flat) is meant.
+    /// Whether the run with this label and these settings ([`crate::config::Config`]'s, flat) matches.
     pub(super) fn holds(&self, label: &str, settings: &BTreeMap<String, Value>) -> bool {
         let labelled = self.labels.as_ref().is_none_or(|labels| labels.iter().any(|wanted| wanted == label));
         let has = |(key, values): &(String, Vec<Value>)| settings.get(key).is_some_and(|value| values.contains(value));
         labelled && self.settings.iter().all(has)
     }
 
-    /// Why none of `runs` (label and settings) is meant: the first part of the condition that none of them meets.
+    /// Why none of `runs` (label and settings) matches: the first part of the condition that none of them meets.
     pub(super) fn why_not<'a>(&self, runs: impl Iterator<Item = (&'a str, BTreeMap<String, Value>)>) -> String {
         let (mut labels, mut values) = (BTreeSet::new(), BTreeMap::<_, BTreeSet<_>>::new());
         for (label, settings) in runs {
@@ -78,7 +80,7 @@ impl Condition {
                 );
             }
         }
-        "each of its keys is met by some runs, but all of them together by none".into()
+        "each of its keys matches some runs, but no run matches all of them".into()
     }
 
     fn meets(&self, labels: &[&str]) -> bool {

@@ -1,4 +1,4 @@
-//! The sweep file's own grammar: the tables there are, and the shape of each. What is in them are settings of runs.
+//! The structure of a sweep file: its tables and their types. The settings in them are checked later.
 
 use toml::{Table, Value};
 
@@ -9,7 +9,7 @@ use crate::{Error, Result};
 
 const KEYS: [&str; 7] = ["seeds", "fixed", "grid", "variant", "include", "exclude", "override"];
 
-/// The parts of a sweep file, none of their settings looked at.
+/// The parts of a sweep file, their settings unchecked.
 pub(super) struct Document {
     pub(super) seeds: Option<Value>,
     pub(super) fixed: Table,
@@ -20,7 +20,7 @@ pub(super) struct Document {
     pub(super) overrides: Vec<Override>,
 }
 
-/// An `[[override]]`: which runs are meant, and the settings they get.
+/// An `[[override]]`: a condition on runs, and the settings they get.
 pub(super) struct Override {
     pub(super) when: Table,
     pub(super) set: Table,
@@ -30,7 +30,7 @@ impl Document {
     /// Reads the text of the sweep file `name`.
     ///
     /// # Errors
-    /// It is not TOML, has a key that is none of [`KEYS`], or one of another shape.
+    /// It is not TOML, has a key that is none of [`KEYS`], or one of the wrong type.
     pub(super) fn read(name: &str, text: &str, places: &Places) -> Result<Self> {
         let mut document: Table = text.parse().map_err(|e: toml::de::Error| {
             let place = place_of_error(name, text, &e);

@@ -3,21 +3,21 @@
 use crate::Result;
 use crate::config::{Config, Layers};
 
-/// A setting where it is written.
+/// A setting at the place where it is written.
 struct Setting {
     key: String,
     origin: String,
     is_used: bool,
     is_default: bool,
-    /// Why it changes nothing; several reasons where that depends on the run.
+    /// Why it has no effect; several reasons where that depends on the run.
     reasons: Vec<String>,
 }
 
-/// The settings that change nothing in any of these runs (as given, and resolved), each in a sentence with its place; those
-/// that only spell out a default are not worth one.
+/// The settings that have no effect in any of these runs (as given, and resolved), each in a sentence with its place;
+/// those that only spell out a default are left out.
 ///
 /// # Errors
-/// A configuration that cannot be written; resolved ones can.
+/// A configuration cannot be written as TOML; resolved ones can.
 pub(super) fn unused<'a>(runs: impl Iterator<Item = (&'a Layers, &'a Config)>) -> Result<Vec<String>> {
     let mut settings = Vec::<Setting>::new();
     for (layers, config) in runs {

@@ -6,10 +6,10 @@ use super::Job;
 use crate::config::Config;
 use crate::data;
 
-/// Seconds per image trained on, by how much the finished runs resemble the one in question.
+/// Estimates the time of a run by the seconds per training image of the finished runs that resemble it most.
 #[derive(Debug, Default)]
 pub struct Estimate {
-    /// Under each key the sum of seconds, and of images.
+    /// By key: total seconds and total images.
     seen: HashMap<String, (f64, f64)>,
 }
 
@@ -22,15 +22,15 @@ impl Estimate {
         }
     }
 
-    /// The seconds the run will take: after its like with other seeds where there are some, else after runs of the same
-    /// network, normalizer and batch, of the same network, or any.
+    /// The seconds the run will take, by the runs with the same settings and other seeds if there are any, else by those of
+    /// the same network, normalizer and batch size, of the same network, or by all; none before a run has finished.
     pub fn seconds(&self, job: &Job) -> Option<f64> {
         let (time, images) = keys(&job.config).iter().find_map(|key| self.seen.get(key))?;
         Some(time / images * work(&job.config))
     }
 }
 
-/// From the most to the least alike.
+/// Keys from the most to the least specific.
 fn keys(c: &Config) -> [String; 4] {
     let network = format!("{} {}", c.dataset, c.model);
     let method = format!("{network} {} {} {} {}", c.norm, c.double_forward, c.batch_size, c.norm_batch_size);

@@ -6,18 +6,18 @@ use serde::{Deserialize, Serialize};
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Event {
-    /// Training has come this far.
+    /// Progress of training.
     Step {
         /// Updates made.
         done: usize,
         /// Updates in all.
         total: usize,
-        /// Loss, accuracy and speed, for people.
+        /// Loss, accuracy and speed, for display.
         text: String,
     },
-    /// Something worth knowing happened.
+    /// A note for the user.
     Note(String),
-    /// The last line.
+    /// The run is over; the last line.
     Over(Ending),
 }
 
@@ -31,7 +31,7 @@ pub enum Ending {
     Diverged,
     /// An error stopped it.
     Failed(String),
-    /// Another process is at work on it.
+    /// Another process is training it.
     Busy,
     /// It was told to save and stop.
     Stopped,
@@ -45,7 +45,7 @@ impl Event {
         serde_json::to_string(self).map_or(String::new(), |json| format!("{json}\n"))
     }
 
-    /// The event that a line is; none if it is something else, such as a message of the system's.
+    /// The event in a line; none if the line is something else, such as a message of the system.
     pub fn from_line(line: &str) -> Option<Self> {
         serde_json::from_str(line).ok()
     }

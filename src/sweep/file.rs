@@ -1,4 +1,4 @@
-//! The sweep file as it is written: tables of settings, with the place of each.
+//! The sweep file, parsed: tables of settings, with the place of each.
 
 use std::collections::BTreeSet;
 
@@ -10,14 +10,14 @@ use super::tables::{flat_keys, nested, one_line, table_of, value_of};
 use crate::config::{Layers, Places};
 use crate::{Error, Result};
 
-/// More runs than this are taken for a slip of the finger.
+/// More runs than this are taken for a typing error.
 pub(super) const MOST_RUNS: usize = 1 << 20;
 
 /// Settings with a name: a `[[variant]]` or an `[[include]]`.
 pub(super) struct LabelledSettings {
     pub(super) label: Option<String>,
     pub(super) layers: Layers,
-    /// Its settings, `mbn.size` for a parameter.
+    /// Its keys, `mbn.size` for a parameter.
     pub(super) keys: Vec<String>,
     pub(super) place: String,
 }

@@ -13,11 +13,12 @@ use crate::{Error, Result};
 pub(super) struct GridPoint {
     pub(super) label: String,
     pub(super) layers: Layers,
-    /// The settings taken together: before any override what conditions are about, then what the run is.
+    /// The merged settings: without overrides, for conditions to match; later with them, resolved.
     pub(super) config: Config,
 }
 
-/// The runs, and notes on the settings of the file. The runs are ordered seed by seed; within a seed in the order of the grid, whose last key varies fastest, variants faster still.
+/// The runs, and notes on the settings of the file. The runs are ordered seed by seed; within a seed in the order of the
+/// grid, whose last key varies fastest, variants faster still.
 pub(super) fn expand(file: &SweepFile) -> Result<(Vec<Job>, Vec<String>)> {
     check_clashes(file)?;
     let mut points = exclude(file, grid(file)?)?;
@@ -33,7 +34,7 @@ pub(super) fn expand(file: &SweepFile) -> Result<(Vec<Job>, Vec<String>)> {
             let job = Job { label: label.clone(), name: config.run_name()?, config };
             match known.insert(job.name.clone(), job.label.clone()) {
                 None => jobs.push(job),
-                // A parameter of another normalizer, say, makes no other run.
+                // Settings without effect, such as a parameter of another normalizer, do not make another run.
                 Some(same) if same == job.label => {}
                 Some(other) => return Err(two_labels(file, &job, &other)),
             }
@@ -45,7 +46,7 @@ pub(super) fn expand(file: &SweepFile) -> Result<(Vec<Job>, Vec<String>)> {
     Ok((jobs, unused(resolved.iter().map(|point| (&point.layers, &point.config)))?))
 }
 
-/// Where a key is given twice, one of the two would be ignored; where labels are, their results would be mixed.
+/// Refuses keys that are given twice, of which one would be ignored, and labels that are, whose results would be mixed.
 fn check_clashes(file: &SweepFile) -> Result<()> {
     for Axis { key, place, .. } in &file.axes {
         let elsewhere = file.variants.iter().find(|variant| variant.keys.contains(key));
@@ -75,7 +76,10 @@ fn grid(file: &SweepFile) -> Result<Vec<GridPoint>> {
     let sizes = file.axes.iter().map(|axis| axis.values.len()).chain([file.variants.len().max(1), file.seeds.len()]);
     let count = sizes.fold(1usize, usize::saturating_mul);
     if count > MOST_RUNS {
-        return Err(Error::config(format!("{}: the grid has {count} runs; {MOST_RUNS} are the most", file.name)));
+        return Err(Error::config(format!(
+            "{}: the grid has {count} runs; at most {MOST_RUNS} are allowed",
+            file.name
+        )));
     }
     let mut combinations = vec![file.fixed.clone()];
     for axis in &file.axes {
@@ -153,7 +157,7 @@ fn matches_nothing(condition: &Condition, what: &str, points: &[GridPoint]) -> E
     Error::config(format!("{place}: this {what} matches no run of the sweep: {why}"))
 }
 
-/// What a label stands for is averaged: it must be one method.
+/// Results are averaged by label, so a label must stand for one method.
 fn check_labels(file: &SweepFile, runs: &[GridPoint]) -> Result<()> {
     let mut methods = HashMap::new();
     for GridPoint { label, config, .. } in runs {

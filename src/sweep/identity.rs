@@ -1,4 +1,4 @@
-//! The data that the runs of a sweep folder are on: `data.toml`, the digest of each data set.
+//! The data that the runs of a sweep folder use: `data.toml`, the digest of each data set.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -14,21 +14,21 @@ use crate::{Error, Result};
 
 const HEAD: &str = "# The digests of the data that the runs in this folder are on.\n";
 
-/// How the data sets of a sweep are looked for.
+/// What a sweep needs to know of its data sets.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Need {
-    /// They must be at hand, since runs are to be done.
+    /// The data themselves: runs are to be trained.
     Data,
-    /// What the sweep folder says about them is enough where they are not at hand.
+    /// The names of the runs: where data are not on this machine, the digest recorded in the sweep folder is enough.
     Names,
 }
 
 impl Sweep {
-    /// The sweep on the data that `source` has: its runs' names are then those of their folders in `out`. Also gives the
-    /// data sets that neither are at hand nor were before ([`Need::Names`]): their runs are named without them.
+    /// The sweep with the digests of its data from `source`, so that its runs' names are those of their folders in `out`.
+    /// Also returns the data sets whose digests are unknown: the names of their runs lack it.
     ///
     /// # Errors
-    /// With [`Need::Data`], data that are not there; other data than those of the runs in `out`.
+    /// With [`Need::Data`], data that cannot be found; other data than those of the runs in `out`.
     pub fn on_data(mut self, out: &Path, source: &Source, need: Need) -> Result<(Self, Vec<String>)> {
         let recorded = read(out)?;
         let (mut known, mut unknown) = (BTreeMap::<String, Option<String>>::new(), vec![]);
@@ -39,7 +39,7 @@ impl Sweep {
                     (Ok(digest), _) => Some(digest),
                     (Err(_), Some(digest)) => Some(digest.clone()),
                     (Err(Error::Data { .. }), None) if need == Need::Names => None,
-                    // There, but not what they are called: their runs will fail and have a row each, the others are done.
+                    // The files exist but cannot be used: their runs will fail, with a row each, and the others are trained.
                     (Err(Error::Data { .. }), None) if data::fetch(name, source).is_ok() => None,
                     (Err(error), _) => return Err(error),
                 };
@@ -81,21 +81,21 @@ impl Job {
     }
 }
 
-/// The runs in `out` must be on these data, if there are any.
+/// Checks that the runs in `out`, if there are any, use these data.
 fn check(out: &Path, recorded: &BTreeMap<String, String>, name: &str, digest: &str) -> Result<()> {
     match recorded.get(name).filter(|old| *old != digest) {
         None => Ok(()),
         Some(old) => {
             let why = format!(
                 "the runs in this folder are on other images or labels of {name}: their digest is {old}, that of the data \
-                 here {digest}; give the sweep its own data (--data-dir), or another folder (--out)"
+                 here is {digest}; point --data-dir to their data, or choose another --out"
             );
             Err(Error::data(path(out), why))
         }
     }
 }
 
-/// Records what data the jobs are on, which no runs on others may then join.
+/// Records the data of the jobs; runs on other data may then not be added to the folder.
 ///
 /// # Errors
 /// Another process has recorded other data meanwhile; the file cannot be written.
@@ -126,6 +126,6 @@ fn read(out: &Path) -> Result<BTreeMap<String, String>> {
         text => text.map_err(Error::io(&path))?,
     };
     toml::from_str(&text).map_err(|error| {
-        Error::data(&path, format!("{}; remove the file if the data are the runs' own", error.message()))
+        Error::data(&path, format!("{}; remove the file if the data here are those of the runs", error.message()))
     })
 }

@@ -1,8 +1,8 @@
-//! Sweeps: a file that describes a grid of runs, the list of runs it means, and their execution in processes of their
-//! own, shared by every sweep that works in the same folder.
+//! Sweeps: a file that describes a grid of runs, the list of runs it stands for, and their execution in separate
+//! processes, shared by every sweep that works in the same folder.
 //!
-//! What is on disk is the state: a run is finished when its folder holds a summary, being done when its folder is
-//! locked, broken off otherwise. A sweep keeps no books beside that, so it can be killed and repeated at any time.
+//! The run folders are the only state: a run is finished when its folder holds a summary, in progress when its folder is
+//! locked, interrupted otherwise. So a sweep can be killed and repeated at any time.
 
 mod check;
 mod condition;
@@ -43,14 +43,14 @@ use crate::config::Config;
 pub struct Job {
     /// What the results are grouped by: the variant's name, which is no part of the run's hash.
     pub label: String,
-    /// The run's name, its folder's once it is known what data it is on ([`Sweep::on_data`]).
+    /// The run's name, which is that of its folder once the data are known ([`Sweep::on_data`]).
     pub name: String,
     /// The resolved configuration.
     pub config: Config,
 }
 
 impl Job {
-    /// `mbn-df, mnist lenet, batch_size 2, lr 0.1, seed 1`: what people call the run.
+    /// `mbn-df, mnist lenet, batch_size 2, lr 0.1, seed 1`: a description for messages.
     pub fn describe(&self) -> String {
         let c = &self.config;
         let micro = match c.norm_batch_size {
@@ -62,15 +62,15 @@ impl Job {
     }
 }
 
-/// A sweep: its runs, in the order in which they are done.
+/// A sweep: its runs, in the order in which they are trained.
 #[derive(Debug, Clone)]
 pub struct Sweep {
-    /// The runs: every cell of the grid with the first seed, then with the second, so that a sweep that is half done is
-    /// balanced.
+    /// The runs: every combination of the grid with the first seed, then with the second, so that a sweep that is half done
+    /// is balanced.
     pub jobs: Vec<Job>,
     /// The text of the sweep file.
     pub text: String,
-    /// Settings of the file that change nothing in any of the runs, each in a sentence with its place.
+    /// Settings of the file that have no effect in any of the runs, each in a sentence with its place.
     pub notes: Vec<String>,
 }
 
@@ -78,7 +78,7 @@ impl Sweep {
     /// Reads a sweep file and lists its runs; the format is described in `experiments/README.md`.
     ///
     /// # Errors
-    /// The file cannot be read, says something unknown or contradictory, or means no run at all: the message gives file
+    /// The file cannot be read, says something unknown or contradictory, or describes no run at all: the message gives file
     /// and line, and the closest spelling.
     pub fn load(path: impl AsRef<Path>) -> Result<Self> {
         let path = path.as_ref();

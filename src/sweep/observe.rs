@@ -1,4 +1,4 @@
-//! How a sweep is done, where it stands, and who watches it.
+//! Options of a sweep, its progress, and who observes it.
 
 use std::path::PathBuf;
 use std::process::Command;
@@ -7,24 +7,24 @@ use std::sync::atomic::AtomicBool;
 use super::{Ending, Event, Job};
 use crate::record::Summary;
 
-/// How a sweep is done: nothing here changes its results.
+/// Options of a sweep; none of them changes its results.
 pub struct SweepOptions<'a> {
     /// The sweep folder.
     pub out: PathBuf,
-    /// Which of the sweep's runs, by position.
+    /// Positions (from 0) of the runs to train.
     pub selection: Vec<usize>,
-    /// Runs at a time.
+    /// Number of runs in parallel.
     pub jobs: usize,
     /// Repeat the runs that failed in an earlier call.
     pub retry_failed: bool,
-    /// The command that does a run into `out/runs`; it speaks as [`Event`] says, and reads the configuration as a line
-    /// of JSON (a string of TOML) from its stdin, whose end tells it to save and stop.
+    /// The command that trains a run into `out/runs`: it reads the configuration as a line of JSON (a string of TOML) from
+    /// stdin, writes an [`Event`] per line to stdout, and saves and stops when stdin ends.
     pub command: &'a dyn Fn(&Job) -> Command,
-    /// Set from outside to end the sweep, its runs saved.
+    /// Set from outside to save the runs and stop the sweep.
     pub stop: Option<&'static AtomicBool>,
 }
 
-/// Where a sweep stands.
+/// Progress of a sweep, in numbers of runs.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Tally {
     /// Runs asked for.
@@ -37,11 +37,11 @@ pub struct Tally {
     pub failed: usize,
     /// Died in this call; they can be resumed.
     pub died: usize,
-    /// How much is done of the runs being done, in runs.
+    /// Completed part of the runs in progress, as a number of runs.
     pub under_way: f64,
-    /// Not finished because the sweep was told to stop.
+    /// Whether runs are unfinished because the sweep was told to stop.
     pub stopped: bool,
-    /// Seconds left, where that can be told.
+    /// Seconds left, where they can be estimated.
     pub left: Option<f64>,
 }
 
@@ -52,16 +52,16 @@ impl Tally {
     }
 }
 
-/// Who watches a sweep; nothing it does changes the sweep.
+/// Receives the events of a sweep; it does not affect the sweep.
 pub trait Observer {
-    /// A run begins in a slot (from 0, below the number of jobs).
+    /// A run starts in a slot (from 0, below the number of jobs).
     fn begin(&mut self, slot: usize, job: &Job);
-    /// The run in a slot has something to say.
+    /// The run in a slot reports an event.
     fn event(&mut self, slot: usize, job: &Job, event: &Event);
-    /// The process in a slot is gone.
+    /// The process in a slot has ended.
     fn end(&mut self, slot: usize, job: &Job, ending: &Ending, summary: Option<&Summary>);
-    /// Where the sweep stands now.
+    /// The progress of the sweep has changed.
     fn tally(&mut self, tally: &Tally);
-    /// Something worth knowing happened to the sweep itself.
+    /// A note on the sweep itself, for the user.
     fn note(&mut self, text: &str);
 }

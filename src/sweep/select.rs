@@ -1,4 +1,4 @@
-//! Which runs of a sweep a call is for, where a queue hands out parts of it.
+//! Parts of a sweep, for queues that hand them out.
 
 use std::str::FromStr;
 
@@ -9,12 +9,12 @@ use crate::{Error, Result};
 pub struct Shard {
     /// Which part, from 1.
     pub part: usize,
-    /// Into how many parts the sweep is cut.
+    /// Number of parts.
     pub parts: usize,
 }
 
 impl Shard {
-    /// The positions (from 0) of its runs among `count`.
+    /// The positions (from 0) of its runs among `count` runs.
     pub fn of(self, count: usize) -> impl Iterator<Item = usize> {
         (self.part - 1..count).step_by(self.parts)
     }

@@ -1,4 +1,4 @@
-//! Runs that wait and runs at work, and how long they will take.
+//! Runs that wait and runs in progress, and how long they will take.
 
 use std::time::Instant;
 
@@ -6,36 +6,37 @@ use super::worker::Worker;
 use super::{Estimate, Job};
 use crate::record::Summary;
 
-/// A run to do; a failed one is repeated only if its failure is still the one we know of.
+/// A run to train. A failed one is repeated only if its summary is still `failure`; otherwise another sweep has repeated
+/// it.
 pub(super) struct OpenRun {
     pub(super) index: usize,
     pub(super) failure: Option<Box<Summary>>,
 }
 
-/// A run being done.
+/// A run in progress.
 pub(super) struct BusySlot {
     pub(super) run: OpenRun,
     pub(super) worker: Option<Worker>,
     pub(super) begun: Instant,
-    /// Which part of it was done when it began, as soon as that is known, and is done now.
+    /// The fraction that was done at the start and the one done now, once they are known.
     pub(super) parts: Option<(f64, f64)>,
 }
 
 impl BusySlot {
-    /// Takes note that `done` of `total` steps are done.
+    /// Records that `done` of `total` steps are done.
     pub(super) fn advance(&mut self, done: usize, total: usize) {
         let part = done as f64 / total.max(1) as f64;
         self.parts = Some((self.parts.map_or(part, |(first, _)| first), part));
     }
 
-    /// The part of the run that is done.
+    /// The fraction of the run that is done.
     pub(super) fn done(&self) -> f64 {
         self.parts.map_or(0.0, |(_, now)| now)
     }
 }
 
-/// Seconds until the end, at the pace of the finished runs that `finished` knows of; before there are any, at that of
-/// the runs at work.
+/// Seconds until the end, at the speed of the finished runs that `finished` knows of; before there are any, at that of
+/// the runs in progress.
 pub(super) fn time_left<'a>(
     jobs: &[Job],
     finished: &Estimate,

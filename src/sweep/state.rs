@@ -1,24 +1,24 @@
-//! How far a run is, from what is in its folder.
+//! The state of a run, from what is in its folder.
 
 use std::path::Path;
 
 use crate::record::{RunDir, Summary, read_summary};
 
-/// How far a run is.
+/// The state of a run.
 #[derive(Debug, Clone)]
 pub enum State {
-    /// Nothing of it is there.
+    /// It has no folder.
     New,
-    /// Broken off; it is resumed from its checkpoint, if it had come to one.
+    /// Interrupted; it will be resumed from its checkpoint, if there is one.
     Begun,
-    /// A process is at work on it.
+    /// A process is training it.
     Busy,
     /// It has a summary: done, diverged or failed.
     Over(Box<Summary>),
 }
 
-/// How far the run in the folder `dir` is. A summary that cannot be read is none: the run is taken up again, and its
-/// checkpoint says how little there is left to do.
+/// The state of the run in the folder `dir`. A summary that cannot be read counts as none: the run is resumed, and its
+/// checkpoint leaves it little to do.
 pub fn look(dir: &Path) -> State {
     match read_summary(dir) {
         Ok(Some(summary)) => State::Over(Box::new(summary)),

@@ -12,7 +12,7 @@ use crate::lock::{self, Lock};
 use crate::record::{Split, SplitScore, Stats, Status, Summary, atomic, read_summary};
 use crate::{Error, Result};
 
-/// What identifies a run, first in every summary.
+/// The columns that identify a run, first in every summary.
 const IDENTITY: [&str; 11] = [
     "dataset",
     "model",
@@ -27,7 +27,7 @@ const IDENTITY: [&str; 11] = [
     "data_digest",
 ];
 
-/// The scores: name, split and statistics, those of the method's own rule where none are given.
+/// The score columns: name, split and statistics; without statistics, those of the method's own rule.
 const SCORES: [Column; 7] = [
     ("train", Split::Train, None),
     ("val", Split::Val, None),
@@ -40,7 +40,7 @@ const SCORES: [Column; 7] = [
 
 type Column = (&'static str, Split, Option<Stats>);
 
-/// The columns of scores that a sweep has: those that came later only where they are measured.
+/// The score columns of a sweep: those added in later versions appear only where they are measured.
 fn scores(jobs: &[Job]) -> Vec<Column> {
     let any = |is_on: fn(&Config) -> bool| jobs.iter().any(|job| is_on(&job.config));
     let measured = |column: &Column| match column.2 {
@@ -84,7 +84,7 @@ impl SummaryTable {
     /// The table of the runs `jobs` in the sweep folder `dir`.
     ///
     /// # Errors
-    /// A configuration that cannot be written; resolved ones can.
+    /// A configuration cannot be written as TOML; resolved ones can.
     pub fn new(dir: &Path, jobs: &[Job]) -> Result<Self> {
         let (settings, scores) = (settings(jobs)?, scores(jobs));
         Ok(Self { dir: dir.to_path_buf(), settings, scores, rows: jobs.iter().map(|_| None).collect() })
@@ -99,12 +99,12 @@ impl SummaryTable {
         replace(&self.dir.join("sweep.toml"), text.as_bytes())
     }
 
-    /// Where it is written.
+    /// The path of `summary.csv`.
     pub fn path(&self) -> PathBuf {
         self.dir.join("summary.csv")
     }
 
-    /// The runs that have a row.
+    /// Number of runs that have a row.
     pub fn len(&self) -> usize {
         self.rows.iter().flatten().count()
     }
@@ -146,7 +146,7 @@ impl SummaryTable {
     }
 }
 
-/// Replaces a file of the sweep folder, where it says anything else.
+/// Replaces a file of the sweep folder if its contents differ.
 pub(super) fn replace(path: &Path, bytes: &[u8]) -> Result<()> {
     if fs::read(path).is_ok_and(|old| old == bytes) {
         return Ok(());
@@ -154,10 +154,10 @@ pub(super) fn replace(path: &Path, bytes: &[u8]) -> Result<()> {
     atomic::write(path, bytes)
 }
 
-/// One process at a time reads the folders and replaces the file, so that none replaces it by an older one.
+/// One process at a time reads the folders and replaces the file, so that none replaces it by an older version.
 pub(super) fn lock(dir: &Path) -> Result<Lock> {
     let lock = lock::wait(dir)?;
-    // Without locks there may be someone else who is just writing here.
+    // Without locks, another process may be writing here.
     if lock.alone {
         atomic::clean(dir)?;
     }
@@ -223,7 +223,7 @@ fn reason(summary: &Summary) -> String {
     }
 }
 
-/// A setting as people write it; text without quotes.
+/// A setting as TOML writes it, but text without quotes.
 fn plain(value: &Value) -> String {
     value.as_str().map_or_else(|| value.to_string(), str::to_string)
 }

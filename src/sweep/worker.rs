@@ -1,4 +1,4 @@
-//! A run in a process of its own: whatever happens to it happens to no other.
+//! A run in its own process, so that a crash affects no other run.
 
 use std::collections::VecDeque;
 use std::io::{self, BufRead, BufReader, PipeReader, Write};
@@ -9,25 +9,25 @@ use std::thread;
 use super::{Ending, Event, Job};
 use crate::{Error, Result};
 
-/// Lines of a process's last words that are kept for the case that it dies.
+/// Number of a process's last lines of output that are kept in case it dies.
 const LAST_WORDS: usize = 4;
 
-/// What arrives from the process in a slot.
+/// A message from the process in a slot.
 pub(super) enum Message {
-    /// It says something.
+    /// It reports an event.
     Event(Event),
-    /// It is gone.
+    /// It has ended.
     Gone(Ending),
 }
 
-/// A process at work; dropping this tells it to save and stop.
+/// A running process; dropping this tells it to save and stop.
 pub(super) struct Worker {
     _stdin: Option<ChildStdin>,
 }
 
 impl Worker {
     /// Starts `command` on `job`: the configuration is its stdin's first line, and the end of stdin tells it to stop, so
-    /// that it also does when this process dies. What it says arrives at `to` with the number of its `slot`.
+    /// that it also does when this process dies. Its messages are sent to `to` with the number of its `slot`.
     ///
     /// # Errors
     /// The process cannot be started.
@@ -42,7 +42,7 @@ impl Worker {
             // A process that died before it read this is noticed when its own pipe ends.
             let _ = stdin.write_all(format!("{text}\n").as_bytes());
         }
-        // Without it the process goes, too: its stdin ends here.
+        // If this fails, `stdin` is dropped, which stops the process, too.
         thread::Builder::new()
             .spawn(move || listen(child, reader, slot, &to))
             .map_err(|error| Error::io("a thread to listen to the run")(error))?;
@@ -56,7 +56,7 @@ fn spawn(command: &mut Command) -> io::Result<(Child, PipeReader)> {
     Ok((command.spawn()?, reader))
 }
 
-/// Passes on what the process says, and how it ended.
+/// Forwards the messages of the process, then how it ended.
 fn listen(mut child: Child, reader: PipeReader, slot: usize, to: &Sender<(usize, Message)>) {
     let mut over = None;
     let mut words = VecDeque::new();
@@ -64,7 +64,7 @@ fn listen(mut child: Child, reader: PipeReader, slot: usize, to: &Sender<(usize,
         let line = String::from_utf8_lossy(&line).into_owned();
         match Event::from_line(&line) {
             Some(Event::Over(ending)) => over = Some(ending),
-            // Nobody listens any more where the sweep has ended with an error.
+            // The receiver is gone if the sweep has ended with an error.
             Some(event) => drop(to.send((slot, Message::Event(event)))),
             None if line.trim().is_empty() => {}
             None => {
@@ -78,7 +78,7 @@ fn listen(mut child: Child, reader: PipeReader, slot: usize, to: &Sender<(usize,
     let _ = to.send((slot, Message::Gone(ending)));
 }
 
-/// `killed by signal 9; out of memory ...`
+/// `its process died (signal: 9 (SIGKILL)); error: out of memory ...`
 fn death(status: io::Result<ExitStatus>, words: VecDeque<String>) -> String {
     let how = match status {
         Ok(status) => format!("its process died ({status})"),

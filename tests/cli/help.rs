@@ -18,7 +18,7 @@ fn help_starts_with_examples_and_names_every_normalizer() {
     for kind in mbn::norm::NORMS {
         assert!(words.contains(&format!("{} ({})", kind.name, kind.about)), "{} is not in\n{text}", kind.name);
     }
-    for part in ["Data:", "Model:", "Normalizer:", "Optimisation:", "Output:", "--print-config"] {
+    for part in ["Data:", "Model:", "Normalizer:", "Optimization:", "Output:", "--print-config"] {
         assert!(text.contains(part), "{part} is not in\n{text}");
     }
     assert!(stdout(&mbn(&["eval", "--help"])).contains("precise"));

@@ -85,7 +85,7 @@ fn settings_without_effect_are_refused_on_the_command_line_and_noted_in_a_file()
     for (args, parts) in [
         (&["--norm", "gn", "--set", "bn.momentum=0.2"][..], &["bn.momentum", "the normalizer is gn"][..]),
         (&["--set", "gn.groups=8"], &["--set gn.groups=8", "the normalizer is mbn"]),
-        (&["--set", "precise_examples=64"], &["precise_examples", "nothing is estimated over images"]),
+        (&["--set", "precise_examples=64"], &["precise_examples", "no statistics are estimated over images"]),
         (&["--set", "lr_gamma=0.5"], &["lr_gamma", "multi-step"]),
         (&["--lr-scaling", "none", "--set", "lr_batch=64"], &["lr_batch", "lr_scaling"]),
         (&["--optimizer", "adamw", "--momentum", "0.8"], &["--momentum", "the optimizer is adamw"]),

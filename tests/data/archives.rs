@@ -159,14 +159,14 @@ fn archives_that_are_not_what_they_should_be_are_refused() {
     header.set_entry_type(tar::EntryType::Symlink);
     header.set_size(0);
     link.append_link(&mut header, "data_batch_1.bin", "/etc/passwd").unwrap();
-    assert!(refusal(&gz(&link.into_inner().unwrap())).contains("not a plain file"));
+    assert!(refusal(&gz(&link.into_inner().unwrap())).contains("not a regular file"));
 
     // A size that no published file has, with nothing behind it.
     let mut header = tar::Header::new_ustar();
     header.set_path("data_batch_1.bin").unwrap();
     header.set_size(1 << 40);
     header.set_cksum();
-    assert!(refusal(&gz(header.as_bytes())).contains("not a plain file of at most"));
+    assert!(refusal(&gz(header.as_bytes())).contains("not a regular file of at most"));
 }
 
 #[test]

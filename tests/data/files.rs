@@ -123,7 +123,7 @@ fn each_kind_of_damage_is_named() {
     let labels = "train-labels-idx1-ubyte";
     assert!(with_file(images, &[]).contains("is empty"));
     assert!(with_file(images, b"PK\x03\x04 zipped").contains("a zip archive: unpack it with unzip"));
-    assert!(with_file(images, b"<!DOCTYPE html>").contains("download the file anew"));
+    assert!(with_file(images, b"<!DOCTYPE html>").contains("download the file again"));
     assert!(with_file(images, &mnist()[1].1).contains("is an IDX file of 1 dimension of bytes; expected"));
     assert!(with_file(labels, &[0, 0, 0x0c, 1, 0, 0, 0, 0]).contains("32-bit integers"));
     assert!(with_file(labels, &[1, 8, 0, 0, 0, 0, 0, 0]).contains("big-endian"));

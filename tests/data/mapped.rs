@@ -72,7 +72,7 @@ fn a_file_that_is_written_to_while_in_use_is_noticed() {
     bytes.extend_from_within(..3073);
     fs::write(&file, &bytes).unwrap();
     let message = data.train.check_unchanged().unwrap_err().to_string();
-    assert!(message.contains("data_batch_3.bin: has been written to while it was in use"), "{message}");
+    assert!(message.contains("data_batch_3.bin: was modified while in use"), "{message}");
     data.test.check_unchanged().unwrap();
     let again = load("cifar10", &source(root.path())).unwrap();
     assert!(again.train.len() == 11 && again.digest != data.digest);

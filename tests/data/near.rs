@@ -142,7 +142,7 @@ fn a_pickle_of_something_else_is_refused() {
         (b"\x80\x02]q\x00.", "no dictionary"),
         (b"\x80\x02cos\nsystem\nU\x04true\x85R.", "no dictionary"),
         (b"\x80\x02}(U\x04data", "truncated"),
-        (b"\x80\x02\xfe", "0xfe is not understood"),
+        (b"\x80\x02\xfe", "0xfe is not supported"),
         (&good[..good.len() - 100], "truncated"),
         (&[b"\x80\x02)", &[0x85; 1 << 20][..], b"."].concat(), "no dictionary"),
         (&[b"\x80\x02", &[b']'; 1 << 20][..], &[b'a'; (1 << 20) - 1], b"."].concat(), "no dictionary"),

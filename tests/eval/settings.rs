@@ -11,7 +11,7 @@ fn the_split_of_a_run_is_not_drawn_anew() {
     report(&of_run(&["--split", "val"]));
     for setting in ["seed=1", "val_fraction=0.2", "train_limit=10"] {
         for split in ["val", "train", "test"] {
-            refused(2, &of_run(&["--split", split, "--set", setting]), &["--set", setting, "draw the split anew"]);
+            refused(2, &of_run(&["--split", split, "--set", setting]), &["--set", setting, "change the split"]);
         }
     }
     refused(2, &of_run(&["--split", "val", "--dataset", "shapes"]), &["trained on digits", "shapes"]);

@@ -14,8 +14,8 @@ fn a_class_that_is_missing_is_remarked_upon() {
     let summary = json(&output);
     let log = fs::read_to_string(folder(dir.path(), &summary).join("log.txt")).unwrap();
     for text in [said(&output), log] {
-        assert!(text.contains("training images have none of class 7"), "{text}");
-        assert!(text.contains("the 4 test images (test_limit = 4) have none of the classes "), "{text}");
+        assert!(text.contains("training images include none of class 7"), "{text}");
+        assert!(text.contains("the 4 test images (test_limit = 4) include none of the classes "), "{text}");
     }
     let whole = train(dir.path(), "a", &["--test-limit", "10", "--train-limit", "20"]);
     assert!(!said(&whole).contains("none of"), "{}", said(&whole));

@@ -80,7 +80,7 @@ fn half_written_run_folders_are_completed_and_finished_ones_left_alone() {
     fs::remove_file(runs[3].join("last.safetensors")).unwrap();
     fs::write(runs[3].join("config.toml"), "dataset = \"dig").unwrap();
     let (_, err) = folder.ends(0, &["--jobs", "2"]);
-    contains(&err, &["summary.json: not a summary", "going on from the checkpoint"]);
+    contains(&err, &["summary.json: not a summary", "resuming from the checkpoint"]);
     assert_eq!(folder.results(), whole);
     assert_eq!(fs::read(runs[0].join("log.txt")).unwrap(), kept);
     let log = fs::read_to_string(runs[1].join("log.txt")).unwrap();

@@ -84,7 +84,7 @@ fn what_would_be_ignored_or_counted_twice_is_refused() {
     );
     refused(
         "[[variant]]\nnorm = \"bn\"\nbatch_size = 2\n[[variant]]\nnorm = \"mbn\"\n[[exclude]]\nnorm = \"mbn\"\nbatch_size = 2",
-        &["s.toml:6", "all of them together by none"],
+        &["s.toml:6", "no run matches all of them"],
     );
     refused("[[exclude]]\nnorm = \"mbn\"", &["every run is excluded"]);
 }

@@ -187,14 +187,14 @@ fn an_interrupted_sweep_saves_its_runs_and_the_next_call_goes_on() {
         let output = child.wait_with_output().unwrap();
         assert_eq!(output.status.code(), Some(130), "{signal}");
         let err = text(&output.stderr);
-        contains(&err, &["the runs at work finish their step", "stopped, saved", "the same command continues"]);
-        assert_eq!(err.matches("the runs at work finish").count(), 1, "{err}");
+        contains(&err, &["the running jobs finish their step", "stopped, saved", "the same command continues"]);
+        assert_eq!(err.matches("the running jobs finish").count(), 1, "{err}");
         // The sweep has waited for its runs: nothing is at work here any more.
         assert!(!mbn::record::RunDir::is_busy(&run));
         let log = std::fs::read_to_string(run.join("log.txt")).unwrap();
         contains(&log, &["interrupted after step"]);
         let (out, _) = folder.ends(0, &["--dry-run"]);
-        contains(&out, &["begun"]);
+        contains(&out, &["interrupted"]);
         folder.ends(0, &["--jobs", "2"]);
         let log = std::fs::read_to_string(run.join("log.txt")).unwrap();
         assert_eq!(log.matches("start at epoch 0 batch 0").count(), 1, "{log}");

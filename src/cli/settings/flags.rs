@@ -1,4 +1,5 @@
-//! The flags, by the headings of `--help`, and what they say of the tables.
+//! The flags under their headings of `--help`; the lists of data sets, networks, normalizers and optimizers in the help
+//! texts come from their tables.
 
 use clap::Args;
 use mbn::config::Config;
@@ -20,12 +21,12 @@ pub(super) struct DataFlags {
     /// Train on only N images, drawn in proportion to the classes, the same ones for every seed
     #[arg(long, value_name = "N", value_parser = crate::cli::count)]
     train_limit: Option<usize>,
-    /// Test on only N images, drawn likewise
+    /// Test on only N images, drawn in the same way
     #[arg(long, value_name = "N", value_parser = crate::cli::count)]
     test_limit: Option<usize>,
     #[arg(long, num_args = 0, default_missing_value = "true", conflicts_with = "no_augment", help = augment_help())]
     augment: Option<bool>,
-    /// Use the training images as they are
+    /// Do not augment the training images
     #[arg(long)]
     #[serde(skip)]
     pub(super) no_augment: bool,
@@ -36,13 +37,14 @@ pub(super) struct DataFlags {
 pub(super) struct ModelFlags {
     #[arg(long, value_name = "NAME", help = model_help())]
     model: Option<String>,
-    /// Shortcuts of residual blocks that change the map's size [default: pad]: pad (option A), projection (option B)
+    /// Shortcuts of residual blocks that change the feature map's size [default: pad]: pad (option A), projection (option B)
     #[arg(long, value_name = "KIND")]
     shortcut: Option<String>,
-    /// Start residual blocks as their shortcuts alone (last scale 0)
+    /// Initialize the last scale of each residual block (preact-resnetD: its last convolution) to 0, so that blocks start
+    /// as their shortcuts
     #[arg(long, num_args = 0..=1, require_equals = true, default_missing_value = "true", value_name = "BOOL", hide_possible_values = true)]
     zero_init_residual: Option<bool>,
-    /// Fresh weights [default: he]: he (normal, variance 2/fan_in), torch (PyTorch's default, uniform)
+    /// Weight initialization [default: he]: he (normal, variance 2/fan_in), torch (PyTorch's default, uniform)
     #[arg(long, value_name = "NAME")]
     init: Option<String>,
 }
@@ -61,15 +63,15 @@ pub(super) struct NormFlags {
 }
 
 #[derive(Args, Serialize)]
-#[command(next_help_heading = "Optimisation")]
-pub(super) struct OptimisationFlags {
+#[command(next_help_heading = "Optimization")]
+pub(super) struct OptimizationFlags {
     /// Images per update; images are reshuffled every epoch, and an incomplete last batch is dropped [default: 32]
     #[arg(long, value_name = "N", value_parser = crate::cli::count)]
     batch_size: Option<usize>,
     /// Passes over the training data [default: 3]
     #[arg(long, value_name = "N", value_parser = crate::cli::count)]
     epochs: Option<usize>,
-    /// Number of final epochs that normalize by constants, re-estimated over training images when these epochs begin
+    /// Number of final epochs with frozen statistics, which are re-estimated over training images when these epochs begin
     /// [default: 0]
     #[arg(long, value_name = "N", value_parser = crate::cli::count)]
     freeze_epochs: Option<usize>,
@@ -77,7 +79,7 @@ pub(super) struct OptimisationFlags {
     optimizer: Option<String>,
     #[arg(long, value_name = "X", help = lr_help(), value_parser = crate::cli::number)]
     lr: Option<f64>,
-    /// How the learning rate follows the batch size [default: linear]: linear, sqrt, none
+    /// How the learning rate scales with the batch size [default: linear]: linear, sqrt, none
     #[arg(long, value_name = "RULE")]
     lr_scaling: Option<String>,
     /// Learning-rate schedule [default: cosine]: constant, multi-step (with --set 'milestones=[2, 3]'), cosine
@@ -89,7 +91,7 @@ pub(super) struct OptimisationFlags {
     /// Momentum of sgd [default: 0.9]
     #[arg(long, value_name = "X", value_parser = crate::cli::number)]
     momentum: Option<f64>,
-    /// Nesterov's form of sgd's momentum
+    /// Nesterov momentum for sgd
     #[arg(long, num_args = 0..=1, require_equals = true, default_missing_value = "true", value_name = "BOOL", hide_possible_values = true)]
     nesterov: Option<bool>,
     /// Weight decay, as an L2 penalty (sgd) or decoupled (adamw) [default: 0.0001]
@@ -98,7 +100,7 @@ pub(super) struct OptimisationFlags {
     /// Label-smoothing factor [default: 0]
     #[arg(long, value_name = "X", value_parser = crate::cli::number)]
     label_smoothing: Option<f64>,
-    /// Seed for initialisation, shuffling, augmentation and the validation split [default: 0]
+    /// Seed for initialization, shuffling, augmentation and the validation split [default: 0]
     #[arg(long, value_name = "N", value_parser = crate::cli::count)]
     seed: Option<usize>,
 }
@@ -117,17 +119,17 @@ pub(super) struct MeasureFlags {
     /// Also evaluate under statistics re-estimated over training images
     #[arg(long, num_args = 0..=1, require_equals = true, default_missing_value = "true", value_name = "BOOL", hide_possible_values = true)]
     precise: Option<bool>,
-    /// Also evaluate with each image's own statistics mixed in, with the weight that is best on validation images
+    /// Also evaluate with each image's own statistics mixed in, by the weight that is best on validation images
     #[arg(long, num_args = 0..=1, require_equals = true, default_missing_value = "true", value_name = "BOOL", hide_possible_values = true)]
     weighing: Option<bool>,
     /// Also evaluate with statistics that normalize as a training batch does on average (EvalNorm)
     #[arg(long, num_args = 0..=1, require_equals = true, default_missing_value = "true", value_name = "BOOL", hide_possible_values = true)]
     evalnorm: Option<bool>,
-    /// Do not also evaluate under batch statistics
+    /// Skip the evaluation under batch statistics, which measures the train/inference gap
     #[arg(long)]
     #[serde(skip)]
     pub(super) no_gap: bool,
-    /// Measure the distribution shift per layer into diagnostics.csv
+    /// Measure the distribution shift of each layer and write it to diagnostics.csv
     #[arg(long, num_args = 0..=1, require_equals = true, default_missing_value = "true", value_name = "BOOL", hide_possible_values = true)]
     diagnostics: Option<bool>,
 }
@@ -138,12 +140,12 @@ pub(super) struct LayerFlags {
     /// Read settings from a TOML file, such as a run folder's config.toml; - for stdin
     #[arg(long, value_name = "FILE")]
     pub(super) config: Option<std::path::PathBuf>,
-    /// Set any key of config.toml, or a normalizer's parameter, such as mbn.size=16; wins over the file
+    /// Set any key of config.toml, or a normalizer's parameter, such as mbn.size=16; overrides the file
     #[arg(long, value_name = "KEY=VALUE", allow_hyphen_values = true)]
     pub(super) set: Vec<String>,
 }
 
-/// Who augments by default, from the table of data sets.
+/// The data sets that are augmented by default, from their table.
 fn augment_help() -> String {
     let names: Vec<&str> = DATASETS.iter().filter(|kind| kind.augment).map(|kind| kind.name).collect();
     format!("Pad, crop and flip training images at random [default: for {}]", names.join(", "))
@@ -155,11 +157,11 @@ fn optimizer_help() -> String {
     format!("Optimizer [default: {}]: {}", Config::default().optimizer, names.collect::<Vec<_>>().join(", "))
 }
 
-/// The learning rate, of every optimizer.
+/// The default learning rate of every optimizer.
 fn lr_help() -> String {
     let config = Config::default();
     let others = OPTIMIZERS.iter().filter(|kind| kind.name != config.optimizer);
-    let others: String = others.map(|kind| format!("; with {}, {} unless given", kind.name, kind.lr)).collect();
+    let others: String = others.map(|kind| format!("; default with {}: {}", kind.name, kind.lr)).collect();
     let (lr, batch) = (config.lr, config.lr_batch);
     format!("Learning rate for batches of lr_batch = {batch} images, scaled to the batch size{others} [default: {lr}]")
 }

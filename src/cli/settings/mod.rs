@@ -11,7 +11,7 @@ use mbn::config::{Config, Layers};
 use serde::Serialize;
 use toml::Table;
 
-use self::flags::{DataFlags, LayerFlags, MachineFlags, MeasureFlags, ModelFlags, NormFlags, OptimisationFlags};
+use self::flags::{DataFlags, LayerFlags, MachineFlags, MeasureFlags, ModelFlags, NormFlags, OptimizationFlags};
 
 /// Settings on top of the defaults: a file, `--set`, and flags, in rising precedence.
 #[derive(Args)]
@@ -23,7 +23,7 @@ pub struct Settings {
     #[command(flatten)]
     norm: NormFlags,
     #[command(flatten)]
-    optimisation: OptimisationFlags,
+    optimization: OptimizationFlags,
     #[command(flatten)]
     machine: MachineFlags,
     #[command(flatten)]
@@ -33,7 +33,7 @@ pub struct Settings {
 }
 
 impl Settings {
-    /// The resolved configuration, defaults < file < `--set` < flags, and what is to be said about it.
+    /// The resolved configuration, defaults < file < `--set` < flags, and notes on settings without effect.
     ///
     /// # Errors
     /// A setting that is unknown, out of range or contradicts another, is given twice, or has no effect.
@@ -54,7 +54,8 @@ impl Settings {
         given.once()?;
         let given = given.flags(self.flags()?);
         let config = file.clone().and(&given).resolve()?;
-        // On the command line, what has no effect is a mistake; a file, or a measurement, is for runs of several kinds.
+        // On the command line, a setting without effect is a mistake; a file may serve several kinds of runs, and a
+        // measurement may be asked of any method.
         let (measures, mistakes): (Vec<_>, Vec<_>) =
             given.without_effect(&config)?.into_iter().partition(|idle| idle.is_measure);
         if let Some(idle) = mistakes.first() {
@@ -65,13 +66,13 @@ impl Settings {
         Ok((config, notes))
     }
 
-    /// The flags that were given, as the configuration spells them.
+    /// The flags that were given, under their keys in the configuration.
     fn flags(&self) -> Result<Table, Error> {
         let mut all = Table::new();
         all.extend(given(&self.data)?);
         all.extend(given(&self.model)?);
         all.extend(given(&self.norm)?);
-        all.extend(given(&self.optimisation)?);
+        all.extend(given(&self.optimization)?);
         all.extend(given(&self.machine)?);
         all.extend(given(&self.measures)?);
         if self.data.no_augment {

@@ -1,8 +1,8 @@
-//! The stack machine that a pickle is a program for, without its calls.
+//! The stack machine that interprets a pickle, without calling anything.
 
 use super::{Outcome, PROTOCOL, Value, construct, contents};
 
-/// The machine at work.
+/// The state of the machine.
 #[derive(Default)]
 pub(super) struct Machine<'a> {
     rest: &'a [u8],
@@ -62,7 +62,7 @@ impl<'a> Machine<'a> {
         Ok(())
     }
 
-    /// Steps that put no new value on the stack.
+    /// Instructions that push no new value.
     fn change(&mut self, code: u8) -> Outcome<()> {
         match code {
             b'(' => self.marks.push(self.stack.len()),
@@ -73,13 +73,15 @@ impl<'a> Machine<'a> {
             b's' | b'u' => {
                 let items = if code == b's' { self.last(2)? } else { self.marked()? };
                 let Some(Value::Dict(entries)) = self.stack.last_mut() else {
-                    return Err("entries of no dictionary".into());
+                    return Err("dictionary entries without a dictionary".into());
                 };
                 entries.extend(items.chunks_exact(2).map(|pair| (pair[0].clone(), pair[1].clone())));
             }
             b'a' | b'e' => {
                 let items = if code == b'a' { self.last(1)? } else { self.marked()? };
-                let Some(Value::List(list)) = self.stack.last_mut() else { return Err("elements of no list".into()) };
+                let Some(Value::List(list)) = self.stack.last_mut() else {
+                    return Err("list elements without a list".into());
+                };
                 list.extend(items);
             }
             b'b' => {
@@ -88,7 +90,7 @@ impl<'a> Machine<'a> {
                     (*bytes, *of_bytes) = contents(&state);
                 }
             }
-            _ => return Err(format!("its instruction {code:#04x} is not understood")),
+            _ => return Err(format!("its instruction {code:#04x} is not supported")),
         }
         Ok(())
     }
@@ -103,12 +105,12 @@ impl<'a> Machine<'a> {
         Ok(self.take(1)?[0])
     }
 
-    /// A little-endian number of that many bytes.
+    /// A little-endian number of `bytes` bytes.
     fn number(&mut self, bytes: usize) -> Outcome<u64> {
         Ok(self.take(bytes)?.iter().rev().fold(0, |number, byte| number << 8 | u64::from(*byte)))
     }
 
-    /// Bytes behind their length.
+    /// Bytes prefixed with their length, which takes `length_bytes` bytes.
     fn text(&mut self, length_bytes: usize) -> Outcome<Value> {
         let length = usize::try_from(self.number(length_bytes)?).map_err(|_| "it is truncated")?;
         Ok(Value::Bytes(self.take(length)?.into()))
@@ -133,8 +135,8 @@ impl<'a> Machine<'a> {
         Ok(self.stack.split_off(from).into_iter().map(Value::part).collect())
     }
 
-    /// What is remembered of the newest value: none of what is in a list or dictionary, which would have to be shared
-    /// with it and which such a file does not refer to.
+    /// The top of the stack, for the memo. Lists and dictionaries are not stored: their later changes would have to be
+    /// shared, and such a file never refers back to them.
     fn top(&self) -> Outcome<Value> {
         match self.stack.last().ok_or("its stack is empty")? {
             Value::List(_) | Value::Dict(_) => Ok(Value::Other),
@@ -144,9 +146,9 @@ impl<'a> Machine<'a> {
 
     fn remember(&mut self, bytes: usize) -> Outcome<()> {
         let (place, value) = (self.number(bytes)? as usize, self.top()?);
-        // Places are given out one after the other; a far one is not worth the memory.
+        // Memo slots are numbered consecutively; a far one would only waste memory.
         if place > self.memo.len() + 64 {
-            return Err("its memory has gaps".into());
+            return Err("its memo has gaps".into());
         }
         self.memo.resize(self.memo.len().max(place + 1), Value::Other);
         self.memo[place] = value;
@@ -155,6 +157,6 @@ impl<'a> Machine<'a> {
 
     fn recall(&mut self, bytes: usize) -> Outcome<Value> {
         let place = self.number(bytes)? as usize;
-        self.memo.get(place).cloned().ok_or_else(|| "it refers to what it does not hold".into())
+        self.memo.get(place).cloned().ok_or_else(|| "it refers to a memo entry that it does not have".into())
     }
 }

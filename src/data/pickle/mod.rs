@@ -1,7 +1,7 @@
 //! CIFAR's Python version: a pickled dictionary with an array of pixels and a list of labels.
 //!
-//! Only what such a file is made of is understood, and nothing in it is ever called: a pickle is a program, and this
-//! reads its data alone.
+//! A pickle is a program. Only the instructions that such a file uses are supported, and nothing in it is ever called:
+//! this reads its data alone.
 
 mod machine;
 
@@ -12,8 +12,8 @@ use machine::Machine;
 /// The instruction with which a pickle of protocol 2 or later begins; the protocol follows.
 const PROTOCOL: u8 = 0x80;
 
-/// Whether a file begins as a pickle does.
-pub(super) fn is_one(bytes: &[u8]) -> bool {
+/// Whether a file starts as a pickle does.
+pub(super) fn is_pickle(bytes: &[u8]) -> bool {
     matches!(bytes, [PROTOCOL, 2..=5, ..])
 }
 
@@ -28,7 +28,7 @@ type Outcome<T> = Result<T, String>;
 /// Reads a dictionary with the key `data` (an array of bytes) and `label_key` (a list of numbers).
 ///
 /// # Errors
-/// What is missing or not understood.
+/// What is missing or not supported.
 pub(super) fn read(bytes: &[u8], label_key: &str) -> Outcome<File> {
     let Value::Dict(entries) = Machine::new(bytes).run()? else {
         return Err("it holds no dictionary".into());
@@ -60,7 +60,7 @@ enum Value {
     Tuple(Rc<[Value]>),
     List(Vec<Value>),
     Dict(Vec<(Value, Value)>),
-    /// An element type, and whether it is the byte.
+    /// An element type: whether it is the byte.
     Type(bool),
     /// An array, filled as soon as its contents are known.
     Array {
@@ -79,8 +79,8 @@ impl Value {
         }
     }
 
-    /// The value as a part of another: what holds parts that hold parts, which such a file does not need, is let go, so
-    /// that no nesting is deep.
+    /// The value as a part of another. Deeper nesting than two levels, which such a file does not need, is dropped, so that
+    /// recursion stays shallow.
     fn part(self) -> Self {
         let holds = |value: &Self| matches!(value, Self::Tuple(_) | Self::List(_) | Self::Dict(_));
         let deep = match &self {
@@ -93,7 +93,7 @@ impl Value {
     }
 }
 
-/// What the calls in such a file make: bytes that Python 3 wrote as text, an element type, an array.
+/// The results of the calls in such a file: bytes that Python 3 wrote as text, an element type, an array.
 fn construct(callee: Value, arguments: Value) -> Value {
     let (Value::Global(callee), Value::Tuple(arguments)) = (callee, arguments) else { return Value::Other };
     match (callee.as_str(), &arguments[..]) {
@@ -115,7 +115,7 @@ fn construct(callee: Value, arguments: Value) -> Value {
     }
 }
 
-/// The bytes in an array's state (version, shape, type, whether column by column, bytes), and whether they are its elements.
+/// The bytes in an array's state (version, shape, type, whether in Fortran order, bytes), and whether they are its elements.
 fn contents(state: &Value) -> (Option<Rc<[u8]>>, bool) {
     match state {
         Value::Tuple(parts) => match &parts[..] {

@@ -1,4 +1,4 @@
-//! Images and logits in a file, for a comparison elsewhere.
+//! Images and logits in a file, for comparison with other programs.
 
 use std::collections::HashMap;
 use std::path::Path;
@@ -11,10 +11,10 @@ use crate::record::atomic;
 use crate::train::Part;
 use crate::{Error, Result};
 
-/// Images in a dump.
+/// Number of images in a dump.
 const IMAGES: usize = 64;
 
-/// Refuses a place where there is something: it could be the checkpoint itself.
+/// Refuses to overwrite an existing file, which could be the checkpoint itself.
 pub(super) fn check(path: &Path) -> Result<()> {
     match path.symlink_metadata() {
         Ok(_) => Err(Error::config(format!(
@@ -25,7 +25,7 @@ pub(super) fn check(path: &Path) -> Result<()> {
     }
 }
 
-/// `inputs` (N,C,H,W), `logits` (N,classes) and `labels` (N) of the first images.
+/// Writes `inputs` (N,C,H,W), `logits` (N,classes) and `labels` (N) of the first images.
 pub(super) fn write(network: &Network, part: Part, pass: Pass, path: &Path) -> Result<()> {
     let batch = part.batch(0, IMAGES.min(part.indices.len()))?;
     let logits = network.forward(&batch.x, pass)?;

@@ -1,4 +1,4 @@
-//! Evaluating a checkpoint under the statistics of one's choice.
+//! Evaluating a checkpoint under statistics of the user's choice.
 
 mod dump;
 mod network;
@@ -29,19 +29,19 @@ use crate::{Error, Result};
 pub struct EvalRequest {
     /// A run folder or a checkpoint file.
     pub path: PathBuf,
-    /// Settings that override the checkpoint's, or stand in where it has none, as `key=value`.
+    /// Settings that override the checkpoint's, or supply what it does not record, as `key=value`.
     pub settings: Vec<String>,
-    /// Likewise, over those (model, norm, data set, device, limits).
+    /// Settings that override both (model, norm, data set, device, limits), by key.
     pub overrides: Table,
     /// Where data sets are looked for.
     pub source: Source,
-    /// Which part of the data set.
+    /// The split to evaluate on.
     pub split: Split,
-    /// Which statistics; none: the method's own.
+    /// The statistics to normalize with; none: the method's own.
     pub stats: Option<Stats>,
     /// With [`Stats::Weighing`], the weight of each image's own statistics; none: the best on validation images.
     pub weight: Option<f64>,
-    /// Re-estimate statistics layer by layer, each layer's under those of the layers before it.
+    /// Re-estimate statistics layer by layer, each layer's after those of the layers before it.
     pub layer_by_layer: bool,
     /// Also score the network with noise on its weights, under its own statistics and re-estimated ones.
     pub noise: Option<Noise>,
@@ -55,13 +55,13 @@ impl EvalRequest {
         self.noise.is_some() || matches!(self.stats, Some(Stats::Precise | Stats::Evalnorm))
     }
 
-    /// Whether it matters how many images training normalizes together.
+    /// Whether the score depends on the normalization batch size.
     pub(super) fn takes_batches(&self) -> bool {
         matches!(self.stats, Some(Stats::Batch | Stats::Evalnorm))
     }
 }
 
-/// The result.
+/// The result of an evaluation.
 #[derive(Debug, Clone, Serialize)]
 pub struct EvalReport {
     /// The checkpoint.
@@ -72,7 +72,7 @@ pub struct EvalReport {
     pub model: String,
     /// Normalizer.
     pub norm: String,
-    /// Part of the data set: `test`, `val`, `train`.
+    /// Split: `test`, `val` or `train`.
     pub split: String,
     /// Statistics that normalized.
     pub stats: String,
@@ -82,18 +82,18 @@ pub struct EvalReport {
     /// The weights that were tried on validation images to choose it.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub weights: Vec<WeightScore>,
-    /// Images.
+    /// Number of images.
     pub images: usize,
     /// Mean cross-entropy in nats.
     pub loss: f64,
-    /// Share of correct answers.
+    /// Fraction of images classified correctly, 0 to 1.
     pub accuracy: f64,
     /// Scores with noise on the weights, where they were asked for.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub noise: Option<NoiseReport>,
     /// Digest of the data.
     pub data_digest: String,
-    /// What was done to the checkpoint to read it, and what is odd about the data.
+    /// What was done to the checkpoint to read it, and remarks on the data.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub notes: Vec<String>,
 }
@@ -101,9 +101,9 @@ pub struct EvalReport {
 /// Evaluates a checkpoint; nothing in its folder is changed.
 ///
 /// # Errors
-/// A checkpoint that is missing, damaged, does not fit its network or holds numbers that are none (the message names
-/// tensor or field); statistics the normalizer does not have; a setting without effect, or one that would draw the run's
-/// split anew; a dump where there is a file; data or device that cannot be used.
+/// A checkpoint that is missing, damaged, does not fit its network or holds non-finite values (the message names the
+/// tensor or field); statistics that the normalizer does not have; a setting without effect, or one that would change
+/// the run's split; a dump file that exists already; data or a device that cannot be used.
 pub fn evaluate_checkpoint(request: &EvalRequest) -> Result<EvalReport> {
     request.dump.iter().try_for_each(|path| dump::check(path))?;
     let mut subject = Subject::read(request)?;
@@ -121,7 +121,7 @@ pub fn evaluate_checkpoint(request: &EvalRequest) -> Result<EvalReport> {
         Split::Train => session.train(),
     };
     if part.indices.is_empty() {
-        return Err(Error::config(format!("--split {split}: there are no such images")));
+        return Err(Error::config(format!("--split {split}: there are no {split} images; choose another --split")));
     }
     let StatsScore { score, stats, pass, tried: weights } = score::score(&network, &session, part, &config, request)?;
     if let Some(dump) = &request.dump {
@@ -131,7 +131,10 @@ pub fn evaluate_checkpoint(request: &EvalRequest) -> Result<EvalReport> {
     let noise = request.noise.map(under).transpose()?;
     notes.extend(odd);
     if split == Split::Val && !weights.is_empty() {
-        notes.push("the weight was chosen on the same validation images; --split test has others".to_string());
+        notes.push(
+            "the weight was chosen on the same validation images, so their score is optimistic; use --split test"
+                .to_string(),
+        );
     }
     let data_digest = session.dataset.digest.clone();
     let Config { dataset, model, norm, .. } = config;

@@ -1,4 +1,4 @@
-//! The network of a checkpoint, every tensor of it fit for the evaluation asked for.
+//! Building a checkpoint's network and checking every tensor for the evaluation asked for.
 
 use std::collections::HashMap;
 use std::path::Path;
@@ -12,10 +12,10 @@ use crate::record::Stats;
 use crate::train;
 use crate::{Error, Result};
 
-/// Statistics that inference uses by itself.
+/// The statistics that inference uses by default.
 const RUNNING: [&str; 2] = ["running_mean", "running_var"];
 
-/// The network, and what is to be said about how it was made.
+/// The network, and notes on the checkpoint.
 ///
 /// # Errors
 /// A tensor that is missing, superfluous, of another shape, not finite, or a negative variance; the message names it.
@@ -40,7 +40,7 @@ pub(super) fn build(
     let network = make(Store::from_tensors(tensors))?;
     if let Some(name) = network.store().unused() {
         let why = format!(
-            "tensor `{name}` has no place in {} with {}: another network's checkpoint",
+            "tensor `{name}` does not belong to {} with {}: the checkpoint is of another network",
             config.model, config.norm
         );
         return Err(Error::checkpoint(&*path, why));
@@ -49,10 +49,10 @@ pub(super) fn build(
     Ok((network, notes))
 }
 
-/// Puts initial running statistics where a checkpoint has none and none are needed; what to say about it.
+/// Fills in initial running statistics where a checkpoint has none and the evaluation needs none; returns a note on it.
 ///
 /// # Errors
-/// They are needed.
+/// The evaluation needs them.
 fn complete(
     path: &Path,
     tensors: &mut HashMap<String, Tensor>,
@@ -67,7 +67,7 @@ fn complete(
     let absent: Vec<_> = initial.into_iter().filter(|(name, _)| is_absent(name)).collect();
     let Some((name, _)) = absent.first() else { return Ok(None) };
     let Some(stats) = stats.filter(|stats| stats.is_anew()) else {
-        let why = format!("tensor `{name}` is missing; --stats precise and --stats batch do without it");
+        let why = format!("tensor `{name}` is missing; --stats precise and --stats batch do not need it");
         return Err(Error::checkpoint(path, why));
     };
     tensors.extend(absent.into_iter().map(|(name, var)| (name, var.as_detached_tensor())));
@@ -82,7 +82,7 @@ fn is_running(name: &str) -> bool {
     RUNNING.contains(&last_component(name))
 }
 
-/// Whole numbers are weights only with a scale, which no tensor here is.
+/// Refuses integer tensors: quantized weights mean nothing without their scales, which are not read.
 fn check_types(path: &Path, tensors: &HashMap<String, Tensor>) -> Result<()> {
     let whole = |t: &Tensor| matches!(t.dtype(), DType::U8 | DType::U32 | DType::I16 | DType::I32 | DType::I64);
     let counted = |name: &str| last_component(name) == "num_batches_tracked";
@@ -91,14 +91,14 @@ fn check_types(path: &Path, tensors: &HashMap<String, Tensor>) -> Result<()> {
     match found.first() {
         Some((name, tensor)) => {
             let dtype = tensor.dtype();
-            let why = format!("tensor `{name}` holds whole numbers ({dtype:?}), not weights; save it as f32");
+            let why = format!("tensor `{name}` holds integers ({dtype:?}), not weights; save it as f32");
             Err(Error::checkpoint(path, why))
         }
         None => Ok(()),
     }
 }
 
-/// Parameters, and the statistics that this evaluation uses, must be numbers that a network can have.
+/// Parameters, and the statistics that this evaluation uses, must be finite, and variances not negative.
 fn check_values(path: &Path, network: &Network, stats: Option<Stats>) -> Result<()> {
     let used = |name: &str| match (is_statistic(name), stats) {
         (false, _) => true,
@@ -112,7 +112,7 @@ fn check_values(path: &Path, network: &Network, stats: Option<Stats>) -> Result<
             () if name.ends_with("_var") && !train::is_never_negative(&tensor)? => "holds a negative variance",
             () => continue,
         };
-        let way_out = if is_statistic(&name) { "; --stats precise estimates the statistics anew" } else { "" };
+        let way_out = if is_statistic(&name) { "; --stats precise re-estimates the statistics" } else { "" };
         return Err(Error::checkpoint(path, format!("tensor `{name}` {fault}{way_out}")));
     }
     Ok(())

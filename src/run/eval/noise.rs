@@ -1,7 +1,7 @@
 //! The scores of a network whose weights are noisy: with the statistics it was trained with, and recalibrated.
 //!
-//! Noise on the weights shifts what layers see. Statistics re-estimated under the noise, without training, take much of that
-//! back (Tsai et al., "Robust Processing-In-Memory Neural Networks via Noise-Aware Normalization", 2020; Shomron & Weiser,
+//! Noise on the weights shifts what layers see. Statistics re-estimated under the noise, without training, undo much of
+//! that (Tsai et al., "Robust Processing-In-Memory Neural Networks via Noise-Aware Normalization", 2020; Shomron & Weiser,
 //! "Post-Training BatchNorm Recalibration", arXiv 2010.05625).
 
 use serde::Serialize;
@@ -19,31 +19,31 @@ use crate::train::{Part, Score, evaluate, precise};
 /// Noise to evaluate under.
 #[derive(Debug, Clone, Copy)]
 pub struct Noise {
-    /// Its standard deviation, in those of each weight tensor.
+    /// Its standard deviation, in units of that of each weight tensor.
     pub sd: f64,
-    /// How many times it is drawn.
+    /// Number of draws.
     pub draws: usize,
 }
 
 /// Scores under noise.
 #[derive(Debug, Clone, Serialize)]
 pub struct NoiseReport {
-    /// Standard deviation of the noise, in those of each weight tensor.
+    /// Standard deviation of the noise, in units of that of each weight tensor.
     pub sd: f64,
-    /// The method's own statistics, then re-estimated ones.
+    /// The scores under the method's own statistics, then under re-estimated ones.
     pub results: Vec<NoiseScores>,
 }
 
-/// Those under one kind of statistics.
+/// Scores under one kind of statistics.
 #[derive(Debug, Clone, Serialize)]
 pub struct NoiseScores {
     /// Statistics that normalized.
     pub stats: String,
     /// Mean cross-entropy in nats.
     pub loss: ScoreSpread,
-    /// Share of correct answers.
+    /// Fraction of images classified correctly, 0 to 1.
     pub accuracy: ScoreSpread,
-    /// Draw by draw.
+    /// The scores draw by draw.
     pub draws: Vec<DrawScore>,
 }
 
@@ -52,16 +52,16 @@ pub struct NoiseScores {
 pub struct DrawScore {
     /// Mean cross-entropy in nats.
     pub loss: f64,
-    /// Share of correct answers.
+    /// Fraction of images classified correctly, 0 to 1.
     pub accuracy: f64,
 }
 
-/// Mean and standard deviation over draws; one has none.
+/// Mean and standard deviation over draws.
 #[derive(Debug, Clone, Copy, Serialize)]
 pub struct ScoreSpread {
     /// Mean.
     pub mean: f64,
-    /// Standard deviation, n-1 below the line.
+    /// Sample standard deviation (denominator n-1); none for a single draw.
     pub sd: Option<f64>,
 }
 
@@ -79,10 +79,10 @@ impl NoiseScores {
     }
 }
 
-/// The scores under every draw; the weights are left as they were.
+/// The scores under every draw; the weights are restored afterwards.
 ///
 /// # Errors
-/// Statistics or a loss that the noise made overflow.
+/// Statistics or a loss that become non-finite under the noise.
 pub(super) fn score(
     network: &Network,
     session: &Session,

@@ -9,18 +9,18 @@ use crate::train::weighing::{self, WeightScore};
 use crate::train::{self, Part, Score, observe, precise};
 use crate::{Error, Result};
 
-/// A score, and what normalized.
+/// A score, and what it was measured under.
 pub(super) struct StatsScore {
     pub score: Score,
     /// Name of the statistics.
     pub stats: &'static str,
     /// The pass that was scored.
     pub pass: Pass,
-    /// The weights that were tried on validation images, where one was to be chosen.
+    /// The weights that were tried on validation images, if one had to be chosen.
     pub tried: Vec<WeightScore>,
 }
 
-/// The score under the wanted statistics, which the network is left with.
+/// The score under the statistics asked for, which the network keeps.
 ///
 /// # Errors
 /// Statistics that the normalizer does not have, or that are not finite; a loss that is not finite.
@@ -52,7 +52,7 @@ pub(super) fn score(
     scored(network, part, wanted.name(), Pass::Eval)
 }
 
-/// The score in a pass that treats every image alone.
+/// The score in a pass that treats every image by itself.
 fn scored(network: &Network, part: Part, stats: &'static str, pass: Pass) -> Result<StatsScore> {
     let score = finite(train::evaluate_under(network, part, pass)?, stats)?;
     Ok(StatsScore { score, stats, pass, tried: vec![] })
@@ -63,11 +63,13 @@ fn under_batches(network: &Network, part: Part, size: usize) -> Result<StatsScor
     let score = train::evaluate_batch_statistics(network, part, size)?;
     let observed = network.norms().iter().map(|layer| layer.norm.observed().map(|seen| seen.batch));
     check(network, &observed.collect::<Vec<_>>(), Stats::Batch)?;
-    let score = score.ok_or_else(|| Error::config("--stats batch: one value per channel has no batch statistics"))?;
+    let score = score.ok_or_else(|| {
+        Error::config("--stats batch: one value per channel has no batch statistics; use a larger batch size")
+    })?;
     Ok(StatsScore { score: finite(score, stats)?, stats, pass: Pass::Batch, tried: vec![] })
 }
 
-/// Under that weight, or the best on validation images.
+/// The score under `weight`, or else under the best one on validation images.
 fn weighed(network: &Network, session: &Session, part: Part, weight: Option<f64>) -> Result<StatsScore> {
     let stats = Stats::Weighing.name();
     let (weight, tried) = match weight {
@@ -80,7 +82,7 @@ fn weighed(network: &Network, session: &Session, part: Part, weight: Option<f64>
     Ok(StatsScore { tried, ..scored(network, part, stats, Pass::Weighed { weight })? })
 }
 
-/// As in batches of training's size, on average.
+/// The score under statistics that normalize as batches of training's size do on average (EvalNorm).
 fn as_in_batches(network: &Network, session: &Session, part: Part, config: &Config) -> Result<StatsScore> {
     let sample = session.sample(config.precise_examples);
     let images = session.sampled(&sample);
@@ -99,7 +101,7 @@ fn averages(network: &Network) -> Result<Vec<Option<Moments>>> {
     Ok(network.norms().iter().map(|layer| layer.norm.ema()).collect())
 }
 
-/// Statistics taken anew over training images, layer by layer if that was asked for.
+/// Statistics re-estimated over training images, layer by layer if that was asked for.
 pub(super) fn re_estimated(
     network: &Network,
     session: &Session,
@@ -113,13 +115,13 @@ pub(super) fn re_estimated(
     }
 }
 
-/// Gives the network those statistics, which have to be finite.
+/// Sets the statistics of the network, which have to be finite.
 fn set(network: &Network, statistics: &[Option<Moments>], stats: Stats) -> Result<()> {
     check(network, statistics, stats)?;
     precise::set(network, statistics)
 }
 
-/// Statistics that are not finite normalize nothing: what comes out of them would still have a score.
+/// Refuses non-finite statistics: the network would still give a score, but a meaningless one.
 pub(super) fn check(network: &Network, statistics: &[Option<Moments>], stats: Stats) -> Result<()> {
     match precise::first_not_finite(network, statistics)? {
         Some(layer) => Err(not_finite(&format!("`{layer}`"), stats.name())),

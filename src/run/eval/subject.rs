@@ -1,4 +1,4 @@
-//! What is evaluated: a checkpoint, and the configuration to evaluate it with.
+//! What is evaluated: a checkpoint and its configuration.
 
 use std::path::{Path, PathBuf};
 
@@ -12,8 +12,8 @@ use crate::record::{Split, Stats};
 use crate::train::Checkpoint;
 use crate::{Error, Result};
 
-/// What a checkpoint made elsewhere does not say.
-const UNSAID: [&str; 3] = ["dataset", "model", "norm"];
+/// Settings that a checkpoint made elsewhere does not record.
+const UNRECORDED: [&str; 3] = ["dataset", "model", "norm"];
 
 pub(super) struct Subject {
     pub(super) path: PathBuf,
@@ -26,7 +26,7 @@ impl Subject {
     ///
     /// # Errors
     /// A checkpoint that cannot be read or does not say enough; a setting that has no effect on an evaluation, or would
-    /// draw another split than the run's.
+    /// change the run's split.
     pub(super) fn read(request: &EvalRequest) -> Result<Self> {
         let path = checkpoint_path(&request.path)?;
         let checkpoint = Checkpoint::load(&path, &Device::Cpu)?;
@@ -66,7 +66,7 @@ impl Subject {
         check_weight(request, own.as_ref(), &config)?;
         check_noise(request)?;
         if request.re_estimates() && config.precise_examples == 1 {
-            return Err(Error::config("precise_examples = 1: the statistics of a single image say nothing"));
+            return Err(Error::config("precise_examples = 1: a single image is too few to estimate statistics"));
         }
         Ok(Self { path, checkpoint, config })
     }
@@ -80,7 +80,7 @@ fn checkpoint_path(path: &Path) -> Result<PathBuf> {
     }
     let why = match path.is_dir() {
         true if path.join("config.toml").is_file() => {
-            "no last.safetensors yet: the run diverged or ended before its first"
+            "no last.safetensors yet: the run diverged or ended before its first checkpoint"
         }
         true => "no last.safetensors here: not a run folder",
         false => "no such run folder or checkpoint",
@@ -88,29 +88,29 @@ fn checkpoint_path(path: &Path) -> Result<PathBuf> {
     Err(Error::checkpoint(path, why))
 }
 
-/// A checkpoint made elsewhere needs to be described in full: nothing about it is guessed.
+/// A checkpoint made elsewhere must be described in full: nothing about it is guessed.
 fn ask(path: &Path, given: &Layers) -> Result<()> {
     let given: Vec<String> = given.given().map(|(key, _)| key).collect();
     let missing: Vec<String> =
-        UNSAID.iter().filter(|key| !given.iter().any(|k| k == *key)).map(|key| format!("--{key}")).collect();
+        UNRECORDED.iter().filter(|key| !given.iter().any(|k| k == *key)).map(|key| format!("--{key}")).collect();
     if missing.is_empty() {
         return Ok(());
     }
     let why = format!(
-        "made elsewhere, its header does not say what it is: give {}, too, as in --dataset cifar10 --model resnet20 \
+        "made elsewhere, so its header does not say what it is; also give {}, as in --dataset cifar10 --model resnet20 \
          --norm bn",
         missing.join(" and ")
     );
     Err(Error::checkpoint(path, why))
 }
 
-/// Training and validation images are those of the run, or they are not what they are called.
+/// Training and validation images are only known by the run's own data set and split.
 fn check_split(request: &EvalRequest, own: Option<&Config>, config: &Config) -> Result<()> {
     let why = match (request.split, own) {
         (Split::Test, _) | (_, None) => return Ok(()),
         (_, Some(own)) if own.dataset != config.dataset => {
             let (run, other) = (&own.dataset, &config.dataset);
-            format!("the run was trained on {run}: of {other} there are only test images for it; use --split test")
+            format!("the run was trained on {run}, so {other} has only test images for it; use --split test")
         }
         (Split::Val, Some(own)) if own.val_fraction == 0.0 => {
             "--split val: there are no validation images, since the run set none aside (val_fraction = 0)".to_string()
@@ -120,7 +120,7 @@ fn check_split(request: &EvalRequest, own: Option<&Config>, config: &Config) -> 
     Err(Error::config(why))
 }
 
-/// The weight of images' own statistics is a share, and is chosen on images that were neither trained on nor are scored.
+/// The weight of images' own statistics must be in [0, 1], or there must be validation images to choose it on.
 fn check_weight(request: &EvalRequest, own: Option<&Config>, config: &Config) -> Result<()> {
     if let Some(weight) = request.weight {
         let why = match request.stats == Some(Stats::Weighing) {
@@ -141,11 +141,11 @@ fn check_weight(request: &EvalRequest, own: Option<&Config>, config: &Config) ->
     };
     Err(Error::config(format!(
         "--stats weighing: the weight is chosen on validation images, and {without}; give a weight with --weight W, such as \
-         1/N for normalization batches of N images (a weight chosen on test images would make their score worthless)"
+         1/N for normalization batches of N images (a weight chosen on test images would bias their score)"
     )))
 }
 
-/// Noise has a size, and statistics of its own to be scored under; only re-estimation goes layer by layer.
+/// The noise must be in range, and excludes --stats; only re-estimation goes layer by layer.
 fn check_noise(request: &EvalRequest) -> Result<()> {
     let why = match (request.noise, request.stats) {
         (Some(noise), _) if !(noise.sd.is_finite() && noise.sd > 0.0) => {
@@ -165,7 +165,7 @@ fn check_noise(request: &EvalRequest) -> Result<()> {
     Err(Error::config(why))
 }
 
-/// Why a setting changes nothing in this evaluation, or nothing that may be changed.
+/// Why a setting has no effect on this evaluation, or must not be changed in it.
 fn without_effect(key: &str, request: &EvalRequest, config: &Config, foreign: bool) -> Result<Option<String>> {
     let split = request.split;
     let needs = |needed: bool, what: &str| (!needed).then(|| format!("`{key}` has no effect without {what}"));
@@ -175,7 +175,7 @@ fn without_effect(key: &str, request: &EvalRequest, config: &Config, foreign: bo
             other if other != spec.name() => Some(format!("`{key}` has no effect: the normalizer is {}", spec.name())),
             // Where statistics are remembered, inference is an affine map with those of the checkpoint.
             _ if spec.refreshes() && parameter != "eps" => {
-                Some(format!("`{key}` has no effect: the statistics are those of the checkpoint, whatever made them"))
+                Some(format!("`{key}` has no effect: the checkpoint's statistics are used as they are"))
             }
             _ => None,
         });
@@ -187,8 +187,8 @@ fn without_effect(key: &str, request: &EvalRequest, config: &Config, foreign: bo
         "batch_size" | "norm_batch_size" => needs(request.takes_batches(), "--stats batch or evalnorm"),
         "train_limit" if foreign => needs(split == Split::Train, "--split train"),
         "seed" | "val_fraction" | "train_limit" => Some(format!(
-            "`{key}` would draw the split anew, so that images the run trained on could count as validation images; \
-             leave it out, since the run's own split is known"
+            "`{key}` would change the split, so that images the run trained on could count as validation images; leave \
+             it out, since the run's own split is known"
         )),
         _ => Some(format!("`{key}` has no effect: it is a setting of training")),
     })

@@ -1,4 +1,4 @@
-//! The rows of an epoch: its scores on every part, under the statistics that were asked for.
+//! The rows of an epoch: its scores on every split, under the statistics that were asked for.
 
 use std::time::Instant;
 
@@ -87,8 +87,8 @@ impl ActiveRun<'_> {
         Ok(self.row(split, stats, score, begun.elapsed().as_secs_f64()))
     }
 
-    /// The row of a score on the test images beside the method's own. Where that is not finite its cells are empty: the
-    /// run itself is sound.
+    /// The row of a further score on the test images, beside the method's own. If it is not finite its cells are empty,
+    /// and the run goes on.
     fn beside(&self, stats: Stats, score: impl FnOnce() -> Result<Option<Score>>) -> Result<MetricRow> {
         let begun = Instant::now();
         let score = score()?.filter(|score| score.loss.is_finite());

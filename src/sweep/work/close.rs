@@ -1,4 +1,4 @@
-//! What is counted and written when a run is over.
+//! Counting and recording a run that is over.
 
 use std::time::Instant;
 
@@ -7,11 +7,12 @@ use crate::Result;
 use crate::record::{RunDir, Status, Summary};
 use crate::sweep::{Ending, State, look};
 
-/// The summary is written again after this many times as long as writing it last took: a twentieth of all time.
+/// The summary is rewritten no sooner than this many times the duration of the last write, which limits writing to about a
+/// twentieth of the time.
 const WRITING: u32 = 20;
 
 impl Work<'_> {
-    /// Counts a run whose process is gone.
+    /// Counts a run whose process has ended.
     pub(super) fn close(&mut self, slot: usize, BusySlot { run, begun, .. }: BusySlot, ending: Ending) {
         let index = run.index;
         if let Ending::Failed(why) = &ending {
@@ -33,7 +34,7 @@ impl Work<'_> {
         self.report();
     }
 
-    /// Gives a run that failed before it had a folder, on its data for one, the summary that says so.
+    /// Writes the summary of a run that failed before it had a folder, because of its data, for example.
     fn record_failure(&self, run: &OpenRun, why: &str, begun: Instant) {
         let (folder, config) = (self.folder(run.index), &self.jobs[run.index].config);
         match look(&folder) {
@@ -47,7 +48,7 @@ impl Work<'_> {
             Summary::new(config, &[], None, None, seconds, 0)?.failed(why).write(&dir.summary())?;
             dir.log(&format!("failed: {why}"))
         };
-        // What cannot be recorded is said all the same, and the next call tries the run again.
+        // If this fails, the run is still reported as failed, and the next call tries it again.
         let _: Result<()> = record();
     }
 
@@ -63,7 +64,7 @@ impl Work<'_> {
         }
     }
 
-    /// Writes the summary, unless that would take too much of the time; in the end it is written in any case.
+    /// Writes the summary, unless the last write was too recent; at the end of the sweep it is written in any case.
     fn write(&mut self) {
         let (at, took) = self.written;
         if at.elapsed() < took * WRITING {
@@ -71,7 +72,7 @@ impl Work<'_> {
         }
         let begun = Instant::now();
         if let Err(error) = self.table.update(self.jobs) {
-            self.observer.note(&format!("the summary cannot be written: {error}; the runs go on"));
+            self.observer.note(&format!("the summary cannot be written: {error}; the runs continue"));
         }
         self.written = (Instant::now(), begun.elapsed());
     }

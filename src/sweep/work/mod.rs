@@ -1,4 +1,4 @@
-//! Doing the runs of a sweep, several at a time.
+//! Training the runs of a sweep, several in parallel.
 
 mod close;
 
@@ -15,17 +15,17 @@ use super::{Estimate, Event, Job, Observer, State, SummaryTable, Sweep, SweepOpt
 use crate::record::Status;
 use crate::{Error, Result};
 
-/// How often the flag to stop is looked at.
+/// How often the stop flag is checked.
 const TICK: Duration = Duration::from_millis(100);
 
-/// How often runs that another process is at work on are looked at.
-const PATIENCE: Duration = Duration::from_secs(1);
+/// How often runs in other processes are checked, and progress is reported at most.
+const RECHECK: Duration = Duration::from_secs(1);
 
-/// Does the runs of a sweep that are not finished, each in a process of its own, and writes `summary.csv`. Runs that
-/// another sweep is at work on are waited for, and taken over if it gives up on them.
+/// Trains the runs of a sweep that are not finished, each in its own process, and writes `summary.csv`. Runs that another
+/// sweep is training are waited for, and taken over if it stops.
 ///
 /// # Errors
-/// The sweep folder cannot be written to, or a process not be started. What happens to a run is no error.
+/// The sweep folder cannot be written to, or a process cannot be started. A run that fails is not an error.
 pub fn run(sweep: &Sweep, options: &SweepOptions, observer: &mut dyn Observer) -> Result<Tally> {
     let runs = options.out.join("runs");
     fs::create_dir_all(&runs).map_err(Error::io(&runs))?;
@@ -66,15 +66,15 @@ struct Work<'a> {
     table: SummaryTable,
     estimate: Estimate,
     queue: VecDeque<OpenRun>,
-    /// Runs that other processes are at work on.
+    /// Runs that other processes are training.
     elsewhere: Vec<OpenRun>,
     slots: Vec<Option<BusySlot>>,
     tally: Tally,
     to: Sender<(usize, Message)>,
     from: Receiver<(usize, Message)>,
-    /// When those elsewhere were last looked at.
+    /// When those elsewhere were last checked.
     looked: Instant,
-    /// When it was last said where the sweep stands.
+    /// When progress was last reported.
     reported: Instant,
     /// When the summary was last written, and how long that took.
     written: (Instant, Duration),
@@ -95,12 +95,12 @@ impl Work<'_> {
         self.report();
     }
 
-    /// Does what is listed.
+    /// Trains what is listed.
     fn all(&mut self) -> Result<()> {
         loop {
             if self.is_told_to_stop() {
                 if self.slots.iter().flatten().any(|slot| slot.worker.is_some()) {
-                    self.observer.note("interrupted: the runs at work finish their step and save it");
+                    self.observer.note("interrupted: the running jobs finish their step and save");
                 }
                 self.tally.stopped |= !(self.queue.is_empty() && self.elsewhere.is_empty());
                 self.queue.clear();
@@ -120,10 +120,10 @@ impl Work<'_> {
         }
     }
 
-    /// Gives every free slot a run, if there is one that no one else is at work on.
+    /// Gives every free slot a run, if there is one that no other process is training.
     fn fill(&mut self) -> Result<()> {
         while let Some(slot) = self.slots.iter().position(Option::is_none) {
-            if self.queue.is_empty() && self.looked.elapsed() >= PATIENCE {
+            if self.queue.is_empty() && self.looked.elapsed() >= RECHECK {
                 self.queue.extend(self.elsewhere.drain(..));
                 self.looked = Instant::now();
             }
@@ -157,7 +157,7 @@ impl Work<'_> {
                     slot.advance(*done, *total);
                 }
                 self.observer.event(number, job, &event);
-                if self.reported.elapsed() >= PATIENCE {
+                if self.reported.elapsed() >= RECHECK {
                     self.report();
                 }
             }
