@@ -83,7 +83,7 @@ fn rows_that_a_spreadsheet_saved_as_utf_16_are_called_that() {
         }
         fs::write(&path, &utf16[2..]).unwrap();
         let message = read_metrics(&path, 9).unwrap_err().to_string();
-        assert!(message.contains("UTF-16 file without its mark"), "{message}");
+        assert!(message.contains("UTF-16 without a byte-order mark"), "{message}");
     }
 }
 

@@ -68,7 +68,8 @@ fn files_put_end_to_end_count_once() {
     let second = second.replacen("seconds,\n", "seconds,note\n", 1);
     let (_dir, path) = written(&format!("{}{second}", text.trim_end()));
     whole(&path);
-    compare(&[&path], &[]).warns(&["all.csv:55: the line has no end, so its last cell (`seconds`) may be cut"]);
+    compare(&[&path], &[])
+        .warns(&["all.csv:55: the line has no line break, so its last cell (`seconds`) may be cut off"]);
 }
 
 #[test]
@@ -218,9 +219,9 @@ fn what_cannot_be_read_is_refused() {
     let (_dir, path) = written("");
     compare(&[&path], &[]).warns(&["is empty"]);
     let (_dir, path) = written(&format!("{HEADER}\n"));
-    compare(&[&path], &[]).warns(&["all.csv: no run found: neither folders of runs", "nor rows"]);
+    compare(&[&path], &[]).warns(&["all.csv: no run found: neither run folders", "nor CSV files"]);
     let run = FakeRun::new("bn", 4, 0, 0.7).write(dir.path());
-    compare(&[&run.join("config.toml")], &[]).warns(&["config.toml: is no CSV file; give the folder of the run"]);
+    compare(&[&run.join("config.toml")], &[]).warns(&["config.toml: is not a CSV file; give the folder of the run"]);
 }
 
 proptest! {

@@ -178,7 +178,7 @@ fn the_overview_has_a_row_for_each_method_and_a_column_for_each_batch_size() {
     }
     FakeRun { status: Some("diverged"), ..FakeRun::new("gn", 16, 0, 0.1) }.write(dir.path());
     let said = compare(&[dir.path()], &[]);
-    let table = "test accuracy (%): means by batch size; * best; ! runs lost\n\
+    let table = "test accuracy (%): means by batch size; * best; ! diverged or failed runs\n\
                  method      2      16\n\
                  bn       5.10   90.10\n\
                  gn      80.10*      -!\n";

@@ -23,7 +23,7 @@ fn the_same_run_from_folder_and_csv_is_one() {
     // Other scores under the same name: the folder's count.
     fs::write(&csv, one_csv().replace(",0.5,0.5,", ",0.6,0.4,")).unwrap();
     let said = compare(&[&csv, &runs], &[]);
-    said.warns(&["all.csv: 1 rows of digits-lenet-bn-b4-s0-", "have other scores", "which count"]);
+    said.warns(&["all.csv: 1 rows of digits-lenet-bn-b4-s0-", "have other scores", "which are used"]);
     assert_eq!(said.row("4", "bn")[2], "60.00");
 }
 

@@ -104,7 +104,7 @@ fn what_is_averaged_on_request_is_said_as_it_is() {
     let rows = row(4, 4, 1, "0.1,0.9,true", 0.5) + &row(4, 4, 1, "0.4,0.9,true", 0.6);
     let (dir, _) = summary(&rows);
     let said = compare(&[dir.path()], &["--by", "norm"]);
-    said.warns(&["runs of different settings are averaged: mbn at batch size 4 (lr 0.1, 0.4)"]);
+    said.warns(&["runs with different settings are averaged: mbn at batch size 4 (lr 0.1, 0.4)"]);
     assert!(!said.err.contains("their rows do not say"), "the rows do say it: {}", said.err);
 }
 

@@ -117,7 +117,7 @@ fn curves_can_be_drawn_against_images_and_seconds() {
     let dir = tempfile::tempdir().unwrap();
     let out = dir.path().join("out");
     FakeRun::new("bn", 4, 0, 0.5).write(dir.path());
-    for (x, title, last) in [("examples", "training images seen", 120.0), ("seconds", "seconds of the run", 4.5)] {
+    for (x, title, last) in [("examples", "training images seen", 120.0), ("seconds", "seconds since the start", 4.5)] {
         let said = compare(&[dir.path()], &["--x", x, "--out", out.to_str().unwrap()]);
         assert_eq!(said.code, Some(0), "{}", said.err);
         let text = fs::read_to_string(out.join("digits-lenet-e3-loss-curve-b4.svg")).unwrap();
