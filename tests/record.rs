@@ -204,7 +204,7 @@ fn a_summary_says_how_the_run_ended() {
     let diverged = Summary::new(&config, &[], Some((3, "loss".into())), None, 2.5, 100).unwrap();
     assert_eq!((diverged.status, diverged.epochs), (Status::Diverged, 0));
     assert_eq!(diverged.diverged.map(|d| (d.step, d.tensor)), Some((3, "loss".into())));
-    // Another version may know statistics that this one does not.
+    // Another version may have statistics that this one does not know.
     let path = dir.path().join("summary.json");
     let other = fs::read_to_string(&path).unwrap().replace("\"stats\": \"batch\"", "\"stats\": \"oracle\"");
     fs::write(&path, other).unwrap();
