@@ -42,7 +42,7 @@ pub(super) fn on(section: &Section, runs: &[Run], options: &CompareOptions, note
         let machines = machines.into_iter().collect::<Vec<_>>().join("; ");
         notes.say(format!("{name}: throughput and times are from different machines: {machines}"));
     }
-    let (on, metric) = (section.measured_on(options.metric), options.metric.title());
+    let (on, metric) = (section.measured_on(options.metric), options.metric.name());
     let (space, places) = (if on.is_empty() { "" } else { " on " }, Places::of(section, runs, options));
     for (places, what, advice) in [
         (
