@@ -207,7 +207,7 @@ fn nothing_hides<T: Real>() {
 }
 
 #[test]
-fn the_rectifier_lets_nan_through() {
+fn relu_lets_nan_through() {
     on_every_isa(nothing_hides::<f32>);
     nothing_hides::<f64>();
 }
