@@ -1,4 +1,4 @@
-//! Arithmetic rate of the kernels, one thread, per instruction set: `cargo bench --bench kernels`.
+//! GFLOP/s of the kernels on one thread, by instruction set: `cargo bench --bench kernels`.
 
 use std::time::Instant;
 
@@ -7,7 +7,7 @@ use mbn::kernel::outer::{Outer, Pixels};
 use mbn::kernel::winograd::{Convolve, Layout, Tile, Weights};
 use mbn::kernel::{Isa, Kernel};
 
-/// Seconds of the fastest of many calls.
+/// Seconds per call, in the fastest of many batches of ten calls.
 fn fastest(mut f: impl FnMut()) -> f64 {
     let begun = Instant::now();
     let mut best = f64::INFINITY;
@@ -58,7 +58,7 @@ fn main() {
                 }
             });
             println!("{isa:?},outer,{c},{side},{:.1}", flops / time / 1e9);
-            // The rates of Winograd's algorithm count what direct convolution would multiply.
+            // Rates of Winograd's algorithm count the multiplications of a direct convolution.
             let x_at = Layout { first: 0, step: row, channels: c };
             let y_at = Layout { first: 0, step: side * c, channels: c };
             for tile in Tile::ALL {

@@ -20,7 +20,7 @@ fn layer(name: &str, features: usize, vars: &VarMap) -> Result<Layer> {
     Ok(Box::new(move |x| layer.forward(x, Pass::Train)))
 }
 
-/// Milliseconds of forward and backward pass, the medians of several.
+/// Milliseconds of the forward and the backward pass, medians over at least five.
 fn measure(layer: &Layer, x: &Tensor) -> Result<[f64; 2]> {
     let mut times = [vec![], vec![]];
     let begun = Instant::now();
@@ -44,7 +44,7 @@ fn main() -> Result<()> {
     println!("layer,images,channels,side,forward_ms,backward_ms");
     for (images, channels, side) in [(2, 16, 32), (2, 64, 8), (32, 32, 16), (128, 64, 32)] {
         let x = Tensor::randn(0f32, 1.0, (images, channels, side, side), &Device::Cpu)?;
-        // Cross-iteration normalization asks for the map before it, and is no layer by itself.
+        // Cross-iteration normalization needs the layer before it, so it cannot run alone.
         let ours = NORMS.iter().map(|kind| kind.name).filter(|name| *name != "cbn");
         for name in ["candle"].into_iter().chain(ours) {
             let [forward, backward] = measure(&layer(name, channels, &VarMap::new())?, &x)?;

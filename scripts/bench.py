@@ -1,9 +1,9 @@
 #!/usr/bin/env python3
-"""mbn against PyTorch and against itself: rates, memory, start; one folder with every measurement and the tables.
+"""Measures mbn against PyTorch and against itself: throughput, memory, start-up time; writes every measurement and the tables.
 
-What is compared is measured in turn, A B, then B A, round by round, each a process of its own, and judged by the median
-of the ratios within a round: noise and drift of a machine hit both alike.  Run it on a machine that does nothing else
-(some 20 minutes).  Stopped at any point it has lost nothing; the same command continues it.
+Programs are measured in alternation, A B, then B A, round by round, each in a process of its own. Results are medians of the
+ratios within a round, so that noise and drift of the machine affect both alike. Run it on an otherwise idle machine (some 20
+minutes). It can be stopped at any point; the same command continues it.
 
     cargo build --release
     python3 -m venv .venv && .venv/bin/pip install -r scripts/requirements.txt
@@ -19,27 +19,27 @@ PARTS = ["pytorch", "self", "processes", "profile"]
 
 def arguments():
     p = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    p.add_argument("--out", type=pathlib.Path, required=True, metavar="DIR", help="folder for everything measured")
-    p.add_argument("--parts", nargs="+", choices=PARTS, default=PARTS, help="what to do [default: all]")
-    p.add_argument("--mbn", default=str(HERE.parent / "target/release/mbn"), help="the program")
+    p.add_argument("--out", type=pathlib.Path, required=True, metavar="DIR", help="folder for measurements and tables")
+    p.add_argument("--parts", nargs="+", choices=PARTS, default=PARTS, help="parts to measure [default: all]")
+    p.add_argument("--mbn", default=str(HERE.parent / "target/release/mbn"), help="the program [default: target/release/mbn]")
     p.add_argument("--models", nargs="+", help="[default: resnet20 lenet]")
     p.add_argument("--norms", nargs="+", help="against PyTorch [default: bn mbn mbn-df, where there is a target]")
     p.add_argument("--batch-sizes", nargs="+", type=int, help="[default: 1 2 8 32 128, where there is a target]")
-    p.add_argument("--rounds", type=int, default=5, help="against PyTorch [default: %(default)s]")
-    p.add_argument("--seconds", type=float, default=1.0, help="per measurement there [default: %(default)s]")
-    p.add_argument("--self-rounds", type=int, default=10, help="against itself [default: %(default)s]")
-    p.add_argument("--self-seconds", type=float, default=0.5, help="per measurement there [default: %(default)s]")
-    p.add_argument("--profile-seconds", type=float, default=2.0, help="per profile [default: %(default)s]")
+    p.add_argument("--rounds", type=int, default=5, help="rounds against PyTorch [default: %(default)s]")
+    p.add_argument("--seconds", type=float, default=1.0, help="seconds per measurement there [default: %(default)s]")
+    p.add_argument("--self-rounds", type=int, default=10, help="rounds against itself [default: %(default)s]")
+    p.add_argument("--self-seconds", type=float, default=0.5, help="seconds per measurement there [default: %(default)s]")
+    p.add_argument("--profile-seconds", type=float, default=2.0, help="seconds per profile [default: %(default)s]")
     a = p.parse_args()
     if not pathlib.Path(a.mbn).is_file():
-        p.error(f"no program {a.mbn}: build it with `cargo build --release`, or say where it is with --mbn")
+        p.error(f"{a.mbn} does not exist: build it with `cargo build --release`, or give its path with --mbn")
     if importlib.util.find_spec("torch") is None:
         p.error(f"{sys.executable} has no PyTorch: pip install -r scripts/requirements.txt")
     return a
 
 
 class Progress:
-    """One line per step on stderr, with the time left at the speed so far."""
+    """One line per step on stderr, with an estimate of the time left."""
 
     def __init__(self, steps):
         self.left, self.done, self.begun = steps, 0, time.monotonic()
@@ -54,7 +54,7 @@ class Progress:
 
 
 def write_tables(a, parts):
-    """All that was measured so far, in this call or before."""
+    """Writes the tables of everything measured so far, in this call or before."""
     machine = (a.out / "machine.txt").read_text()
     text = f"# mbn measured\n\n```\n{machine}```\n\n"
     for part in parts:

@@ -1,4 +1,4 @@
-"""What a measurement depends on besides the programs' code: for the record."""
+"""Records what a measurement depends on besides the code: machine, versions, load."""
 import hashlib, importlib.metadata, os, pathlib, platform, shlex, subprocess, sys, time
 
 
@@ -44,8 +44,7 @@ def commit():
 
 
 def start_record(path, mbn):
-    """Writes the facts, or checks that they are those of what was measured before; then when, at which commit, under
-    which load and by which command."""
+    """Writes the facts, or checks that they equal those of earlier measurements; then adds date, commit, load and command."""
     known = "".join(f"{name}: {value}\n" for name, value in facts(mbn).items())
     old = path.read_text() if path.exists() else ""
     if old and not old.startswith(known):

@@ -1,15 +1,15 @@
-"""Measurements of `bench.py`: each in a process of its own, each on disk before the next one begins."""
+"""Measurements of `bench.py`: each in a process of its own, each written to disk before the next one starts."""
 import csv, os, pathlib, shlex, subprocess, sys, time
 
 from bench_plan import Cell
 
 HERE = pathlib.Path(__file__).resolve().parent
-# How often memory and start are measured.
+# How often peak memory and start-up time are measured.
 REPEATS, STARTS = 3, 30
 
 
 class Log:
-    """Rows of a CSV file by their key; the file is written beside itself and renamed after every row."""
+    """Rows of a CSV file by key; after every row, the file is written under another name and renamed."""
 
     def __init__(self, path, key):
         self.path, self.key, self.rows = path, key, {}
@@ -43,7 +43,7 @@ def command(cell, mbn, seconds):
 
 
 def check(command, code, message):
-    """Ends everything where a command failed, with what it said."""
+    """Exits with the message of a command that failed."""
     if code:
         sys.exit(f"error: {shlex.join(command)}: exit code {code}\n{message.strip()}")
 
@@ -61,7 +61,7 @@ def measured(cell, mbn, seconds):
 
 
 def measure_rates(log, part, mbn, progress):
-    """The rounds of a part that are not in `log` yet. A chain broken off is measured again: its cells belong together."""
+    """Measures the rounds of a part that are not in `log` yet. An interrupted chain is measured again as a whole."""
     for turn in range(part.rounds):
         for chain in part.chains:
             if all((turn, cell) in log.rows for cell in chain):
@@ -75,7 +75,7 @@ def measure_rates(log, part, mbn, progress):
 
 
 def peak_mib(command):
-    """The largest resident size of a process. It counts its parent's at the start (some 13 MiB): keep this one small."""
+    """Peak resident set size of a process. It starts at that of its parent (some 13 MiB), so this script must stay small."""
     with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True) as process:
         message = process.stderr.read()
         _, status, usage = os.wait4(process.pid, 0)
@@ -91,7 +91,7 @@ def wall_ms(command):
 
 
 def measure_processes(log, cells, mbn, progress):
-    """Peak memory of whole processes that measure `cells`, and how long `mbn --help` takes (`true`: starting anything)."""
+    """Peak memory of processes that measure `cells`, and the time of `mbn --help` (`true`: that of starting any process)."""
     def put(what, program, batch_size, repeat, unit, value):
         row = {"what": what, "program": program, "batch_size": batch_size, "repeat": repeat, "unit": unit}
         if log.key(row) not in log.rows:
@@ -107,7 +107,7 @@ def measure_processes(log, cells, mbn, progress):
 
 
 def measure_profiles(path, mbn, flags, seconds):
-    """Where a step's time goes, by operation: rows and shares as `mbn bench --profile` prints them."""
+    """The time of a step by operation, as `mbn bench --profile` prints it."""
     with path.open("w") as f:
         for line in flags:
             call = f"bench --profile {line} --seconds {seconds:g}".split()

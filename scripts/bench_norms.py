@@ -1,9 +1,9 @@
 #!/usr/bin/env python3
-"""What each normalizer costs beside bn, what it keeps, and whether it takes batch size 1: one CSV file each, and a table.
+"""Measures what each normalizer costs relative to bn, what it keeps, and whether it accepts batch size 1; writes CSV and a table.
 
-A normalizer is measured right after or before a bn of its own, in turn, each in a process of its own, and judged by the
-median of the ratios within a round: noise and drift of a machine hit both alike. Run it on a machine that does nothing
-else (a quarter of an hour). Stopped at any point it has lost nothing; the same command continues it.
+Each normalizer is measured right after or before a bn of its own, in alternation, each in a process of its own. Results are
+medians of the ratios within a round, so that noise and drift of the machine affect both alike. Run it on an otherwise idle
+machine (a quarter of an hour). It can be stopped at any point; the same command continues it.
 
     cargo build --release
     python3 scripts/bench_norms.py --out results/bench-norms
@@ -17,18 +17,18 @@ from bench_table import table
 
 HERE = pathlib.Path(__file__).resolve().parent
 NETWORK, LAYER, CHANNELS = "resnet20", "bn1.", 16
-# What has parameters of its own behind it, or goes through the images one by one, is shown as measured.
+# Only these are compared with the target; the others have further operations or process images one by one.
 ARITHMETIC_OF_BN = "mbn mabn brn momentum-bn hybrid estbn deferred stochnorm gn ln in frn iebn".split()
 TARGET = 1.10
 
 
 def arguments():
     p = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    p.add_argument("--out", type=pathlib.Path, required=True, metavar="DIR", help="folder for everything measured")
-    p.add_argument("--mbn", default=str(HERE.parent / "target/release/mbn"), help="the program")
+    p.add_argument("--out", type=pathlib.Path, required=True, metavar="DIR", help="folder for measurements and tables")
+    p.add_argument("--mbn", default=str(HERE.parent / "target/release/mbn"), help="the program [default: target/release/mbn]")
     p.add_argument("--batch-sizes", nargs="+", type=int, default=[2, 32], help="[default: 2 32]")
     p.add_argument("--rounds", type=int, default=7, help="[default: %(default)s]")
-    p.add_argument("--seconds", type=float, default=0.5, help="per measurement [default: %(default)s]")
+    p.add_argument("--seconds", type=float, default=0.5, help="seconds per measurement [default: %(default)s]")
     return p.parse_args()
 
 
@@ -45,7 +45,7 @@ def every_norm(a):
 
 
 def kept(a, norm):
-    """Numbers for each channel that a layer has in a checkpoint besides scale and shift: state, and other parameters."""
+    """Values per channel that a layer has in a checkpoint besides scale and shift: state, and other parameters."""
     with tempfile.TemporaryDirectory() as folder:
         flags = f"train --dataset shapes --model resnet8 --epochs 1 --train-limit 400 --test-limit 10 --json --norm {norm}"
         flags += f" --batch-size 2 --threads 1 --out {folder}"
@@ -87,7 +87,7 @@ def describe(a, norms):
 
 
 def write_table(a, costs, norms):
-    """Throughput relative to bn, the median of rounds, with the lowest and the highest."""
+    """Writes throughput relative to bn: the median over rounds, with the lowest and the highest."""
     rows = []
     for norm, row in norms.rows.items():
         cells = [f"`{norm}`", row["kept_per_channel"], row["forward_passes"]]
@@ -102,10 +102,10 @@ def write_table(a, costs, norms):
                 cells.append(f"{median:.2f}{spread}{' *' * missed}" if ratios or name == "bn" else "")
         rows.append(cells)
     sizes = a.batch_sizes
-    head = ["method", "numbers kept per channel", "forward passes per update"]
+    head = ["method", "values kept per channel", "forward passes per update"]
     head += ["batch size 1 on maps", "one value per channel", *(f"throughput / `bn`, batch {s}" for s in sizes)]
     head += [f"with Double-Forward, batch {s}" for s in sizes]
-    note = f"`*`: more than {TARGET:.2f} times bn's step, though its arithmetic is bn's in the main.\n"
+    note = f"`*`: more than {TARGET:.2f} times as long as bn's step, although its arithmetic is mostly bn's.\n"
     machine = (a.out / "machine.txt").read_text()
     text = f"# What normalizers cost and keep\n\n```\n{machine}```\n\n{NETWORK}, one thread, n = {1 + max(turn for turn, _, _ in costs.rows)}.\n\n{table(head, rows)}\n{note}"
     (a.out / "table.md").write_text(text)

@@ -1,4 +1,4 @@
-"""What `bench.py` measures, what it compares with what, and the targets."""
+"""What `bench.py` measures and compares, and the targets."""
 from dataclasses import dataclass, replace
 
 # Images per second of mbn over PyTorch's, one thread: {(model, norm): {batch size: at least}}.
@@ -10,7 +10,7 @@ AGAINST_PYTORCH = {
     ("lenet", "mbn-df"): {2: 6},
 }
 
-# Within mbn: batch sizes (bn refuses lenet's fully connected layer a single picture).
+# Batch sizes of mbn against itself (bn refuses one image in lenet's fully connected layer).
 BATCH_SIZES = {"resnet20": (1, 2, 8, 32, 128), "lenet": (2, 8, 32, 128)}
 COST_OF_MBN, COST_OF_DOUBLE_FORWARD, TWO_THREADS, EVALUATION = 1.05, 1.34, 1.8, 3.0
 
@@ -28,7 +28,7 @@ PROFILES = [
 
 @dataclass(frozen=True)
 class Cell:
-    """One thing to measure: a row of either program."""
+    """One measurement: a row of either program's output."""
     program: str  # mbn or torch
     model: str
     norm: str
@@ -43,7 +43,7 @@ class Cell:
         return cls(program, row["model"], row["norm"], int(row["batch_size"]), int(row["threads"]), row["pass"])
 
 
-# Peak memory; the smaller batch shows what a process takes in any case (PyTorch's: an interpreter and its libraries).
+# Peak memory; the smaller batch shows what the process takes in any case (PyTorch's: an interpreter and its libraries).
 SMALL, LARGE = 1, 128
 MEMORY = [Cell(program, "resnet20", "bn", size) for size in (SMALL, LARGE) for program in ("torch", "mbn")]
 
@@ -63,7 +63,7 @@ class Comparison:
         return "" if self.at_most is None else f"≤ {self.at_most:g}"
 
     def reached(self, ratio):
-        """Judged by the two digits that are shown; none without a target."""
+        """Whether the target is reached, by the two digits that are shown; None without a target."""
         ratio = round(ratio, 2)
         if self.at_least is not None:
             return ratio >= self.at_least
@@ -72,7 +72,7 @@ class Comparison:
 
 @dataclass(frozen=True)
 class Part:
-    """Chains of cells, each measured in one go, forward and backward in turn (A B B A); every comparison is in a chain."""
+    """Chains of cells, each measured as a whole, in alternating order (A B, B A); every comparison is within a chain."""
     file: str
     chains: list
     comparisons: list
@@ -81,7 +81,7 @@ class Part:
 
 
 def against_pytorch(models, norms, batch_sizes, rounds, seconds):
-    """The cells asked for; without such a wish, those with a target."""
+    """The cells asked for, by default those with a target."""
     targets = {(m, n, b): t for (m, n), sizes in AGAINST_PYTORCH.items() for b, t in sizes.items()}
     wanted = list(targets)
     if models or norms or batch_sizes:
@@ -96,7 +96,7 @@ def against_pytorch(models, norms, batch_sizes, rounds, seconds):
 
 
 def within(models, batch_sizes, rounds, seconds):
-    """mbn against itself: what memory, Double-Forward, a second thread and the backward pass cost or bring."""
+    """mbn against itself: the cost of MBN and Double-Forward, the gain of a second thread, evaluation against training."""
     chains, by_title = [], {}
     known = BATCH_SIZES["resnet20"]
     cells = [(m, b) for m in models or BATCH_SIZES for b in batch_sizes or BATCH_SIZES.get(m, known)]

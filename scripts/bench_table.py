@@ -41,14 +41,14 @@ def rates(log, comparisons):
 
 
 def label(cell, other):
-    """What a cell is where it differs from the other one."""
+    """The value in which a cell differs from the other one."""
     (field,) = (f for f in ("program", "norm", "threads", "work") if getattr(cell, f) != getattr(other, f))
     value = getattr(cell, field)
     return f"threads {value}" if field == "threads" else value
 
 
 def processes(log):
-    """Start and peak memory of whole processes."""
+    """Start-up time and peak memory of processes."""
     values = {}
     for (what, program, batch_size, _), row in log.rows.items():
         values.setdefault((what, program, batch_size), []).append(float(row["value"]))
@@ -63,7 +63,7 @@ def start(values):
 
 
 def memory(values):
-    """Of the process, and of the step: what the larger batch takes beyond the smaller one."""
+    """Peak memory of the process, and of a step: the difference between the larger and the smaller batch."""
     peaks = [[statistics.median(values.get(("peak memory", p, b), [0])) for b in (SMALL, LARGE)] for p in ("mbn", "torch")]
     if not all(map(all, peaks)):
         return ""
@@ -72,7 +72,7 @@ def memory(values):
     for name, ours, theirs, judged in (
         (f"process, batch size {SMALL}", small, their_small, False),
         (f"process, batch size {LARGE}", large, their_large, True),
-        (f"step: {LARGE} less {SMALL}", large - small, their_large - their_small, True),
+        (f"step: {LARGE} minus {SMALL}", large - small, their_large - their_small, True),
     ):
         judgement = ["< 1", mark(ours < theirs)] if judged else ["", ""]
         rows.append([name, f"{ours:.0f}", f"{theirs:.0f}", f"{ours / theirs:.2f}", *judgement])

@@ -1,17 +1,17 @@
 #!/usr/bin/env python3
-"""The learning rate of each method and batch size with the best mean validation accuracy, as overrides of a sweep file.
+"""Prints the learning rate with the best mean validation accuracy for each method and batch size, as overrides of a sweep file.
 
     mbn sweep experiments/mnist-batch-size-tune.toml --data-dir DIR
     python3 scripts/best_rates.py results/mnist-batch-size-tune/summary.csv
 
-A rate with a run that diverged, failed or is missing is not taken. Beside each choice: the mean of every rate.
+Rates with a run that diverged, failed or is missing are not chosen. A comment above each choice has the means of all rates.
 """
 import csv, statistics, sys
 from collections import defaultdict
 
 
 def main():
-    scores = defaultdict(lambda: defaultdict(list))  # (label, batch size) -> rate -> accuracies, None where there is none
+    scores = defaultdict(lambda: defaultdict(list))  # (label, batch size) -> rate -> accuracies; None for a run without one
     for row in csv.DictReader(open(sys.argv[1])):
         accuracy = float(row["val_accuracy"]) if row["status"] == "done" else None
         scores[row["label"], int(row["batch_size"])][float(row["lr"])].append(accuracy)

@@ -28,7 +28,7 @@ def read(path):
 
 
 def build(path, size, flags):
-    """The module that the checkpoint's metadata, or else the flags, describe, with the checkpoint's tensors in it."""
+    """The module described by the flags, or else by the checkpoint's metadata, with the checkpoint's tensors."""
     tensors, metadata = read(path)
 
     def setting(key):
@@ -44,10 +44,10 @@ def build(path, size, flags):
     wanted = {k: v for k, v in net.state_dict().items() if not k.endswith("num_batches_tracked")}
     if missing := sorted(wanted.keys() - tensors.keys()):
         names = ", ".join(missing[:3]) + (f" and {len(missing) - 3} more" if len(missing) > 3 else "")
-        sys.exit(f"{path}: lacks {names}; is it another network, or one trained without batch statistics?")
+        sys.exit(f"{path}: lacks {names}; it may be another network, or trained without batch statistics")
     for name, ours in wanted.items():
         if tensors[name].shape != ours.shape:
-            sys.exit(f"{path}: {name} is {list(tensors[name].shape)}, the network wants {list(ours.shape)}")
+            sys.exit(f"{path}: {name} is {list(tensors[name].shape)}, the network expects {list(ours.shape)}")
     net.load_state_dict({k: tensors[k] for k in wanted}, strict=False)
     for module in net.modules():
         if isinstance(module, (torch.nn.BatchNorm1d, torch.nn.BatchNorm2d)):
@@ -68,10 +68,10 @@ def dumped(path):
 
 def main():
     p = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    p.add_argument("checkpoint", type=pathlib.Path, help="run folder (its last.safetensors is taken) or checkpoint")
+    p.add_argument("checkpoint", type=pathlib.Path, help="run folder (its last.safetensors is used) or checkpoint")
     p.add_argument("dump", type=pathlib.Path, help="file written by `mbn eval --dump`")
     for key in ("model", "classes", "channels"):
-        p.add_argument(f"--{key}", help="instead of what the checkpoint's metadata says")
+        p.add_argument(f"--{key}", help="overrides the checkpoint's metadata")
     p.add_argument("--tolerance", type=float, default=1e-4, help="relative to the largest logit (default %(default)s)")
     flags = p.parse_args()
 
@@ -88,7 +88,7 @@ def main():
     except RuntimeError as e:
         sys.exit(f"{path} does not fit {flags.dump}: {e}")
     agree = worst <= flags.tolerance  # false for NaN
-    print(f"{'same' if agree else 'DIFFERENT'} logits for {len(inputs)} pictures: largest difference {worst:.2e} "
+    print(f"{'same' if agree else 'DIFFERENT'} logits for {len(inputs)} images: largest difference {worst:.2e} "
           f"of the largest logit, tolerance {flags.tolerance:.0e}")
     sys.exit(not agree)
 

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Checks `mbn_torch.py`: by itself, and against passes that were recorded elsewhere (`passes.py`), as those of `mbn` are.
+"""Checks `mbn_torch.py`: by itself, and against recorded passes (`passes.py`), such as those of `mbn`.
 
     python scripts/check_torch.py [FILE ...] [--tolerance 1e-9]
 
@@ -44,7 +44,7 @@ def recorded(path, tolerance):
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("file", nargs="*", default=[GOLDEN])
-    parser.add_argument("--tolerance", type=float, default=1e-9, help="relative to the size of what is compared")
+    parser.add_argument("--tolerance", type=float, default=1e-9, help="largest difference, relative to the largest value")
     options = parser.parse_args()
     torch.set_num_threads(1)
     failed = 0
@@ -52,7 +52,7 @@ def main():
         try:
             check()
             print(f"ok      {check.__name__}")
-        except Exception as error:  # the other checks are worth running
+        except Exception as error:  # run the other checks nevertheless
             failed += 1
             print(f"FAILED  {check.__name__}: {type(error).__name__}: {error}")
     agree = [recorded(path, options.tolerance) for path in options.file]

@@ -1,4 +1,4 @@
-"""What the checks of `mbn_torch.py` have in common: layers and a network in float64, and comparisons."""
+"""Shared by the checks of `mbn_torch.py`: layers and a network in float64, and comparisons."""
 import torch
 import torch.nn as nn
 
@@ -22,19 +22,19 @@ def refuses(action):
 
 
 def form(shape, **options):
-    """A layer with a scale and a shift."""
+    """A layer with random scale and shift."""
     norm = (mbn.MemorizedBatchNorm2d if len(shape) == 4 else mbn.MemorizedBatchNorm1d)(shape[1], **options).double()
     norm.weight.data, norm.bias.data = 1 + uniform("gamma", shape[1]) / 2, uniform("beta", shape[1])
     return norm
 
 
 def gradients(y, norm, x, g):
-    """Of the input, scale and shift."""
+    """Gradients of the input, scale and shift."""
     return torch.autograd.grad(y, (x, norm.weight, norm.bias), g)
 
 
 def remember(norm, shape, batches):
-    """Some batches of changing content, forward and backward."""
+    """Passes several different batches through the layer, forward and backward."""
     for t in range(batches):
         x = (uniform(f"past{t}", *shape) * 2 + t).requires_grad_()
         norm(x).backward(uniform(f"past gradient{t}", *shape) + 0.3)

@@ -10,7 +10,7 @@ from values import uniform
 
 
 def batch_norm_at_length_1():
-    """With lengths of one batch the layer is BatchNorm, forward and backward, whatever it saw before."""
+    """With lengths of one batch, the layer is BatchNorm, forward and backward, whatever came before."""
     ways = ({"stat_grad": "memorized", "grad_size": 1}, {"stat_grad": "full"}, {"stat_grad": "weighted"})
     lengths = [{"size": 1, "pool": pool, **way} for pool in ("total", "mean") for way in ways]
     for shape in SHAPES:
@@ -25,7 +25,7 @@ def batch_norm_at_length_1():
 
 
 def weighted_is_the_exact_gradient():
-    """Finite differences with what is remembered held constant, one value per channel included."""
+    """Finite differences with remembered values held constant, also with one value per channel."""
     for shape, pool in (*((shape, pool) for shape in SHAPES for pool in ("total", "mean")), ((1, 3), "total")):
         norm = remember(form(shape, size=4, decay=0.8, pool=pool, stat_grad="weighted"), shape, 5)
         x = uniform("x", *shape).requires_grad_()
@@ -33,12 +33,12 @@ def weighted_is_the_exact_gradient():
 
 
 def pooled(entries, batches, decay):
-    """sum w_i entry_i over the newest of a list, w_i proportional to decay^i."""
+    """sum w_i entry_i over the newest entries of a list, w_i proportional to decay^i."""
     entries = entries[:batches]
     return sum(decay**i * e for i, e in enumerate(entries)) / sum(decay**i for i in range(len(entries)))
 
 
-# Options, and by the images and positions of a batch: length and decay of the statistics, then of the gradients, in batches.
+# Options; and, for the images and positions of a batch, length and decay in batches, of the statistics, then of the gradients.
 LENGTHS = (
     ({"size": 4, "decay": 0.9, "grad_size": 3, "grad_decay": 0.7}, lambda images, positions: (4, 0.9, 3, 0.7)),
     ({"size": 3, "decay": 0.9}, lambda images, positions: (3, 0.9, 3, 0.9)),
@@ -56,7 +56,7 @@ def fading(samples, images):
 
 
 def memorized_by_definition():
-    """Each output and gradient against sums over lists of all batches, of six images and of three in turn."""
+    """Each output and gradient against sums over lists of all batches, alternately of six and of three images."""
     for (options, lengths), pool in ((length, pool) for length in LENGTHS for pool in ("total", "mean")):
         for shape in SHAPES:
             norm, dims = form(shape, pool=pool, **options), [d for d in range(len(shape)) if d != 1]
@@ -88,7 +88,7 @@ def memorized_by_definition():
 
 
 def stationary():
-    """The same batch again and again: BatchNorm's gradient."""
+    """The same batch repeatedly gives BatchNorm's gradient."""
     for shape in SHAPES:
         norm = remember(form(shape, size=4, grad_size=3), shape, 2)
         x, g = uniform("x", *shape).requires_grad_(), uniform("g", *shape)
@@ -109,7 +109,7 @@ def inference():
         for layer, union in ((norm, torch.cat(xs)), (memory, torch.cat(xs[-2:]))):
             close("mean", layer.running_mean, union.mean(dims))
             close("variance", layer.running_var, union.var(dims, correction=0))
-        norm, square = form(shape, momentum=0.9), 0  # from the tenth batch of six images on the weight is `momentum`'s
+        norm, square = form(shape, momentum=0.9), 0  # from the tenth batch of six images on, `momentum` determines the weight
         for t in range(20):
             x = uniform(f"x{t}", *shape) + t
             a = max(1 - 0.1 ** (6 / 128), 1 / (t + 1))
@@ -122,7 +122,7 @@ def inference():
 
 
 def one_value_per_channel():
-    """The first batch is only scaled and shifted, and its gradient not remembered; what is undefined is refused."""
+    """The first batch is only scaled and shifted, and its gradient is not remembered; undefined cases are refused."""
     x = uniform("x", 1, 3).requires_grad_()
     norm = form(x.shape)
     y = norm(x)

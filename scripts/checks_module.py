@@ -1,4 +1,4 @@
-"""Checks of what the layer is as a PyTorch module: its state, options, conversion from BatchNorm and back."""
+"""Checks of the layer as a PyTorch module: state, options, conversion from BatchNorm and back."""
 import copy
 
 import torch
@@ -11,7 +11,7 @@ from values import uniform
 
 
 def resumes():
-    """A layer made from the state of another goes on as that one does."""
+    """A layer loaded with the state of another continues as that one does."""
     for shape in SHAPES:
         for options in ({"size": 4, "grad_size": 3}, {}):
             norm = remember(form(shape, **options), shape, 2)
@@ -23,7 +23,7 @@ def resumes():
 
 
 def state():
-    """Names and shapes of the tensors are those of a checkpoint of `mbn`; gradients where they are remembered."""
+    """Names and shapes of the tensors are those in a checkpoint of `mbn`; gradients only where they are remembered."""
     always = {"weight": [3], "bias": [3], "running_mean": [3], "running_var": [3], "ema_mean": [3], "ema_var": [3],
               "ema_batches": [1], "memory_mean": [128, 3], "memory_var": [128, 3]}
     gradients = {"grad_mean": [128, 3], "grad_cov": [128, 3], "grad_filled": [128]}
@@ -33,7 +33,7 @@ def state():
 
 
 def refuses_options():
-    """Options out of range, and names that are none."""
+    """Options out of range and unknown names are refused."""
     for options in ({"size": -1}, {"samples": 0}, {"grad_size": -2}, {"decay": 1.5}, {"decay": float("nan")},
                     {"grad_decay": -0.1}, {"momentum": 0}, {"pool": "sum"}, {"stat_grad": "half"}, {"inference": "ema"},
                     {"refresh": "no"}):
@@ -41,7 +41,7 @@ def refuses_options():
 
 
 def conversion():
-    """There and back: the same network; an exported one does in inference what the memorized one does."""
+    """Conversion and export give the same network; in inference, the exported one equals the memorized one."""
     plain = small_net()
     for t in range(3):
         plain(uniform(f"x{t}", 4, 2, 6, 6))

@@ -26,12 +26,12 @@ def double_forward_without_an_update():
 
 
 def double_forward_replaces():
-    """After a change of weights everything remembered is that of the new weights, as if they had made all passes."""
+    """After a change of weights, all remembered statistics are those of the new weights, as if these had made all passes."""
     for options in ({"size": 3, "stat_grad": "full"}, {"samples": 6, "stat_grad": "weighted", "inference": "memory"}):
         net, fresh = (mbn.convert(small_net(), **options) for _ in range(2))
         parts = [uniform(f"part{i}", 3, 2, 6, 6) for i in range(4)]
         for each in (net, fresh):
-            each(parts[3])  # of an update before, never refreshed
+            each(parts[3])  # from an earlier update, never refreshed
         for x in parts[:3]:
             net(x)
         for each in (net, fresh):
@@ -44,7 +44,7 @@ def double_forward_replaces():
 
 
 def refreshing_with_the_batch():
-    """With refresh="batch" the second pass normalizes with the fresh batch alone, and remembers it all the same."""
+    """With refresh="batch", the second pass normalizes with the fresh batch alone, but remembers it as usual."""
     for shape in SHAPES:
         alone, pooled = (remember(form(shape, size=4, refresh=kind), shape, 3) for kind in ("batch", "pooled"))
         x = uniform("again", *shape) + 1

@@ -7,8 +7,8 @@
         --eval "--weight-noise 0.1"
 
 A row is one score: the run, its label, batch size and seed, the options, the statistics, the weight of `weighing` where
-there is one, loss and accuracy; with noise, means over the draws. What the file holds already is not evaluated again, so
-that the same command continues one that was stopped.
+there is one, loss and accuracy; with noise, means over the draws. Scores already in the file are not evaluated again, so
+that the same command continues after an interruption.
 """
 import argparse
 import csv
@@ -25,7 +25,7 @@ def arguments():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("sweep", type=pathlib.Path, help="folder of the sweep")
     parser.add_argument("csv", type=pathlib.Path, help="the file to write or to continue")
-    parser.add_argument("--eval", action="append", required=True, metavar="OPTIONS", help="options of an `mbn eval`; once for each")
+    parser.add_argument("--eval", action="append", required=True, metavar="OPTIONS", help="options of `mbn eval`; may be repeated")
     parser.add_argument("--mbn", default="target/release/mbn", help="the program [%(default)s]")
     parser.add_argument("--data-dir", required=True)
     parser.add_argument("--labels", nargs="+", help="methods [all]")

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Writes PyTorch's answers, in float64, into tests/golden/*.json, for tests/golden.rs to compare with.
+"""Writes reference values from PyTorch, in float64, into tests/golden/*.json, for tests/golden.rs to compare with.
 
 Inputs and parameters are not stored: both sides compute them from their names (`uniform`), and results are stored
 as a few numbers each (`summary`).  Run it again only when a case is added; the files are the reference.
@@ -114,7 +114,7 @@ def cross_entropy():
 
 
 def sgd():
-    """Four steps of torch.optim.SGD with given gradients and a rate that changes on the way."""
+    """Four steps of torch.optim.SGD with given gradients and a changing learning rate."""
     rates = [0.1, 0.1, 0.05, 0.02]
     for momentum, nesterov, decay in ((0, False, 0), (0, False, 0.01), (0.9, False, 0), (0.9, False, 0.01),
                                       (0.9, True, 0), (0.9, True, 0.01)):
@@ -131,7 +131,7 @@ def sgd():
 
 
 def adamw():
-    """Four steps of torch.optim.AdamW with given gradients and a rate that changes on the way."""
+    """Four steps of torch.optim.AdamW with given gradients and a changing learning rate."""
     rates = [0.1, 0.1, 0.05, 0.02]
     for betas, eps, decay in (((0.9, 0.999), 1e-8, 0), ((0.9, 0.999), 1e-8, 0.5), ((0.0, 0.9), 1e-3, 0.01),
                               ((0.5, 0.0), 1e-8, 0.01)):
@@ -148,7 +148,7 @@ def adamw():
 
 
 def schedules():
-    """Rates at every step from torch.optim.lr_scheduler; `warmup` and `milestones` in steps of 10 to the epoch."""
+    """Learning rates of every step from torch.optim.lr_scheduler; `warmup` and `milestones` in steps, 10 per epoch."""
     from torch.optim.lr_scheduler import ChainedScheduler, CosineAnnealingLR, LinearLR, MultiStepLR, SequentialLR
 
     base, per_epoch, epochs, gamma = 0.4, 10, 4, 0.2
@@ -173,7 +173,7 @@ def schedules():
 
 
 def network(model, channels, size, classes, shortcut="pad"):
-    """One training pass over four pictures with its gradients, the running statistics after it, then inference."""
+    """One training pass over four images with its gradients, the running statistics after it, then inference."""
     net = networks.build(model, channels, classes, size, shortcut).double()
     state = {k: parameter(k, *v.shape) for k, v in net.state_dict().items() if not k.endswith("num_batches_tracked")}
     net.load_state_dict(state, strict=False)

@@ -1,4 +1,4 @@
-"""Golden values of normalizers that look at images one by one: iebn, gn-bn, estbn and online, in PyTorch's operations."""
+"""Golden values of normalizers with statistics per image: iebn, gn-bn, estbn and online, in PyTorch's operations."""
 import torch
 import torch.nn.functional as F
 
@@ -23,7 +23,7 @@ class Iebn:
 
 
 class GnBn:
-    """Averages of raw moments, (G), as the authors' code has them; reported as mean and variance of each channel."""
+    """Running averages of raw moments, (G), as in the authors' code; reported as mean and variance per channel."""
     parameters = ("weight", "bias")
 
     def __init__(self, params, features, runs):
@@ -73,7 +73,7 @@ class EstBn:
 
 
 class Control(torch.autograd.Function):
-    """Normalization image by image, with the control process for a gradient."""
+    """Normalization image by image, with the control process in place of a gradient."""
 
     @staticmethod
     def forward(ctx, x, layer, train):

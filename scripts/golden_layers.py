@@ -1,4 +1,4 @@
-"""What a normalizer that PyTorch lacks, written in PyTorch's operations, does over a few training steps and in inference."""
+"""Golden values of normalizers that PyTorch lacks, written in PyTorch's operations: a few training steps and inference."""
 import torch
 
 from values import parameter, summary, uniform
@@ -20,8 +20,8 @@ def moments(x):
 def answers(norm, layer, params, shape, steps=3, **told):
     """Training steps with x<t> 2 + t and g<t>, then inference; parameters are `parameter(name)`.
 
-    `layer(x, parameters, train)` has the names of its parameters, of shape (C) where `shapes` says nothing else, and the
-    statistics of inference, `running`, if any.  What is `told` goes into the case as it is."""
+    `layer(x, parameters, train)` has the names of its parameters, of shape (C) unless `shapes` says otherwise, and the
+    statistics of inference, `running`, if any. `told` goes into the case unchanged."""
     shapes, taken = getattr(layer, "shapes", {}), []
     p = {name: parameter(name, *shapes.get(name, [shape[1]])).requires_grad_() for name in layer.parameters}
     for t in range(steps):

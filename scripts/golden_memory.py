@@ -9,7 +9,7 @@ from values import parameter, summary, uniform
 
 CONFIG = {"size": 4, "decay": 0.9, "pool": "total", "stat_grad": "memorized", "grad_size": 3, "grad_decay": 0.8, "eps": 1e-5,
           "inference": "memory"}
-IMAGES = {"samples": 6, "grad_samples": 4}  # everything else as it is by default
+IMAGES = {"samples": 6, "grad_samples": 4}  # everything else at its default
 
 
 def memorized_passes():
@@ -28,7 +28,7 @@ def memorized_passes():
             for i in range(2):
                 passes.append({"pass": "train", "x": given(f"x{u}{i}", shape, 2.0 - 0.5 * i, 0.5 * u),
                                "g": given(f"g{u}{i}", shape, 1.0, 0.5 - 0.25 * u), **affine(u)})
-            for age in (1, 0)[-config.get("size", 2) :] if u != 1 else ():  # under the updated weights, where still remembered
+            for age in (1, 0)[-config.get("size", 2) :] if u != 1 else ():  # under the updated weights, if still remembered
                 passes.append({"pass": "refresh", "age": age, "x": given(f"again{u}{1 - age}", shape, 2.0, 0.5 * u),
                                **affine(u + 1)})
         passes.append({"pass": "eval", "x": given("x", shape, 2.0, 0.0), **affine(3)})
@@ -42,7 +42,7 @@ def memorized_passes():
 def memorized_networks():
     """Three updates of two micro-batches of two images, each followed by Double-Forward; then inference.
 
-    Parameters start as `parameter(name)`, memories empty; the loss is the mean over the update's images, and an update is
+    Parameters start as `parameter(name)`, memories empty. The loss is the mean over the update's images; an update is
     w -= rate gradient. Inputs are `x<update><micro-batch>`, uniform; the gradients are those of the last update.
     """
     rate, labels = 0.05, [[3, 0], [3, 9]]

@@ -1,6 +1,6 @@
 """Golden values of brn, momentum-bn, hybrid and stochnorm, which mix the batch with running averages; of bnet and dyt.
 
-Gradients are autograd's; what a paper holds constant is detached."""
+Gradients are autograd's; whatever a paper holds constant is detached."""
 import torch
 import torch.nn.functional as F
 
@@ -20,7 +20,7 @@ def blended(old, new, a):
 
 
 class Rival:
-    """Running averages as BN has them, and how far training has come."""
+    """BN's running averages, and the progress of training."""
     parameters = ("weight", "bias")
 
     def __init__(self, params, features, of):
@@ -43,7 +43,7 @@ class Rival:
 
 
 class Brn(Rival):
-    """Averages the deviation sigma; reported as a variance."""
+    """Averages the standard deviation; reported as a variance."""
 
     def __init__(self, params, features, of):
         super().__init__(params, features, of)
@@ -96,7 +96,7 @@ class Hybrid(Rival):
 
 
 class StochNorm(Rival):
-    # What `mbn` draws for the key 0.5, batch by batch, channel by channel.
+    # The random numbers of `mbn` for the key 0.5, by batch, then channel.
     draws = (1, 0, 0, 0), (0, 1, 1, 1), (0, 1, 0, 1), (1, 0, 0, 1), (0, 0, 1, 0)
 
     def train(self, x, p, mean, var):
@@ -157,7 +157,7 @@ CASES = (
 
 
 def rivals():
-    """The first steps, five at most, of trainings of that many; state that is drawn is as given."""
+    """The first steps, at most five, of trainings of that length; random state is given."""
     for norm, build, shape, params, of in CASES:
         state = {"stoch_key": 0.5} if build is StochNorm else {}
         yield answers(norm, build(params, shape[1], of), params, shape, min(of, 5), of=of, state=state)

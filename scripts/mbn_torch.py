@@ -2,7 +2,7 @@
 
     import mbn_torch as mbn
 
-    net = mbn.convert(net)                           # BatchNorm layers become memorized ones; parameters stay the same
+    net = mbn.convert(net)                           # replaces BatchNorm layers by memorized ones; keeps the parameters
     for x, y in batches:
         optimizer.zero_grad()
         F.cross_entropy(net(x), y).backward()
@@ -11,33 +11,35 @@
             net(x)
     plain = mbn.export(net)                          # a copy with ordinary BatchNorm, for inference anywhere
 
-Forward, with the mean mu_i and biased variance v_i of each of the newest batches (i = 0 is the current one):
+Forward, with the mean mu_i and biased variance v_i of each of the most recent batches (i = 0 is the current one):
 
     mu = sum a_i mu_i    v = sum a_i (v_i + (mu_i - mu)^2), or sum a_i v_i with pool="mean"    xhat = (x - mu) / sqrt(v + eps)
 
-Backward, with g = dL/dy, remembered entries being constants:
+Backward, with g = dL/dy; remembered entries are constants:
 
     dx = gamma / sqrt(v + eps) (g - G1 - xhat G2)    (pool="mean": (x - mu_0) / sqrt(v + eps) in place of the last xhat)
 
-    stat_grad="memorized"   G1, G2 pool mean(g), mean(g xhat) of the newest batches with weights b_i
-    stat_grad="full"        this batch's alone: BatchNorm's gradient      "weighted"   a_0 times those: the exact gradient
+    stat_grad="memorized"   G1, G2 pool mean(g), mean(g xhat) of the most recent batches with weights b_i
+    stat_grad="full"        those of this batch alone: BatchNorm's gradient
+    stat_grad="weighted"    a_0 times those of this batch: the exact gradient
     stat_grad="none"        0: the statistics are constants
 
-Length: as many batches as hold `samples` images, at least one, so that from batches of that many images on the layer is
-BatchNorm; or `size` batches. The a_i sum to 1 and fall to a quarter over that length; with `decay` they fall by that from each
-to the next older batch (with `size`) or image (with `samples`). `grad_size`, `grad_samples` and `grad_decay` say so of the b_i.
+Length: as many batches as hold `samples` images, at least one, so that for batches of that many images or more the layer is
+BatchNorm; or `size` batches. The a_i sum to 1 and fall to a quarter over that length; with `decay`, by that factor per batch
+(with `size`) or per image (with `samples`). `grad_size`, `grad_samples` and `grad_decay` do the same for the b_i.
 
-Inference is an affine map by `running_mean` and `running_var`. With inference="average" they are a running average of all
-batches' statistics, by the law of total variance, in which 128 images weigh `momentum` (the first batches: all alike); with
-inference="memory" the pool as training uses it.
+Inference is an affine map with `running_mean` and `running_var`. With inference="average" they are a running average of all
+batches' statistics, by the law of total variance, in which 128 images weigh `momentum` (the first batches weigh the same);
+with inference="memory" they are the pooled statistics of training.
 
-One value per channel, (1,C): the variance is that between batches, so it takes pool="total" and two batches. The very first
+One value per channel, (1,C): the variance is that between batches, so it needs pool="total" and two batches. The first batch
 is only scaled and shifted, and its gradient is not remembered. Lengths of one batch and stat_grad="full" are refused.
 
-Limits. Every pass in training mode is remembered, and every backward pass: recomputation (`torch.utils.checkpoint`) and
-`retain_graph` count a batch twice. Do not use DataParallel: its replicas forget. Under DistributedDataParallel each process
-has its own memory with `broadcast_buffers=False`, else that of rank 0. Remembered gradients are as large as the loss was:
-keep its scale (divided by the micro-batches of an update, always; a GradScaler with a constant factor only).
+Limits. Every forward pass in training mode is remembered, and every backward pass, so recomputation
+(`torch.utils.checkpoint`) and `retain_graph` count a batch twice. Do not use DataParallel: its replicas lose their memory.
+Under DistributedDataParallel, each process has its own memory with `broadcast_buffers=False`, else that of rank 0.
+Remembered gradients have the scale of the loss: keep it the same (always divided by the micro-batches of an update; a
+GradScaler only with a constant factor).
 """
 import contextlib
 import copy
@@ -47,13 +49,13 @@ import torch
 import torch.nn as nn
 import torch.nn.functional as F
 
-EMPTY = -1.0  # the variance in a slot of the memory that no batch has filled yet
-REACH = 64  # how many of the newest batches can be refreshed
-FADED = 0.25  # the weight, relative to the newest, of a batch just beyond the memory where no decay is given
+EMPTY = -1.0  # variance in an empty slot of the memory
+REACH = 64  # number of most recent batches that can be refreshed
+FADED = 0.25  # without a decay: weight of a batch just beyond the memory, relative to the newest
 
 
 class _Normalize(torch.autograd.Function):
-    """gamma (x - mean) inverse + beta per channel; `share` makes G1 and G2 of mean(g) and mean(g xhat)."""
+    """gamma (x - mean) inverse + beta per channel; `share` computes G1 and G2 from mean(g) and mean(g xhat)."""
 
     @staticmethod
     def forward(ctx, x, gamma, beta, mean, inverse, center, share):
@@ -86,38 +88,38 @@ def _none(g1, g2):
 
 
 def _push(row, *rings):
-    """`row` becomes the newest of the first ring; what a ring forgets becomes the newest of the next."""
+    """Pushes `row` into the first ring; the row that a ring drops is pushed into the next one."""
     rows = torch.cat([row[None].to(rings[0].dtype), *rings])
     for ring, pushed in zip(rings, rows.split([*map(len, rings), 1])):
         ring.copy_(pushed)
 
 
 def _blend(mean, var, new_mean, new_var, a):
-    """A mean and a variance, 1 - a of the old and a of the new, by the law of total variance."""
+    """Mean and variance of a mixture of the old (weight 1 - a) and the new (weight a), by the law of total variance."""
     return (1 - a) * mean + a * new_mean, (1 - a) * var + a * new_var + a * (1 - a) * (new_mean - mean) ** 2
 
 
 @dataclasses.dataclass(frozen=True)
 class _Length:
-    """How far a memory goes back, in batches or in images, and how much less the next older one of those weighs."""
+    """The length of a memory, in batches or in images, and the decay of weights per batch or image."""
 
     count: int
     unit: str
     decay: float
-    values: int = 0  # per channel, that a length in images holds at least
+    values: int = 0  # a length in images holds at least this many values per channel
 
     @property
     def capacity(self):
-        """The most batches it can be."""
+        """The largest length in batches."""
         return max(self.count, self.values)
 
     def batches(self, images, positions):
-        """The length in batches, for batches of so many images with so many positions each."""
+        """The length in batches, for batches of `images` images with `positions` positions each."""
         count = max(self.count, -(-self.values // positions))
         return max(1, int(count / images + 0.5)) if self.unit == "images" else count
 
     def weights(self, filled, images, positions):
-        """Of such batches by age, 0 where `filled`, (rows, C) or (rows, 1), is; columns sum to 1."""
+        """Weights of such batches by age, 0 where `filled`, (rows, C) or (rows, 1), is 0; columns sum to 1."""
         if not self.decay:
             decay = FADED ** (1 / self.batches(images, positions))
         else:
@@ -130,10 +132,10 @@ class _Length:
 
 
 class MemorizedBatchNorm(nn.Module):
-    """What the layers below share; the formulas are at the top of this file.
+    """Base class of the layers below; the formulas are at the top of this file.
 
-    None and 0 say that an option is not given. Then `samples` gives the length for want of `size`, `size` that of gradients
-    for want of `grad_size`, then `grad_samples`, then `samples`; and `decay` is also that of gradients.
+    None and 0 mean that an option is not given. The length is `size`, else `samples`; that of gradients is `grad_size`, else
+    `size`, else `grad_samples`, else `samples`; the decay of gradients is `grad_decay`, else `decay`.
     """
 
     plain, ranks = None, ()
@@ -148,7 +150,7 @@ class MemorizedBatchNorm(nn.Module):
         self.grad_length = _Length(grad_size or size or grad_samples or samples or 0,
                                    "batches" if grad_size or size else "images", grad_decay or decay or 0,
                                    0 if grad_size or size else samples or 0)
-        self.age = None  # of the batch that training passes refresh; None: they push a new one
+        self.age = None  # of the batch that training passes refresh; None where they add a new one
         self._check_options()
         for name in ("weight", "bias"):
             self.register_parameter(name, nn.Parameter(torch.empty(num_features)) if affine else None)
@@ -168,7 +170,7 @@ class MemorizedBatchNorm(nn.Module):
         self.register_buffer(name, torch.empty(shape), persistent)
 
     def reset_parameters(self):
-        """Scale 1, shift 0, and nothing remembered."""
+        """Sets scale 1 and shift 0, and empties the memory."""
         fills = {"weight": 1, "running_var": 1, "ema_var": 1, "memory_var": EMPTY, "forgotten_var": EMPTY}
         for name, tensor in (*self.named_parameters(), *self.named_buffers()):
             nn.init.constant_(tensor, fills.get(name, 0))
@@ -180,7 +182,7 @@ class MemorizedBatchNorm(nn.Module):
     @torch.compiler.disable
     def forward(self, x):
         if x.dim() not in self.ranks or x.shape[1] != self.num_features or not x.numel():
-            raise ValueError(f"input of shape {tuple(x.shape)} for {self}")
+            raise ValueError(f"input of shape {tuple(x.shape)} does not fit {self}")
         if not self.training:
             return F.batch_norm(x, self.running_mean, self.running_var, self.weight, self.bias, eps=self.eps)
         z = x.to(torch.promote_types(x.dtype, torch.float32))
@@ -191,7 +193,7 @@ class MemorizedBatchNorm(nn.Module):
         return _Normalize.apply(z, gamma, beta, mean, (var + self.eps).rsqrt(), center, share).to(x.dtype)
 
     def _statistics(self, x):
-        """Remembers the batch; mean, variance and center to normalize it with, and the rule that makes G1 and G2."""
+        """Remembers the batch; returns mean, variance and center to normalize it with, and the rule for G1 and G2."""
         images, count, age = len(x), x.numel() // self.num_features, self.age or 0
         batch = images, count // images
         self._check_count(count, x)
@@ -216,11 +218,11 @@ class MemorizedBatchNorm(nn.Module):
         return mean, var, mean if self.pool == "total" else own_mean, share
 
     def _history(self):
-        """Means and variances by age, beyond the memory."""
+        """Means and variances by age, including batches older than the memory."""
         return torch.cat([self.memory_mean, self.forgotten_mean]), torch.cat([self.memory_var, self.forgotten_var])
 
     def _remember(self, mean, var, images):
-        """Takes in a batch's statistics, or puts fresh ones in the place of those that its training pass left."""
+        """Adds a batch's statistics, or replaces those of its training pass by fresh ones."""
         if self.age is None:
             _push(mean, self.memory_mean, self.forgotten_mean)
             _push(var, self.memory_var, self.forgotten_var)
@@ -231,7 +233,7 @@ class MemorizedBatchNorm(nn.Module):
         else:
             kept = int((self.before_weight > 0).sum())
             if not 0 <= self.age < kept:
-                raise ValueError(f"nothing to refresh at age {self.age}: {kept} batches can be")
+                raise ValueError(f"no batch of age {self.age} to refresh: {kept} batches are kept")
             capacity = self.length.count
             row, place = (self.age, "memory") if self.age < capacity else (self.age - capacity, "forgotten")
             getattr(self, f"{place}_mean")[row] = mean
@@ -239,7 +241,7 @@ class MemorizedBatchNorm(nn.Module):
         self._average(mean, var, self.age or 0)
 
     def _average(self, mean, var, age):
-        """The running average after the batch of that age, in the place where it is looked for."""
+        """Updates the running average as of the batch of that age, where the next younger batch or inference reads it."""
         before = (t[age].to(mean.dtype) for t in (self.before_mean, self.before_var))
         after = _blend(*before, mean, var, self.before_weight[age].to(mean.dtype))
         places = (self.before_mean[age - 1], self.before_var[age - 1]) if age else (self.ema_mean, self.ema_var)
@@ -264,9 +266,9 @@ class MemorizedBatchNorm(nn.Module):
         for name in ("length", "grad_length"):
             length = getattr(self, name)
             if length.count < 1:
-                raise ValueError(f"{name} {length}: expected 1 or more (one batch is BatchNorm's)")
+                raise ValueError(f"{name} {length}: expected 1 or more (a length of one batch is BatchNorm)")
             if not 0 <= length.decay <= 1:
-                raise ValueError(f"{name} {length}: expected a decay of 0 to 1 (1 is uniform, 0 follows from the length)")
+                raise ValueError(f"{name} {length}: expected a decay from 0 to 1 (1: uniform weights; 0: derived from the length)")
         if not 0 < self.momentum <= 1:
             raise ValueError(f"momentum {self.momentum}: expected a number above 0 and at most 1")
         for name, known in (("pool", ("total", "mean")), ("stat_grad", ("memorized", "weighted", "full", "none")),
@@ -275,32 +277,32 @@ class MemorizedBatchNorm(nn.Module):
                 raise ValueError(f"{name} {getattr(self, name)!r}: expected one of {', '.join(known)}")
 
     def _check_count(self, count, x):
-        """The refusals for one value per channel."""
+        """Refuses one value per channel where it is undefined."""
         reason = None
         if self.length.batches(1, 1) == 1 or (self.age is not None and self.refresh == "batch"):
-            reason = "a single batch leaves no variance"
+            reason = "a single batch has no variance"
         elif self.pool == "mean":
-            reason = 'pool "mean" leaves no variance; use "total"'
+            reason = 'pool "mean" gives no variance; use "total"'
         elif self.stat_grad == "full" or (self.stat_grad == "memorized" and self.grad_length.batches(1, 1) == 1):
-            reason = 'BatchNorm\'s own gradient is no descent direction; use stat_grad "memorized" over more than one batch'
+            reason = 'BatchNorm\'s gradient is not a descent direction; use stat_grad "memorized" over more than one batch'
         if count == 1 and reason:
             raise ValueError(f"one value per channel in an input of shape {tuple(x.shape)}: {reason}")
 
 
 class MemorizedBatchNorm1d(MemorizedBatchNorm):
-    """For (N,C) or (N,C,L), in the place of BatchNorm1d."""
+    """For (N,C) or (N,C,L), instead of BatchNorm1d."""
 
     plain, ranks = nn.BatchNorm1d, (2, 3)
 
 
 class MemorizedBatchNorm2d(MemorizedBatchNorm):
-    """For (N,C,H,W), in the place of BatchNorm2d."""
+    """For (N,C,H,W), instead of BatchNorm2d."""
 
     plain, ranks = nn.BatchNorm2d, (4,)
 
 
 class MemorizedBatchNorm3d(MemorizedBatchNorm):
-    """For (N,C,D,H,W), in the place of BatchNorm3d."""
+    """For (N,C,D,H,W), instead of BatchNorm3d."""
 
     plain, ranks = nn.BatchNorm3d, (5,)
 
@@ -310,11 +312,11 @@ FORMS = {form.plain: form for form in (MemorizedBatchNorm1d, MemorizedBatchNorm2
 
 @contextlib.contextmanager
 def refreshing(net, age=0):
-    """The second pass of Double-Forward: within it, passes in training mode take no gradient and *replace* the statistics
-    of the batch of `age` normalization batches ago; they pool the batches that its training pass pooled.
+    """The second pass of Double-Forward: within it, passes in training mode compute no gradient and *replace* the statistics
+    of the batch from `age` normalization batches ago; they pool the same batches as its training pass.
 
-    To be used after the update, on the same inputs; seed random layers alike in both passes. With several micro-batches per
-    update, from the oldest to the newest:
+    Use it after the update, on the same inputs, with random layers seeded alike in both passes. With several micro-batches
+    per update, from the oldest to the newest:
 
         for age, x in zip(reversed(range(len(parts))), parts):
             with mbn.refreshing(net, age):
@@ -334,12 +336,12 @@ def refreshing(net, age=0):
 def convert(net, **options):
     """Replaces the BatchNorm layers of `net` by memorized ones with these options, in place; returns the network.
 
-    Parameters stay the same objects (an optimizer made before goes on), inference the same until the first training pass.
+    Parameters remain the same objects (an existing optimizer stays valid); inference is the same until the first training pass.
     """
 
     def memorized(bn):
         if type(bn) not in FORMS:
-            raise TypeError(f"no memorized form of {type(bn).__name__}")
+            raise TypeError(f"{type(bn).__name__} has no memorized counterpart")
         layer = FORMS[type(bn)](bn.num_features, affine=bn.affine, **{"eps": bn.eps, **options})
         return _take_over(layer, bn)
 
@@ -347,7 +349,7 @@ def convert(net, **options):
 
 
 def export(net):
-    """A copy of `net` with ordinary BatchNorm layers, which do in inference what the memorized ones do."""
+    """A copy of `net` with ordinary BatchNorm layers, equivalent to the memorized ones in inference."""
 
     def plain(layer):
         bn = layer.plain(layer.num_features, layer.eps, affine=layer.weight is not None)
@@ -357,7 +359,7 @@ def export(net):
 
 
 def _take_over(new, old):
-    """Gives the layer `new` the parameters and mode of `old`, and running statistics where it has some."""
+    """Gives the layer `new` the parameters, mode and, if any, running statistics of `old`."""
     if old.running_mean is not None:
         new.to(old.running_mean)
         new.running_mean.copy_(old.running_mean)
@@ -367,7 +369,7 @@ def _take_over(new, old):
 
 
 def _replace(net, kind, make):
-    """Replaces every layer of that kind in place, one that is used in several places by one."""
+    """Replaces every layer of that kind in place; a layer used in several places by a single new one."""
     made = {}
 
     def new(layer):

@@ -6,7 +6,7 @@ import torch.nn.functional as F
 
 
 class LeNet(nn.Module):
-    """Caffe's LeNet (20-50-500) with a normalizer after every hidden layer, for size x size pictures."""
+    """Caffe's LeNet (20-50-500) with a normalizer after every hidden layer, for size x size images."""
 
     def __init__(self, channels=1, classes=10, size=28):
         super().__init__()
@@ -23,7 +23,7 @@ class LeNet(nn.Module):
 
 
 class Plain(nn.Module):
-    """Five convolutions of 64 channels with biases, BatchNorm and ReLU behind all but the first."""
+    """Five convolutions of 64 channels with biases; BatchNorm and ReLU after all but the first."""
 
     def __init__(self, channels=3, classes=10):
         super().__init__()
@@ -41,13 +41,13 @@ class Plain(nn.Module):
 
 
 def pad(x, stride, cout):
-    """Option A of He et al. 2016: every `stride`-th pixel, channels of zeros (no parameters)."""
+    """Shortcut, option A of He et al. 2016: every `stride`-th pixel, padded with channels of zeros (no parameters)."""
     channels = (cout - x.shape[1]) // 2
     return F.pad(x[:, :, ::stride, ::stride], (0, 0, 0, 0, channels, channels))
 
 
 class Block(nn.Module):
-    """Basic block; where it halves the picture, the shortcut is option A, or B with `projection`."""
+    """Basic block; where it halves the resolution, the shortcut is option A, or B with `projection`."""
 
     def __init__(self, cin, cout, projection):
         super().__init__()
@@ -103,7 +103,7 @@ class ResNet(nn.Module):
 
 
 def build(name, channels, classes, size, shortcut="pad"):
-    """The network called `name` (lenet, plain, resnet20, preact-resnet20, ...) for (channels, size, size) pictures."""
+    """The network called `name` (lenet, plain, resnet20, preact-resnet20, ...) for (channels, size, size) images."""
     if name == "lenet":
         return LeNet(channels, classes, size)
     if name == "plain":

@@ -8,8 +8,8 @@ parameters of the layer as `mbn` calls them, where they are not the defaults. A 
     "y", with "train" also "dx", "dgamma", "dbeta": the results; what is absent is not compared
     "state"          tensors of the layer after the pass, by name; optional
 
-A tensor given is {"name", "shape", "scale", "offset"}, uniform(name) scale + offset, or all its values, {"shape", "data"};
-a result is a summary or all its values.
+An input is {"name", "shape", "scale", "offset"}, for scale * uniform(name) + offset, or {"shape", "data"} with all values. A
+result is a summary or all its values.
 """
 import torch
 
@@ -18,7 +18,7 @@ from values import tensor
 
 
 def layer(case):
-    """The layer of a case, in float64, nothing remembered."""
+    """The layer of a case, in float64, with an empty memory."""
     _, features, *pixels = case["passes"][0]["x"]["shape"]
     form = mbn_torch.MemorizedBatchNorm2d if pixels else mbn_torch.MemorizedBatchNorm1d
     return form(features, **case["config"]).double()

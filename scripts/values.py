@@ -1,4 +1,4 @@
-"""Tensors in few words: values from names, results as a few numbers each."""
+"""Compact tensors: input values generated from names, results summarized in a few numbers."""
 import math
 
 import numpy as np
@@ -8,7 +8,7 @@ MASK = 2**64 - 1
 
 
 def uniform(name, *shape):
-    """Uniform in [-1, 1), the i-th value from SplitMix64 at FNV-1a(name) + i; free of rounding and of libm."""
+    """Uniform in [-1, 1), the i-th value from SplitMix64 at FNV-1a(name) + i; exact, without rounding or libm."""
     seed = 0xCBF29CE484222325
     for byte in name.encode():
         seed = (seed ^ byte) * 0x100000001B3 & MASK
@@ -20,28 +20,28 @@ def uniform(name, *shape):
 
 
 def parameter(name, *shape):
-    """Value of the tensor called `name` of a network: He's range for kernels, near 1 for scales and variances."""
+    """Values of a network's parameter `name`: He's range for weights, near 1 for scales and variances."""
     if len(shape) > 1:
         return uniform(name, *shape) * math.sqrt(6 / math.prod(shape[1:]))
     return uniform(name, *shape) * 0.25 + (1.0 if name.endswith(("weight", "running_var")) else 0.0)
 
 
 def summary(t):
-    """Length, sum, L2 norm, the projection on a fixed direction (so that no permutation passes), both ends."""
+    """Length, sum, L2 norm, dot product with a fixed vector (which detects permutations), first and last values."""
     t = t.detach().flatten()
     scalars = {"sum": t.sum(), "norm": t.norm(), "dot": t @ uniform("dot", len(t))}
     return {"len": len(t), **{k: v.item() for k, v in scalars.items()}, "first": t[:3].tolist(), "last": t[-3:].tolist()}
 
 
 def tensor(given):
-    """The tensor that a file gives, in float64."""
+    """The tensor described in a file, in float64."""
     if "data" in given:
         return torch.tensor(given["data"], dtype=torch.float64).reshape(given["shape"])
     return uniform(given["name"], *given["shape"]) * given["scale"] + given["offset"]
 
 
 def difference(ours, theirs):
-    """Largest difference between a tensor and a result in a file, relative to the size of what is compared."""
+    """Largest difference between a tensor and a result in a file, relative to the size of the values."""
     if "data" in theirs:
         ours, theirs = ours.detach().double(), tensor(theirs)
         if ours.shape != theirs.shape:

@@ -1,5 +1,5 @@
-//! Throughput: whole training steps on a fixed random batch, as the PyTorch script `scripts/torch_baseline.py` takes them,
-//! or evaluations of such a batch, as `mbn eval` makes them once its images are loaded.
+//! Throughput: whole training steps on a fixed random batch, as `scripts/torch_baseline.py` measures them in PyTorch, or
+//! evaluations of such a batch, as in `mbn eval` once its images are loaded.
 
 use std::time::{Duration, Instant};
 
@@ -14,7 +14,7 @@ use crate::rng;
 use crate::train::{Trainer, evaluate_batch};
 use crate::{Error, Result};
 
-/// Steps before those that count: the first ones fill pools of memory and the optimizer's buffers.
+/// Steps before the measured ones: the first allocate memory and the optimizer's buffers.
 const WARM_UP: usize = 3;
 
 /// What is measured: one network, one normalizer, one batch size.
@@ -22,30 +22,30 @@ const WARM_UP: usize = 3;
 pub struct BenchCase {
     /// Network.
     pub model: String,
-    /// `bn`, `mbn`, `gn`, ...; `-df` behind it adds Double-Forward.
+    /// `bn`, `mbn`, `gn`, ...; the suffix `-df` adds Double-Forward.
     pub norm: String,
     /// Images per step.
     pub batch_size: usize,
-    /// How the CPU computes.
+    /// Fused, direct or plain kernels.
     pub kernels: Kernels,
-    /// Whether Double-Forward's second pass is one of its own.
+    /// Whether Double-Forward's second pass runs by itself instead of together with the next step's first.
     pub refresh_at_once: bool,
     /// Whether a step is an evaluation of the batch (forward pass, loss, accuracy) instead of training on it.
     pub evaluation: bool,
 }
 
-/// A step's time.
+/// The time of a step.
 #[derive(Debug, Clone)]
 pub struct StepTime {
-    /// In all.
+    /// The whole step, mean over the measured ones.
     pub step: Duration,
-    /// By operation, the longest first, where that was asked for; what is missing to the whole is the rest of the program.
+    /// By operation, the longest first; empty without a profile. What is missing from `step` is time outside of operations.
     pub operations: Vec<(&'static str, Duration)>,
 }
 
 impl BenchCase {
-    /// The settings of the step: SGD with momentum 0.9 and weight decay 1e-4, normalizers as they are by default. The rate
-    /// is next to nothing, so that every step is the first one: at a real one, a deep network without a normalizer diverges.
+    /// The settings of the step: SGD with momentum 0.9 and weight decay 1e-4, normalizers with their defaults. The learning
+    /// rate is almost 0, since at a usual one a deep network without a normalizer diverges on its one batch.
     fn config(&self) -> Result<Config> {
         let (norm, double_forward) = match self.norm.strip_suffix("-df") {
             Some(norm) => (norm, true),
@@ -66,7 +66,7 @@ impl BenchCase {
         config.resolve()
     }
 
-    /// The data set whose images have the size the network is meant for; none of them are used.
+    /// A data set whose image shape suits the network; its images are not used.
     fn dataset(&self) -> &'static str {
         match self.model.as_str() {
             "lenet" | "mlp" => "digits",
@@ -74,16 +74,16 @@ impl BenchCase {
         }
     }
 
-    /// Whether there is such a network and such a normalizer, before anything is measured.
+    /// Checks that network and normalizer exist, before anything is measured.
     ///
     /// # Errors
-    /// There is not: the message names the closest.
+    /// One of them does not; the message suggests the closest name.
     pub fn check(&self) -> Result<()> {
         self.config().map(|_| ())
     }
 
-    /// The mean step over at least `time` and one step, after three that do not count, operation by operation with
-    /// `profile`; none where the normalizer refuses the batch (one value per channel).
+    /// The mean time of a step, over at least `time` and at least one step, after three warm-up steps; by operation, too,
+    /// with `profile`. None where the normalizer refuses the batch (one value per channel).
     ///
     /// # Errors
     /// An unknown network or normalizer, or a device that cannot be used.
@@ -116,7 +116,7 @@ impl BenchCase {
         Ok(Some(StepTime { step: per_step(elapsed), operations }))
     }
 
-    /// What is repeated: both kinds read loss and correct answers back, as training and evaluation do.
+    /// One step. Both kinds read loss and correct answers back to the host, as training and evaluation do.
     fn step(&self, trainer: &mut Trainer, batch: &Batch) -> Result<()> {
         match self.evaluation {
             true => evaluate_batch(trainer.network()?, batch).map(|_| ()),
@@ -125,7 +125,7 @@ impl BenchCase {
     }
 }
 
-/// Normal images and uniform labels, the same ones every time.
+/// Normally distributed images and uniformly distributed labels, the same every time.
 fn random_batch(task: Task, size: usize, device: &Device) -> Result<Batch> {
     let mut stream = rng::stream(0, "bench");
     let [c, h, w] = task.shape;

@@ -1,18 +1,18 @@
-//! The library's error: what was wrong, where, and what to do about it.
+//! The library's error type. Messages say what is wrong, where, and what to do about it.
 
 use std::path::{Path, PathBuf};
 
-/// Result of the library's own operations; layers and operations return `candle_core::Result`, as candle's do.
+/// Result of the workbench's functions; layers and tensor operations return `candle_core::Result`, as candle's do.
 pub type Result<T> = std::result::Result<T, Error>;
 
-/// Everything that can go wrong outside the arithmetic itself.
+/// Everything that can go wrong.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// A setting that does not exist, has the wrong type or contradicts another one. A user's mistake: exit code 2.
+    /// A setting that does not exist, has the wrong type or contradicts another one. A usage error: exit code 2.
     #[error("{0}")]
     Config(String),
 
-    /// A normalizer's parameter that does not exist, has the wrong type or is out of range. A user's mistake, too.
+    /// A normalizer's parameter that does not exist, has the wrong type or is out of range. Also a usage error.
     #[error("[{norm}] {reason}")]
     Parameter {
         /// The normalizer's name.
@@ -21,7 +21,7 @@ pub enum Error {
         reason: String,
     },
 
-    /// A data file that is missing or not what its name promises.
+    /// A data file that is missing, or whose contents are not what was expected.
     #[error("{path}: {reason}")]
     Data {
         /// The file or folder at fault.
@@ -39,19 +39,19 @@ pub enum Error {
         reason: String,
     },
 
-    /// Another process is at work there.
+    /// Another process is training into the folder.
     #[error("{path}: another process is training into this folder; wait for it or stop it, or choose another --out")]
     Busy {
         /// The run's folder.
         path: PathBuf,
     },
 
-    /// I/O errors.
+    /// An I/O error.
     #[error("{path}: {source}")]
     Io {
-        /// The file or folder it refused to touch.
+        /// The file or folder.
         path: PathBuf,
-        /// Its reason.
+        /// The system's error.
         source: std::io::Error,
     },
 
@@ -67,9 +67,9 @@ pub enum Error {
     /// Training became non-finite.
     #[error("training diverged at step {step}: `{tensor}` is not finite; a smaller learning rate may help")]
     Diverged {
-        /// The update, from 1.
+        /// The update, counted from 1.
         step: usize,
-        /// The first tensor found that is not finite, or the loss.
+        /// The first tensor found to be non-finite, or the loss.
         tensor: String,
     },
 
@@ -87,12 +87,12 @@ pub enum Error {
         have: u64,
     },
 
-    /// Evaluation met numbers that are none.
+    /// Evaluation gave a non-finite result.
     #[error("{what} under {stats} statistics is not finite: the weights or images make numbers overflow")]
     NonFinite {
         /// The loss, or a layer's statistics.
         what: String,
-        /// Which statistics normalized.
+        /// The statistics that the normalizers used.
         stats: String,
     },
 
@@ -101,13 +101,13 @@ pub enum Error {
     Tensor(#[from] candle_core::Error),
 }
 
-/// candle appends a backtrace to its message when `RUST_BACKTRACE` is set; people want the first line.
+/// The message without the backtrace that candle appends when `RUST_BACKTRACE` is set.
 fn first_line(error: &candle_core::Error) -> String {
     error.to_string().lines().next().unwrap_or_default().to_string()
 }
 
 impl Error {
-    /// A user's mistake in a setting.
+    /// A usage error in a setting.
     pub fn config(message: impl Into<String>) -> Self {
         Self::Config(message.into())
     }
@@ -122,7 +122,7 @@ impl Error {
         Self::Checkpoint { path: path.as_ref().to_path_buf(), reason: reason.into() }
     }
 
-    /// Attaches the path to an input/output error: `.map_err(Error::io(&path))`.
+    /// Attaches the path to an I/O error: `.map_err(Error::io(&path))`.
     pub fn io(path: impl AsRef<Path>) -> impl FnOnce(std::io::Error) -> Self {
         let path = path.as_ref().to_path_buf();
         move |source| Self::Io { path, source }
@@ -139,7 +139,7 @@ impl Error {
         }
     }
 
-    /// Whether the mistake lies in what the user asked for (exit code 2) rather than in what happened (1).
+    /// Whether this is a usage error (exit code 2) rather than a failure (exit code 1).
     pub fn is_usage(&self) -> bool {
         matches!(self, Self::Config(_) | Self::Parameter { .. })
     }

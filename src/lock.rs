@@ -1,4 +1,4 @@
-//! One process at a time in a folder.
+//! A lock that lets one process at a time work in a folder.
 
 use std::fs::{File, OpenOptions};
 use std::io::ErrorKind;
@@ -8,15 +8,15 @@ use crate::{Error, Result};
 
 /// Held until it is dropped or the process ends, however it ends.
 pub(crate) struct Lock {
-    /// Whether the file system has locks: without them there may be someone else here.
+    /// Whether the lock excludes other processes; false on a file system without locks.
     pub(crate) alone: bool,
     _file: File,
 }
 
-/// Waits until no one else holds the lock of `dir`, its file `.lock`, which stays there.
+/// Waits for the lock of `dir`: that of its file `.lock`, which is left in place.
 ///
 /// # Errors
-/// The file cannot be made, or the system refuses to wait.
+/// The file cannot be created or locked.
 pub(crate) fn wait(dir: &Path) -> Result<Lock> {
     let path = dir.join(".lock");
     let file = OpenOptions::new().create(true).truncate(false).write(true).open(&path).map_err(Error::io(&path))?;

@@ -1,11 +1,11 @@
-//! Finding an entry of a table by name, with a helpful error when it is not there.
+//! Looking up an entry of a table by name, with a suggestion when it does not exist.
 
 use crate::{Error, Result};
 
-/// The entry of `table` called `wanted`; capitals and `_` for `-` are forgiven.
+/// The entry of `table` called `wanted`; upper case and `_` for `-` are accepted.
 ///
 /// # Errors
-/// No such entry: the message gives the closest spelling and every known name.
+/// There is no such entry. The message suggests the closest spelling and lists every known name.
 pub(crate) fn lookup<T>(
     what: &str,
     wanted: &str,
@@ -20,7 +20,7 @@ pub(crate) fn lookup<T>(
     Err(Error::config(format!("unknown {what} `{wanted}`{}; known: {}", closest(&plain, &names), names.join(", "))))
 }
 
-/// ` (did you mean ...?)` where one of `names` is near `wanted`, else nothing.
+/// ` (did you mean ...?)` where one of `names` is similar to `wanted`, else an empty string.
 pub(crate) fn closest(wanted: &str, names: &[&str]) -> String {
     names
         .iter()
@@ -30,8 +30,8 @@ pub(crate) fn closest(wanted: &str, names: &[&str]) -> String {
         .unwrap_or_default()
 }
 
-/// How near two spellings are; none if not near. A common beginning (Jaro-Winkler) counts, and so do few edits: `membn`
-/// shares little of its beginning with `mbn`.
+/// How similar two spellings are; none where they are not. Jaro-Winkler rewards a common prefix; the edit distance catches
+/// `membn` for `mbn`, which share little of one.
 fn nearness(a: &str, b: &str) -> Option<f64> {
     let (beginning, edits) = (strsim::jaro_winkler(a, b), strsim::normalized_damerau_levenshtein(a, b));
     (beginning > 0.75 || edits >= 0.6).then_some(beginning + edits)

@@ -1,4 +1,4 @@
-//! Where a step's time goes, by operation: for `mbn bench --profile`. Costs one load of a flag when it is off.
+//! The time of a step by operation, for `mbn bench --profile`. When it is off, an operation costs one load of a flag.
 
 use std::collections::BTreeMap;
 use std::sync::Mutex;
@@ -8,13 +8,13 @@ use std::time::{Duration, Instant};
 static ON: AtomicBool = AtomicBool::new(false);
 static TIMES: Mutex<BTreeMap<&'static str, Duration>> = Mutex::new(BTreeMap::new());
 
-/// Starts to take times, from zero.
+/// Starts measuring, from zero.
 pub fn start() {
     times().clear();
     ON.store(true, Ordering::Relaxed);
 }
 
-/// Stops, and returns the time of each operation since [`start`], the longest first.
+/// Stops measuring, and returns the time of each operation since [`start`], the longest first.
 pub fn stop() -> Vec<(&'static str, Duration)> {
     ON.store(false, Ordering::Relaxed);
     let mut times: Vec<_> = std::mem::take(&mut *times()).into_iter().collect();
@@ -22,7 +22,7 @@ pub fn stop() -> Vec<(&'static str, Duration)> {
     times
 }
 
-/// Runs `body`, its time counted under `operation`. Operations do not nest.
+/// Runs `body` and adds its time to `operation`. Operations must not nest.
 pub fn timed<R>(operation: &'static str, body: impl FnOnce() -> R) -> R {
     if !ON.load(Ordering::Relaxed) {
         return body();

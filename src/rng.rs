@@ -1,8 +1,8 @@
 //! Named streams of random numbers: one seed, one independent ChaCha8 generator per purpose.
 //!
 //! candle's CPU device cannot be seeded, so every random number of a run comes from here. A stream is named
-//! (`"init/conv1.weight"`, `"order/3"`, `"augment/3/17"`), so that drawing more from one never shifts another, and any
-//! point of a run can be reached again without replaying what came before.
+//! (`"init/conv1.weight"`, `"order/3"`, `"augment/3/17"`), so that drawing more numbers from one never changes another,
+//! and a run can resume at any point without replaying what came before.
 
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::{RngCore, SeedableRng};
@@ -11,7 +11,7 @@ use rand_chacha::rand_core::{RngCore, SeedableRng};
 #[derive(Debug, Clone)]
 pub struct Stream(ChaCha8Rng);
 
-/// The stream called `name` of `seed`: ChaCha8 keyed with BLAKE3 of `"mbn/<seed>/<name>"`.
+/// The stream `name` of `seed`: ChaCha8, keyed with the BLAKE3 hash of `"mbn/<seed>/<name>"`.
 pub fn stream(seed: u64, name: &str) -> Stream {
     let key = blake3::hash(format!("mbn/{seed}/{name}").as_bytes());
     Stream(ChaCha8Rng::from_seed(*key.as_bytes()))
@@ -42,7 +42,7 @@ impl Stream {
         }
     }
 
-    /// Standard normal, by Box and Muller's cosine branch.
+    /// Standard normal, by the cosine branch of the Box-Muller transform.
     pub fn normal(&mut self) -> f64 {
         let radius = (-2.0 * (1.0 - self.uniform()).ln()).sqrt();
         radius * (std::f64::consts::TAU * self.uniform()).cos()
@@ -53,7 +53,7 @@ impl Stream {
         self.bits() >> 63 == 1
     }
 
-    /// Fisher and Yates's shuffle.
+    /// Fisher-Yates shuffle.
     pub fn shuffle<T>(&mut self, items: &mut [T]) {
         for i in (1..items.len()).rev() {
             items.swap(i, self.below(i + 1));

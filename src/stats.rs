@@ -1,20 +1,20 @@
-//! Means with their 95 % intervals: Student's t for one sample and for pairs, Welch's form for two samples.
+//! Means with 95 % confidence intervals: Student's t for one sample and for pairs, Welch's for two independent samples.
 
 use std::sync::LazyLock;
 
 use serde::Serialize;
 
-/// Probability below the upper end of a two-sided 95 % interval.
+/// Probability below the upper end of a two-sided 95 % confidence interval.
 const UPPER: f64 = 0.975;
 
-/// A mean and how well it is known. One value has no spread, so `n = 1` has neither `sd` nor interval.
+/// A mean with standard deviation and 95 % confidence interval, neither of which exists for `n = 1`.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
 pub struct Sample {
     /// Number of values.
     pub n: usize,
     /// Their mean.
     pub mean: f64,
-    /// Their standard deviation, with n - 1.
+    /// Their standard deviation, with n - 1 in the denominator.
     pub sd: Option<f64>,
     /// Lower end of the mean's 95 % interval.
     pub low: Option<f64>,
@@ -23,7 +23,7 @@ pub struct Sample {
 }
 
 impl Sample {
-    /// The sample of `values`; none where there are none.
+    /// The sample of `values`; none where `values` is empty.
     pub fn of(values: &[f64]) -> Option<Self> {
         let n = values.len();
         if n == 0 {
@@ -38,7 +38,7 @@ impl Sample {
         Some(Self { n, mean, sd: Some(sd), low: Some(mean - half), high: Some(mean + half) })
     }
 
-    /// Whether the interval lies above 0 (`Some(true)`), below it (`Some(false)`), or says nothing.
+    /// `Some(true)` where the interval lies above 0, `Some(false)` where it lies below, none where it contains 0 or is missing.
     pub fn sign(&self) -> Option<bool> {
         match (self.low?, self.high?) {
             (low, _) if low > 0.0 => Some(true),
@@ -48,8 +48,8 @@ impl Sample {
     }
 }
 
-/// The difference of the means of `a` and `b`, independent samples of any variances, with its interval (Welch); none
-/// where one of them has fewer than two values.
+/// The difference of the means of `a` and `b`, independent samples of possibly different variances, with its interval
+/// (Welch); none where one of them has fewer than two values.
 pub fn welch(a: &[f64], b: &[f64]) -> Option<Sample> {
     let (first, second) = (Sample::of(a)?, Sample::of(b)?);
     let part = |s: Sample| Some(s.sd? * s.sd? / s.n as f64);
@@ -67,7 +67,7 @@ fn variance(values: &[f64], mean: f64) -> f64 {
 
 /// The value below which Student's t with `dof` degrees of freedom lies with probability `p`, 0.5 <= p < 1.
 pub fn t_quantile(p: f64, dof: f64) -> f64 {
-    /// Curves ask for the same few quantiles thousands of times.
+    /// Cached: curves need the same few quantiles thousands of times.
     static USUAL: LazyLock<Vec<f64>> = LazyLock::new(|| (1..=128).map(|dof| bisect(UPPER, f64::from(dof))).collect());
     match USUAL.get(dof as usize - usize::from(dof >= 1.0)) {
         Some(&t) if p == UPPER && dof >= 1.0 && dof.fract() == 0.0 => t,
@@ -83,7 +83,7 @@ fn bisect(p: f64, dof: f64) -> f64 {
     while tails(high) > wanted && high < 1e12 {
         (low, high) = (high, 2.0 * high);
     }
-    // Until the floating point numbers between the two are used up.
+    // Until the two are neighbouring floating-point numbers.
     for _ in 0..200 {
         let middle = 0.5 * (low + high);
         if middle <= low || middle >= high {
@@ -99,7 +99,7 @@ fn incomplete_beta(a: f64, b: f64, x: f64) -> f64 {
     if x <= 0.0 || x >= 1.0 {
         return if x <= 0.0 { 0.0 } else { 1.0 };
     }
-    // The fraction converges fast on this side of the mean only.
+    // The fraction converges fast only on this side of the mean.
     if x > (a + 1.0) / (a + b + 2.0) {
         return 1.0 - incomplete_beta(b, a, 1.0 - x);
     }

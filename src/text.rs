@@ -1,10 +1,10 @@
-//! Text files as people's programs write them.
+//! Text files in whatever encoding other programs wrote them.
 
 use std::path::Path;
 
 use crate::{Error, Result};
 
-/// Whether `bytes` are UTF-16 by their byte-order mark, as spreadsheets and some editors save text.
+/// Whether `bytes` begin with a byte-order mark of UTF-16, which spreadsheets and some editors write.
 pub(crate) fn is_utf16(bytes: &[u8]) -> bool {
     let is_marked = bytes.starts_with(&[0xff, 0xfe]) || bytes.starts_with(&[0xfe, 0xff]);
     is_marked && bytes.len().is_multiple_of(2)
@@ -13,7 +13,7 @@ pub(crate) fn is_utf16(bytes: &[u8]) -> bool {
 /// The text in `bytes`, without a byte-order mark.
 ///
 /// # Errors
-/// Why they are not UTF-8, as the end of a sentence on the file.
+/// They are not UTF-8; the message is the predicate of a sentence about the file.
 pub(crate) fn decode(bytes: Vec<u8>) -> std::result::Result<String, String> {
     if is_utf16(&bytes) {
         return Err("is a UTF-16 file; save it as UTF-8".into());
@@ -26,12 +26,12 @@ pub(crate) fn decode(bytes: Vec<u8>) -> std::result::Result<String, String> {
         }
     })?;
     if text.contains('\0') {
-        return Err("is not a text file, or a UTF-16 file without its mark; save it as UTF-8".into());
+        return Err("is not a text file, or UTF-16 without a byte-order mark; save it as UTF-8".into());
     }
     Ok(text.strip_prefix('\u{feff}').map(str::to_string).unwrap_or(text))
 }
 
-/// The text of a file that the user names; messages call it `what`.
+/// The text of a file named by the user; messages call it `what`.
 ///
 /// # Errors
 /// It cannot be read, or is not UTF-8.

@@ -1,7 +1,7 @@
-//! A GPU against the CPU: what is computed there must be what is computed here.
+//! A GPU against the CPU: both must compute the same.
 //!
 //! Without a usable GPU, or in a build without the feature `cuda` or `metal`, these tests say so and pass. MBN_TEST_DEVICE
-//! names another device; `cpu` rehearses them: plain tensor operations, which is what GPUs run, against the fused passes.
+//! names another device; `cpu` rehearses them: plain tensor operations, as on a GPU, against the fused kernels.
 
 use candle_core::{Device, Tensor};
 use mbn::config::Layers;
@@ -35,8 +35,8 @@ struct Case {
 }
 
 impl Case {
-    /// Every normalizer on maps, Double-Forward with those that have it, three of them behind a fully connected layer and
-    /// in a deep network, and what else a network and its training can be.
+    /// Every normalizer on feature maps, with Double-Forward where it exists, three of them after a fully connected layer and
+    /// in a deep network, and other variants of network and training.
     fn all() -> Vec<Self> {
         let mut cases = vec![];
         for kind in NORMS {
@@ -68,7 +68,7 @@ impl Case {
         Task { shape, classes: 10 }
     }
 
-    /// A trainer with fresh weights, and a rate at which rounding is not amplified from step to step.
+    /// A trainer with fresh weights, and a learning rate at which rounding is not amplified from step to step.
     fn trainer(&self, device: &Device, kernels: &str) -> Trainer {
         let mut layers = Layers::new();
         let (model, norm) = (format!("model={}", self.model), format!("norm={}", self.norm));
@@ -104,7 +104,7 @@ impl Case {
         (losses, trainer)
     }
 
-    /// Logits of a batch, under a pass that remembers nothing.
+    /// Logits of a batch, in a pass that does not change state.
     fn logits(&self, trainer: &Trainer, pass: Pass, device: &Device) -> Vec<f64> {
         host(&trainer.network().unwrap().forward(&self.batch(99, device).x, pass).unwrap())
     }

@@ -1,4 +1,4 @@
-//! The documents name what is there: links and file names lead somewhere, and no entry of a table is left out.
+//! Documentation: links and file names point to existing files, and no entry of a table is left out.
 
 use std::path::{Path, PathBuf};
 
@@ -26,7 +26,7 @@ fn text(document: &str) -> String {
     std::fs::read_to_string(root().join(document)).unwrap()
 }
 
-/// What stands between `open` and `close`, everywhere.
+/// Every text between `open` and `close`.
 fn between<'a>(text: &'a str, open: &'a str, close: char) -> impl Iterator<Item = &'a str> {
     text.split(open).skip(1).filter_map(move |rest| rest.split_once(close)).map(|(inside, _)| inside)
 }
@@ -58,7 +58,7 @@ fn links_and_images_lead_to_files_and_headings() {
 fn source_files_that_are_named_exist() {
     for document in DOCUMENTS {
         let text = text(document);
-        // Between backquotes on one line; capitals stand for a name to be chosen.
+        // Between backquotes on one line; capitals are placeholders.
         let named = text.lines().flat_map(|line| line.split('`').skip(1).step_by(2));
         for path in named.filter(|path| path.starts_with("src/") || path.starts_with("tests/")) {
             let placeholder = path.contains("NAME") || path.contains('*');

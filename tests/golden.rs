@@ -1,6 +1,6 @@
 //! Our layers, loss, optimizer, schedules and networks against PyTorch's, in f64.
 //!
-//! `scripts/golden.py` computed the answers in `tests/golden/*.json`; the tests need no PyTorch.
+//! `scripts/golden.py` computed the values in `tests/golden/*.json`; the tests do not need PyTorch.
 
 #[path = "golden/layers.rs"]
 mod layers;

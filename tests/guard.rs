@@ -1,4 +1,4 @@
-//! What counts as divergence: numbers that are not finite, and nothing else.
+//! Divergence means non-finite values, and nothing else.
 
 use candle_core::{DType, Device, Tensor};
 use mbn::Error;
@@ -31,7 +31,7 @@ fn step(size: f64) -> Result<(), Error> {
 #[test]
 fn a_step_with_large_statistics_is_no_divergence_and_one_with_overflow_is() {
     step(1.0).unwrap();
-    // Variances of about 1e26, whose squares are no f32.
+    // Variances of about 1e26, whose squares overflow f32.
     step(1e13).unwrap();
     assert!(matches!(step(1e30), Err(Error::Diverged { .. })));
 }

@@ -1,4 +1,4 @@
-//! What a candle user does: swap the layer, keep `VarMap`, candle's optimizers and checkpoints.
+//! The library in a candle program: swap the layer, keep `VarMap`, candle's optimizers and checkpoints.
 
 use std::path::Path;
 
@@ -88,7 +88,7 @@ fn candle_s_optimizers_leave_the_statistics_alone() {
         named.map(|(name, var)| (name.clone(), numbers(var))).collect()
     };
     assert_eq!(statistics().len(), 10);
-    // AdamW with weight decay would shrink whatever it took for a parameter.
+    // AdamW with weight decay would shrink whatever it treats as a parameter.
     let mut sgd = SGD::new(vars.all_vars(), 0.1).unwrap();
     let mut adam = AdamW::new_lr(vars.all_vars(), 0.1).unwrap();
     let (x, y) = batch(0);
@@ -121,7 +121,7 @@ fn a_saved_model_goes_on_where_it_was_and_infers_from_the_file() {
     let mapped = unsafe { VarBuilder::from_mmaped_safetensors(&[&path], DType::F32, &Device::Cpu).unwrap() };
     assert_eq!(expected, numbers(&Model::new(mapped).unwrap().forward(&x, Pass::Eval).unwrap()));
 
-    // The memory came along: the next steps are the same, bit for bit.
+    // The memory was saved, too: the next steps are bitwise the same.
     let next = train(&model, &mut SGD::new(vars.all_vars(), 0.1).unwrap(), 5..10);
     assert_eq!(next, train(&loaded, &mut SGD::new(again.all_vars(), 0.1).unwrap(), 5..10));
 }

@@ -83,7 +83,7 @@ fn rows_that_a_spreadsheet_saved_as_utf_16_are_called_that() {
         }
         fs::write(&path, &utf16[2..]).unwrap();
         let message = read_metrics(&path, 9).unwrap_err().to_string();
-        assert!(message.contains("UTF-16 file without its mark"), "{message}");
+        assert!(message.contains("UTF-16 without a byte-order mark"), "{message}");
     }
 }
 
@@ -204,7 +204,7 @@ fn a_summary_says_how_the_run_ended() {
     let diverged = Summary::new(&config, &[], Some((3, "loss".into())), None, 2.5, 100).unwrap();
     assert_eq!((diverged.status, diverged.epochs), (Status::Diverged, 0));
     assert_eq!(diverged.diverged.map(|d| (d.step, d.tensor)), Some((3, "loss".into())));
-    // Another version may know statistics that this one does not.
+    // Another version may have statistics that this one does not know.
     let path = dir.path().join("summary.json");
     let other = fs::read_to_string(&path).unwrap().replace("\"stats\": \"batch\"", "\"stats\": \"oracle\"");
     fs::write(&path, other).unwrap();

@@ -1,4 +1,4 @@
-//! The array job on a real Slurm of one node. Skipped, with a word, where there is none and none may be installed.
+//! The array job on a real Slurm of one node. Skipped, with a message, where there is none and none may be installed.
 #![cfg(target_os = "linux")]
 
 use std::collections::BTreeMap;
@@ -6,7 +6,7 @@ use std::io::Write;
 use std::path::Path;
 use std::process::{Command, Output};
 
-/// Runs long enough to be caught, in a sweep short enough to be tested.
+/// Runs long enough to be interrupted, in a sweep short enough for a test.
 const SWEEP: &str = r#"
 seeds = 2
 [fixed]
@@ -59,7 +59,7 @@ fn mbn(dir: &Path, args: &[&str]) -> Output {
     Command::new(env!("CARGO_BIN_EXE_mbn")).current_dir(dir).args(args).output().unwrap()
 }
 
-/// The rows of a summary, without what depends on the machine's mood.
+/// The rows of a summary, without times and memory.
 fn results(dir: &Path) -> Vec<BTreeMap<String, String>> {
     let mut reader = csv::Reader::from_path(dir.join("out/summary.csv")).unwrap();
     let mut rows: Vec<BTreeMap<String, String>> = reader.deserialize().map(Result::unwrap).collect();
@@ -85,7 +85,7 @@ fn an_array_job_is_submitted_requeued_resumed_and_collected() {
     let output = command.output().unwrap();
     let (out, err) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
     if output.status.code() == Some(77) {
-        // Past the test runner, which would keep it to itself.
+        // Directly to stderr, which the test runner would capture otherwise.
         let _ = write!(std::io::stderr(), "{err}");
         return;
     }

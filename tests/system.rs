@@ -1,4 +1,4 @@
-//! The system's limits, and the signals it sends.
+//! System limits and signals.
 #![cfg(unix)]
 
 use std::io::{BufRead, BufReader, Read};
@@ -8,7 +8,7 @@ use std::process::{Child, ChildStderr, Command, Output, Stdio};
 
 use libc::{SIGHUP, SIGINT, SIGTERM, c_int};
 
-/// A run of `mlp` that goes on for `epochs`.
+/// A run of `mlp` for that many epochs.
 fn train(out: &Path, epochs: &str) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_mbn"));
     command.args(["train", "--model", "mlp", "--batch-size", "8", "--train-limit", "64", "--test-limit", "16"]);
@@ -16,7 +16,7 @@ fn train(out: &Path, epochs: &str) -> Command {
     command
 }
 
-/// Starts `command` with `ignored` ignored and the other signals as they usually are, whatever the tests run under.
+/// Starts `command` with `ignored` ignored and the other signals at their defaults, however the tests were started.
 fn spawn(mut command: Command, ignored: c_int) -> Child {
     let set = move || {
         for signal in [SIGHUP, SIGINT, SIGTERM] {
@@ -83,7 +83,7 @@ fn a_sweep_that_ignores_a_signal_has_runs_that_do() {
     while !begun() {
         std::thread::sleep(std::time::Duration::from_millis(2));
     }
-    // To all processes, as the end of a session does.
+    // To all processes, as at the end of a session.
     assert!(Command::new("kill").args(["-HUP", "--", &format!("-{}", child.id())]).status().unwrap().success());
     let output = child.wait_with_output().unwrap();
     assert_eq!(output.status.code(), Some(0), "{}", String::from_utf8_lossy(&output.stderr));

@@ -1,13 +1,13 @@
 #!/usr/bin/env bash
-# Builds mbn and its tests' GPU part for NVIDIA's Hopper chips on a machine that needs no GPU, driver or CUDA installation.
+# Builds mbn and its GPU tests for NVIDIA Hopper GPUs, on a machine without GPU, driver or CUDA installation.
 #
 #   scripts/gpu/build.sh OUT
 #
-# Leaves OUT/mbn and OUT/device-tests, to be carried to the GPU machine, where scripts/gpu/check.sh uses them. Takes a
-# quarter of an hour on one core, 300 MB for the compiler (Python wheels) and a network for those and the crates.
+# Writes OUT/mbn and OUT/device-tests, to be copied to the GPU machine for scripts/gpu/check.sh. Takes a quarter of an
+# hour on one core and 300 MB for the compiler (Python wheels), and needs a network for the wheels and the crates.
 #
-# CUDA_COMPUTE_CAP chooses another chip (default 90). nvcc is 13.0 and not newer: a driver takes the intermediate code of
-# its own version and of older ones.
+# CUDA_COMPUTE_CAP selects another compute capability (default 90). nvcc is 13.0 and not newer: a driver accepts PTX of its
+# own version and of older ones.
 set -euo pipefail
 [ $# -eq 1 ] || { sed -n '2,10s/^# \{0,1\}//p' "$0" >&2; exit 2; }
 mkdir -p "$1"
@@ -23,7 +23,7 @@ CUDA_HOME=$(echo "$out"/nv/lib/python3*/site-packages/nvidia/cu13)
 export CUDA_HOME PATH="$CUDA_HOME/bin:$PATH" CUDA_COMPUTE_CAP=${CUDA_COMPUTE_CAP:-90}
 export CARGO_TARGET_DIR=$out/target
 
-# NVIDIA's shared libraries come with the driver and its toolkit; to link, libraries with the same names will do.
+# NVIDIA's shared libraries come with the driver and the toolkit; stubs with the same names suffice for linking.
 stubs=$CUDA_HOME/lib/stubs
 cudarc=$(cargo metadata -q --format-version 1 --features cuda | python3 -c 'import json, pathlib, sys
 packages = json.load(sys.stdin)["packages"]

@@ -1,15 +1,15 @@
 #!/usr/bin/env bash
-# Whether mbn on a GPU computes what it computes on the CPU, and how fast: one report, in ten minutes at most.
+# Checks that mbn computes the same on a GPU as on the CPU, and how fast: one report, in at most ten minutes.
 #
 #   scripts/gpu/check.sh REPORT_DIR
 #
-# Needs no network and no data. Uses the files of scripts/gpu/build.sh where GPU_BUILD names their folder; else builds
-# here, from crates that are there already (`cargo vendor`, or a filled cargo home) and with the nvcc that is there.
+# Needs no network and no data. Uses the files of scripts/gpu/build.sh if GPU_BUILD names their folder; otherwise builds
+# here, from crates that are already present (`cargo vendor`, or a filled cargo home) and with the installed nvcc.
 #
-#   DEVICE=cuda     the device, and what it is compared with is the CPU
-#   DEVICE=cpu      rehearsal: plain tensor operations, which is what GPUs run, against the fused passes
+#   DEVICE=cuda     the device to compare with the CPU (default)
+#   DEVICE=cpu      rehearsal: plain tensor operations, as on a GPU, against the fused kernels
 #
-# Exit code 0 only if everything agrees; REPORT_DIR/report.txt says what did and did not.
+# Exit code 0 only if everything agrees; REPORT_DIR/report.txt has the details.
 set -euo pipefail
 [ $# -eq 1 ] || { sed -n '2,13s/^# \{0,1\}//p' "$0" >&2; exit 2; }
 DEVICE=${DEVICE:-cuda}
@@ -26,7 +26,7 @@ verdict() { # name, exit code
     if [ "$2" -eq 0 ]; then say "ok      $1"; else say "FAILED  $1"; failed=1; fi
 }
 
-# The driver's libraries and the toolkit's, wherever they are installed.
+# Folders of the driver's and the toolkit's libraries, wherever they are installed.
 library_path() {
     local name found
     for name in libcuda.so.1 libnvrtc.so.13 libcurand.so.10 libcublas.so.13 libcublasLt.so.13; do
@@ -49,19 +49,19 @@ heading "Build"
 if [ -n "${GPU_BUILD:-}" ]; then
     mbn=$GPU_BUILD/mbn
     tests=$GPU_BUILD/device-tests
-    say "carried: $(ls -l "$mbn" "$tests" | awk '{print $5, $NF}' | paste -sd' ')"
+    say "prebuilt: $(ls -l "$mbn" "$tests" | awk '{print $5, $NF}' | paste -sd' ')"
 else
     features="--no-default-features"
     [ "$DEVICE" = cpu ] || features="$features --features cuda"
     cargo build --release --offline --locked $features --bin mbn >> "$out/build.txt" 2>&1
-    # The last line that names a program is the tests'.
+    # The last line that names an executable is that of the tests.
     tests=$(cargo test --release --offline --locked $features --test device --no-run 2>&1 |
         tee -a "$out/build.txt" | sed -n 's/.*Executable.*(\(.*\))/\1/p' | tail -1)
     mbn=target/release/mbn
 fi
 "$mbn" --version | tee -a "$report"
 
-heading "The tests' GPU part"
+heading "GPU tests"
 code=0
 MBN_TEST_DEVICE=$DEVICE timeout 240 "$tests" --nocapture > "$out/tests.txt" 2>&1 || code=$?
 verdict "device tests (tests.txt)" $code

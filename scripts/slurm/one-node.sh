@@ -1,10 +1,10 @@
 #!/usr/bin/env bash
-# Runs a command beside a Slurm of its own: one node, this machine, everything in a temporary folder.
+# Runs a command with a private Slurm: one node, this machine, everything in a temporary folder.
 #
 #   scripts/slurm/one-node.sh [--install] COMMAND [ARGUMENT...]
 #
-# Needs root, and Debian's packages slurm-wlm and munge; --install installs them. Where that cannot be, it says SKIPPED
-# and why, and ends with code 77. The daemons are stopped in the end by the process ids in their own files.
+# Needs root, and Debian's packages slurm-wlm and munge; --install installs them. Where that is impossible, it prints
+# SKIPPED with the reason and exits with code 77. At the end, the daemons are stopped by the process ids in their PID files.
 set -eu
 
 skip() {
@@ -19,11 +19,11 @@ if [ "${1:-}" = --install ]; then
 fi
 [ "$#" -gt 0 ] || { sed -n '2,8s/^# \{0,1\}//p' "$0" >&2; exit 2; }
 
-[ "$(id -u)" = 0 ] || skip "a Slurm of one's own needs root"
+[ "$(id -u)" = 0 ] || skip "starting Slurm needs root"
 export PATH=$PATH:/usr/sbin:/sbin
 have() { command -v slurmctld && command -v slurmd && command -v munged && command -v sbatch; } >/dev/null
 if ! have && [ "$install" = 1 ]; then
-    command -v apt-get >/dev/null || skip "there is no apt-get to install slurm-wlm and munge with"
+    command -v apt-get >/dev/null || skip "no apt-get to install slurm-wlm and munge"
     { timeout 120 apt-get update -qq \
         && DEBIAN_FRONTEND=noninteractive timeout 300 apt-get install -qq -y --no-install-recommends slurm-wlm munge; } \
         >/dev/null 2>&1 || skip "slurm-wlm and munge cannot be installed here"
@@ -34,7 +34,7 @@ dir=$(mktemp -d /tmp/mbn-slurm.XXXXXX)
 chmod 755 "$dir"
 mkdir -p "$dir/state" "$dir/spool"
 
-# Ends the daemon whose process id is in a file, and waits for it.
+# Stops the daemon whose process id is in a file, and waits for it.
 stop() {
     [ -s "$1" ] || return 0
     pid=$(cat "$1")
@@ -53,7 +53,7 @@ finish() {
 }
 trap finish EXIT
 
-# munge says who sends a message: a key, a socket and a daemon of our own.
+# munge authenticates messages: a private key, socket and daemon.
 head -c 128 /dev/urandom >"$dir/munge.key"
 chmod 400 "$dir/munge.key"
 munged --force --key-file="$dir/munge.key" --socket="$dir/munge.socket" --pid-file="$dir/munged.pid" \

@@ -1,40 +1,40 @@
 //! The kernel of convolutions and their input gradients: `y[p] += Σ_k x[p,k] w[k]`, pixels times weights to channels.
 //!
-//! A tile of pixels times channels stays in registers while k runs. What k runs over is a list of runs that lie
-//! contiguous in the image: with channels last, one run per kernel row covers its columns and the channels.
+//! A tile of pixels times channels stays in registers while k advances. The range of k is a list of segments, each
+//! contiguous in the image: with channels last, one segment per kernel row covers its columns and channels.
 
 use super::{Float, Kernel, Simd, end};
 
-/// Where the values that meet one part of the weights lie.
+/// One contiguous run of inputs, and the rows of the weights it is multiplied by.
 #[derive(Debug, Clone, Copy)]
 pub struct Segment {
-    /// Position in the image relative to the pixel's.
+    /// Offset in the image, relative to the pixel.
     pub x: usize,
     /// First row of the weights.
     pub w: usize,
 }
 
-/// A grid of output pixels, all with the same runs.
+/// A grid of output pixels, all with the same segments.
 #[derive(Debug, Clone)]
 pub struct Grid {
-    /// Values of each run.
+    /// Values per segment.
     pub len: usize,
-    /// The runs.
+    /// The segments.
     pub segments: Vec<Segment>,
     /// Rows and columns of output pixels.
     pub size: [usize; 2],
-    /// First value the first pixel sees, and the way to the next row's and the next column's.
+    /// Offset of the first input of the first pixel, and the strides to the next row and the next column of pixels.
     pub x: [usize; 3],
-    /// First channel of the first pixel in the output, and the ways likewise.
+    /// The same for the output: offset of the first pixel, strides of rows and columns.
     pub y: [usize; 3],
     /// Output channels.
     pub channels: usize,
-    /// From one row of the weights to the next: `channels`, rounded up to whole vectors ([`padded`]).
+    /// Row stride of the weights: `channels`, rounded up to whole vectors ([`padded`]).
     pub pitch: usize,
 }
 
 impl Grid {
-    /// A matrix product: each of `rows` rows of `len` values with the weights' columns.
+    /// A matrix product: (`rows`, `len`) times (`len`, `channels`).
     pub fn product(rows: usize, len: usize, channels: usize) -> Self {
         Self {
             len,
@@ -53,22 +53,22 @@ pub fn padded(channels: usize) -> usize {
     channels.next_multiple_of(16)
 }
 
-/// One image through a grid, some of its rows; `add` adds to the output instead of overwriting it, and then the
-/// outputs of pixels may overlap.
+/// Some rows of a grid, on one image. With `add`, results are added to the output instead of overwriting it, and the
+/// outputs of different pixels may overlap.
 pub struct Contract<'a, T> {
     /// The grid.
     pub grid: &'a Grid,
     /// The image.
     pub x: &'a [T],
-    /// The weights, rows of `pitch`.
+    /// The weights, rows `pitch` apart.
     pub w: &'a [T],
-    /// The output, from the first of the rows on.
+    /// The output, from the first of `rows` on.
     pub y: &'a mut [T],
     /// Rows of the grid to compute.
     pub rows: std::ops::Range<usize>,
-    /// Where in the whole output `y` begins.
+    /// Offset of `y` in the whole output.
     pub origin: usize,
-    /// Whether to add.
+    /// Whether to add to the output instead of overwriting it.
     pub add: bool,
 }
 
@@ -113,7 +113,7 @@ impl<T: Float> Contract<'_, T> {
         self.rows.is_empty() || self.grid.size[1] == 0
     }
 
-    /// The `count` channels from `c` on, up to two vectors of them; how many that were.
+    /// Computes the `count` channels from `c` on, at most two vectors of them, and returns `count`.
     #[inline(always)]
     unsafe fn columns<S: Simd<T = T>>(&mut self, c: usize, count: usize) -> usize {
         let g = self.grid;
@@ -143,13 +143,13 @@ impl<T: Float> Contract<'_, T> {
     }
 }
 
-/// A tile's view of its surroundings.
+/// What the blocks of a tile share.
 struct Tile<'a, S: Simd> {
     segments: &'a [Segment],
     len: usize,
     w: *const S::T,
     pitch: usize,
-    /// From one pixel's values to the next one's.
+    /// Stride from one pixel's inputs to the next pixel's.
     step: usize,
     y_step: usize,
     /// Channels to write.
@@ -158,7 +158,7 @@ struct Tile<'a, S: Simd> {
 }
 
 impl<S: Simd> Tile<'_, S> {
-    /// A row of `pixels`, P at a time, then the rest.
+    /// A row of `pixels`: P at a time, then the remainder.
     #[inline(always)]
     unsafe fn row<const P: usize, const V: usize>(&self, x: *const S::T, y: *mut S::T, pixels: usize) {
         let mut p = 0;
@@ -180,8 +180,8 @@ impl<S: Simd> Tile<'_, S> {
         }
     }
 
-    /// [`Self::row`] for the commonest narrow layer: 16 pixels of 16 channels, their distance known to the compiler,
-    /// which otherwise would run out of registers for addresses.
+    /// [`Self::row`] for the most common narrow layer: 16 pixels of 16 channels. The constant stride saves the compiler
+    /// the registers it would otherwise need for addresses.
     #[inline(always)]
     unsafe fn row_of_16(&self, x: *const S::T, y: *mut S::T, pixels: usize) {
         for p in (0..pixels).step_by(16) {
@@ -210,7 +210,7 @@ impl<S: Simd> Tile<'_, S> {
         for (p, sums) in sums.iter().enumerate() {
             for (v, &sum) in sums.iter().enumerate() {
                 let (y, n) = (y.add(p * self.y_step + v * S::LANES), self.rest - v * S::LANES);
-                // Pixel by pixel, since with `add` their outputs may overlap.
+                // Pixel by pixel: with `add`, outputs may overlap.
                 S::store_n(y, if self.add { S::add(S::load_n(y, n), sum) } else { sum }, n);
             }
         }

@@ -1,4 +1,4 @@
-//! The kernel of linear maps: `out[i,j] = Σ_k a[i,k] b[j,k]`, rows times rows, nothing rearranged.
+//! The kernel of linear layers: `out[i,j] = Σ_k a[i,k] b[j,k]`, both operands in row-major order, no packing.
 
 use super::{Float, Kernel, Simd};
 
@@ -10,7 +10,7 @@ pub struct Dot<'a, T> {
     pub b: &'a [T],
     /// Values of a row.
     pub len: usize,
-    /// A row per row of `a`, a column per row of `b`.
+    /// The products: a row per row of `a`, a column per row of `b`.
     pub out: &'a mut [T],
 }
 

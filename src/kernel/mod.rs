@@ -6,9 +6,9 @@
 
 // Kernels are made of intrinsics throughout; marking each would hide what the safety comments are about: the bounds.
 #![allow(unsafe_op_in_unsafe_fn)]
-// What makes the calls safe is said once, at the trait.
+// The safety requirements are documented once, at the trait `Kernel`.
 #![allow(clippy::missing_safety_doc, clippy::too_many_arguments)]
-// Loops over the positions of a tile, and updates, are written as the formulas are.
+// Loops over a tile and in-place updates follow the formulas.
 #![allow(clippy::needless_range_loop, clippy::assign_op_pattern)]
 
 pub mod contract;
@@ -35,7 +35,7 @@ pub use tensor::{with_optional_values, with_values, with_values_mut};
 
 /// A kernel with its operands. `run` must be `#[inline(always)]`, so that it is compiled for the instruction set of `S`.
 pub trait Kernel<T: Float>: Sized {
-    /// The bounds that make the pointers of [`Self::run`] safe.
+    /// Checks the bounds that make the pointers in [`Self::run`] valid.
     ///
     /// # Panics
     /// If the kernel would read or write beyond an operand, or their sizes disagree.
@@ -47,19 +47,19 @@ pub trait Kernel<T: Float>: Sized {
     /// The instruction set of `S` must exist, and [`Self::check`] must have returned.
     unsafe fn run<S: Simd<T = T>>(self);
 
-    /// Computes with the best vectors there are.
+    /// Computes with the best instruction set the machine has.
     ///
     /// # Panics
     /// If the kernel would read or write beyond an operand, or their sizes disagree.
     fn compute(self) {
         self.check();
-        // SAFETY: that was the check.
+        // SAFETY: `check` has just returned.
         unsafe { T::dispatch(self) }
     }
 }
 
-/// Where something ends that lies so many steps of those lengths from the beginning; the largest number there is if it is
-/// larger still, so that no sizes, however absurd, pass a check.
+/// Σ counts · steps, the end of an operand with these strides. Saturates instead of overflowing, so that absurd sizes
+/// fail the check.
 fn end(counts: &[usize], steps: &[usize]) -> usize {
     let ways = counts.iter().zip(steps).map(|(count, step)| count.saturating_mul(*step));
     ways.fold(0, usize::saturating_add)
@@ -71,13 +71,16 @@ pub trait Float:
 {
     /// 0.
     const ZERO: Self;
-    /// Whether this is no number.
+    /// Whether this is NaN.
     fn is_nan(self) -> bool;
     /// The square root.
     fn sqrt(self) -> Self;
-    /// The values of a tensor of this type.
+    /// The values in `storage`.
+    ///
+    /// # Errors
+    /// The storage is of another number type.
     fn storage_mut(storage: &mut CpuStorage) -> Result<&mut [Self]>;
-    /// Runs a kernel with the best vectors there are.
+    /// Runs a kernel with the best instruction set the machine has.
     ///
     /// # Safety
     /// [`Kernel::check`] must have returned.
@@ -92,7 +95,7 @@ pub enum Isa {
     Avx512 = 1,
     /// AVX2 with FMA.
     Avx2 = 2,
-    /// Whatever the compiler takes for granted.
+    /// What the compiler assumes of every processor of the target.
     Portable = 3,
 }
 
@@ -117,7 +120,7 @@ impl Isa {
         }
     }
 
-    /// The one in use.
+    /// The one in use: [`Self::best`], unless another was [forced](Self::force).
     pub fn current() -> Self {
         let current = CURRENT.load(Ordering::Relaxed);
         Self::ALL.into_iter().find(|isa| *isa as u8 == current).unwrap_or_else(|| {
@@ -132,7 +135,8 @@ impl Isa {
         Self::ALL.into_iter().find(|isa| isa.exists()).unwrap_or(Isa::Portable)
     }
 
-    /// Uses this one from now on, in the whole process; says whether the machine has it. For tests and measurements.
+    /// Uses this one from now on, in the whole process, if the machine has it; returns whether it does. For tests and
+    /// measurements.
     pub fn force(self) -> bool {
         if self.exists() {
             CURRENT.store(self as u8, Ordering::Relaxed);
@@ -141,7 +145,7 @@ impl Isa {
     }
 }
 
-/// The instruction set in use, 0 before the first look at the machine.
+/// The instruction set in use; 0 until it is first asked for.
 static CURRENT: AtomicU8 = AtomicU8::new(0);
 
 impl Float for f32 {

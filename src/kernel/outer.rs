@@ -1,20 +1,20 @@
-//! The kernel of weight gradients: `w[i,j] += Σ_p g[p,i] x[p,j]`, channels times what they saw, summed over pixels.
+//! The kernel of weight gradients: `w[i,j] += Σ_p g[p,i] x[p,j]`, output gradients times inputs, summed over pixels.
 //!
-//! A tile of i times j stays in registers while all pixels of some images pass.
+//! A tile of i times j stays in registers during the sum over all pixels.
 
 use super::{Float, Kernel, Simd, end};
 
 /// Where pixel (image n, row y, column x) of an operand lies: `first + n·image + y·row + x·column`.
 #[derive(Debug, Clone, Copy)]
 pub struct Pixels {
-    /// First value of the first pixel.
+    /// Offset of the first pixel.
     pub first: usize,
-    /// To the next image, row and column.
+    /// Strides to the next image, row and column.
     pub steps: [usize; 3],
 }
 
 impl Pixels {
-    /// Where `values` of the last of so many pixels end.
+    /// The end of the last of `count` pixels (images, rows, columns) of `values` values each.
     fn end(&self, count: [usize; 3], values: usize) -> usize {
         end(&count.map(|count| count - 1), &self.steps).saturating_add(end(&[1, 1], &[self.first, values]))
     }
@@ -22,21 +22,21 @@ impl Pixels {
 
 /// One block of a weight gradient.
 pub struct Outer<'a, T> {
-    /// Images, rows, columns.
+    /// Images, rows and columns of pixels to sum over.
     pub count: [usize; 3],
     /// Gradients with respect to the output, `i` values per pixel.
     pub g: &'a [T],
-    /// Where they lie.
+    /// Layout of `g`.
     pub g_at: Pixels,
     /// The input, `j` values per pixel.
     pub x: &'a [T],
-    /// Where they lie.
+    /// Layout of `x`.
     pub x_at: Pixels,
     /// The result: `i` rows of `j` values, `pitch` apart.
     pub w: &'a mut [T],
     /// Rows and columns of the result.
     pub size: [usize; 2],
-    /// From one row of the result to the next.
+    /// Row stride of the result.
     pub pitch: usize,
     /// Whether to add to the result instead of overwriting it.
     pub add: bool,
@@ -76,7 +76,8 @@ impl<T: Float> Kernel<T> for Outer<'_, T> {
 }
 
 impl<T: Float> Outer<'_, T> {
-    /// All rows of up to `vectors` vectors of columns from `j` on, `rest` if those are fewer; how many that were.
+    /// All rows of the columns from `j` on, at most `vectors` vectors and `rest` columns of them; returns how many columns
+    /// that were.
     #[inline(always)]
     unsafe fn columns<S: Simd<T = T>>(&mut self, j: usize, rest: usize, vectors: usize) -> usize {
         let mut i = 0;
@@ -115,7 +116,7 @@ impl<T: Float> Outer<'_, T> {
         rest.min(vectors * S::LANES)
     }
 
-    /// As many blocks of I rows as there are from row `i` on; the row behind them.
+    /// As many blocks of I rows as fit from row `i` on; returns the row after them.
     #[inline(always)]
     unsafe fn rows_of<S: Simd<T = T>, const I: usize, const V: usize>(&mut self, mut i: usize, j: usize) -> usize {
         while i + I <= self.size[0] {
@@ -127,7 +128,7 @@ impl<T: Float> Outer<'_, T> {
 
     #[inline(always)]
     unsafe fn block<S: Simd<T = T>, const I: usize, const V: usize>(&mut self, i: usize, j: usize) {
-        // Columns the last vector holds; beyond `size` nothing is read or written.
+        // Columns in the last vector; nothing beyond `size` is read or written.
         let rest = (self.size[1] - j).min(V * S::LANES) - (V - 1) * S::LANES;
         let part = |v: usize| if v + 1 == V { rest } else { S::LANES };
         let out = self.w.as_mut_ptr().add(i * self.pitch + j);

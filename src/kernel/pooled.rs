@@ -1,25 +1,24 @@
-//! The kernels of normalization with the rectifier and the maximum over 2x2 windows behind it: forward, and the two passes
-//! of the gradient.
+//! The kernels of normalization followed by ReLU and 2x2 max-pooling: forward, and the two passes of the gradient.
 //!
-//! What goes into the windows is never written. The gradient's passes compute it again from z, which they read anyway,
-//! and find the maximum's place, the first in reading order. Rows and columns beyond the last whole window reach nothing.
+//! The pooling's input is never stored. The gradient's passes recompute it from z, which they read anyway, and find the
+//! position of the maximum, the first in reading order. Rows and columns beyond the last whole window are not pooled.
 
 use super::norm::{CoefficientLanes, Coefficients, GradientLanes, Rows, Terms, sums};
 use super::{Float, Kernel, Simd};
 
 impl Rows {
-    /// The windows on these pixels.
+    /// The 2x2 windows of these rows.
     fn windows(&self) -> Self {
         Self { rows: self.rows / 2, pixels: self.pixels / 2, channels: self.channels }
     }
 
-    /// From a window's first pixel to each of its pixels.
+    /// Offsets of a window's four pixels.
     fn taps(&self) -> [usize; 4] {
         [0, self.channels, self.step(), self.step() + self.channels]
     }
 }
 
-/// y = max over windows of relu(slope (z - mean) + shift); NaN where the window has one.
+/// y = max over windows of relu(slope (z - mean) + shift); NaN where the window contains one.
 pub struct Normalize<'a, T> {
     /// The rows of z, one after the other.
     pub rows: Rows,
@@ -27,9 +26,9 @@ pub struct Normalize<'a, T> {
     pub z: &'a [T],
     /// The coefficients.
     pub by: Coefficients<'a, T>,
-    /// What is added behind the rectifier, per channel, where it is not to begin at 0.
+    /// Added after the ReLU, per channel: the threshold of a normalizer that has one.
     pub raise: Option<&'a [T]>,
-    /// Output, a pixel per window, and the step between its rows.
+    /// Output, a pixel per window, and its row stride.
     pub y: (&'a mut [T], usize),
 }
 
@@ -62,8 +61,8 @@ impl<T: Float> Kernel<T> for Normalize<'_, T> {
     }
 }
 
-/// First pass of the gradient: per channel Σ g and Σ g (z - mean), over the pixels that gave their windows a positive
-/// maximum.
+/// First pass of the gradient: per channel Σ g and Σ g (z - mean), over the pixels that are the positive maximum of
+/// their window.
 pub struct Reduce<'a, T> {
     /// The rows of z, one after the other.
     pub rows: Rows,
@@ -73,7 +72,7 @@ pub struct Reduce<'a, T> {
     pub z: &'a [T],
     /// The coefficients of the forward pass.
     pub by: Coefficients<'a, T>,
-    /// 2C numbers.
+    /// The sums: C of g, then C of g (z - mean).
     pub out: &'a mut [f64],
 }
 
@@ -106,7 +105,8 @@ impl<T: Float> Kernel<T> for Reduce<'_, T> {
     }
 }
 
-/// Second pass of the gradient: dz = slope g + b (z - center) + d, g that of the pixel's window where it gave the maximum.
+/// Second pass of the gradient: dz = slope g + b (z - center) + d, where g is the window's gradient at its positive
+/// maximum and 0 elsewhere.
 pub struct Gradient<'a, T> {
     /// The rows of z, one after the other.
     pub rows: Rows,
@@ -118,7 +118,7 @@ pub struct Gradient<'a, T> {
     pub by: Coefficients<'a, T>,
     /// b, d and center, per channel.
     pub flow: [&'a [T]; 3],
-    /// Output and the step between its rows.
+    /// Output and its row stride.
     pub dz: (&'a mut [T], usize),
 }
 
@@ -141,7 +141,7 @@ impl<T: Float> Kernel<T> for Gradient<'_, T> {
                 let flow = GradientLanes::<S>::new([self.by.slope, b, d, center], c, n);
                 let z = self.z.as_ptr().add(row * self.rows.step() + c);
                 let dz = self.dz.0.as_mut_ptr().add(row * self.dz.1 + c);
-                // Windows of this row; none on a last row without a partner.
+                // Windows of this pair of rows; none where the last row is unpaired.
                 let count = if row + 1 < rows { windows.pixels } else { 0 };
                 let g = self.g.as_ptr().add(row / 2 * windows.step() + c);
                 for p in 0..count {
@@ -163,7 +163,7 @@ impl<T: Float> Kernel<T> for Gradient<'_, T> {
     }
 }
 
-/// The four pixels of a window: z - mean, and what goes into the rectifier.
+/// The four pixels of a window: z - mean, and the ReLU's input.
 struct Window<S: Simd> {
     d: [S::V; 4],
     y: [S::V; 4],
@@ -191,10 +191,10 @@ impl<S: Simd> Window<S> {
         (max, d)
     }
 
-    /// `g` at the place of the maximum if that is positive, zeros elsewhere.
+    /// `g` at the position of the maximum if that is positive, zero elsewhere.
     #[inline(always)]
     unsafe fn shares(&self, g: S::V) -> [S::V; 4] {
-        // The largest of those before each tap.
+        // The maximum of the taps before each one.
         let mut before = self.y;
         for tap in 1..4 {
             before[tap] = match tap {
@@ -213,7 +213,7 @@ impl<S: Simd> Window<S> {
     }
 }
 
-/// g and g (z - mean) at the windows' maxima, zero where the rectifier was.
+/// g and g (z - mean) at the windows' maxima; zero where the ReLU was inactive.
 struct Maxima<S: Simd> {
     g: *const S::T,
     z: *const S::T,

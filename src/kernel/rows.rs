@@ -1,16 +1,16 @@
-//! Kernels of memories: rows of C numbers, one per batch, newest first.
+//! Kernels of statistics memories: rows of C values, one per batch, newest first.
 
 use super::{Float, Kernel, Simd};
 
-/// Σ a_i row_i, and of variances Σ a_i v_i or, with `total`, Σ a_i (v_i + (row_i - Σ a row)²).
+/// Pooled statistics: m = Σ a_i m_i, and v = Σ a_i v_i or, with `total`, Σ a_i (v_i + (m_i - m)²).
 pub struct PoolMoments<'a, T> {
-    /// Means, rows one after the other.
+    /// Means, row after row.
     pub means: &'a [T],
     /// Variances; empty if only means are pooled.
     pub vars: &'a [T],
     /// A weight per row.
     pub weights: &'a [T],
-    /// Whether the spread between the rows counts as variance.
+    /// Whether the variance between the rows' means is included (law of total variance).
     pub total: bool,
     /// The pooled mean.
     pub mean: &'a mut [T],
@@ -50,22 +50,22 @@ impl<T: Float> Kernel<T> for PoolMoments<'_, T> {
     }
 }
 
-/// A running average of means and variances takes in one more batch with weight a: m += a (m_B - m),
+/// Updates running averages of mean and variance with one batch, of weight a: m += a (m_B - m),
 /// v += a (scale v_B - v) + between (m_B - m)².
 pub struct Blend<'a, T> {
-    /// The averages, in place.
+    /// The running mean m, updated in place.
     pub mean: &'a mut [T],
-    /// The averages, in place.
+    /// The running variance v, updated in place.
     pub var: &'a mut [T],
-    /// The batch's.
+    /// The batch's mean, m_B.
     pub batch_mean: &'a [T],
-    /// The batch's.
+    /// The batch's variance, v_B.
     pub batch_var: &'a [T],
     /// a.
     pub weight: T,
-    /// What the batch's variance is multiplied with.
+    /// Factor on the batch's variance.
     pub scale: T,
-    /// How much the distance of the means counts.
+    /// Factor on the squared distance of the means.
     pub between: T,
 }
 

@@ -1,12 +1,12 @@
-//! What the kernels ask of a processor's vectors, and the form of it that any processor has.
+//! The vector operations the kernels use, and a portable implementation of them.
 
 use super::Float;
 
 /// Vectors of one instruction set over one number type.
 ///
 /// # Safety
-/// Every function may only be called where the instruction set exists, and the pointers must be good for as many
-/// elements as the function reads or writes. [`Float::dispatch`] sees to the first.
+/// Functions may be called only where the instruction set exists ([`Float::dispatch`] ensures that), and pointers must be
+/// valid for as many elements as the function reads or writes.
 pub trait Simd: Copy + 'static {
     /// Element type.
     type T: Float;
@@ -14,9 +14,9 @@ pub trait Simd: Copy + 'static {
     type V: Copy;
     /// Elements of a vector.
     const LANES: usize;
-    /// Vectors that a kernel's innermost loop may accumulate into and stay in registers.
+    /// Accumulators of a kernel's innermost loop that fit into registers.
     const TILE: usize;
-    /// Shorter vectors that cost less, for what is left over behind whole ones; the same where there are none.
+    /// Shorter, cheaper vectors for the remainder after whole ones; `Self` where there are none.
     type Short: Square<T = Self::T>;
 
     /// All elements `v`.
@@ -25,7 +25,7 @@ pub trait Simd: Copy + 'static {
     unsafe fn load(p: *const Self::T) -> Self::V;
     /// Writes a vector.
     unsafe fn store(p: *mut Self::T, v: Self::V);
-    /// Reads the first `n` elements, `n` below [`Self::LANES`]; zeros behind them.
+    /// Reads `n` elements, `n` below [`Self::LANES`]; the others are zero.
     unsafe fn load_part(p: *const Self::T, n: usize) -> Self::V;
     /// Writes the first `n` elements, `n` below [`Self::LANES`].
     unsafe fn store_part(p: *mut Self::T, v: Self::V, n: usize);
@@ -37,9 +37,9 @@ pub trait Simd: Copy + 'static {
     unsafe fn mul(a: Self::V, b: Self::V) -> Self::V;
     /// a · b + c
     unsafe fn fma(a: Self::V, b: Self::V, c: Self::V) -> Self::V;
-    /// `v` where `x` is positive or NaN, else 0: the rectifier with `v` = `x`, its gradient with `v` = dL/dy.
+    /// `v` where `x` is positive or NaN, else 0: ReLU with `v` = `x`, its gradient with `v` = dL/dy.
     unsafe fn gate(x: Self::V, v: Self::V) -> Self::V;
-    /// `x` where `a` is greater than `b` or NaN, else `y`: a running maximum keeps the NaN it has met.
+    /// `x` where `a` is greater than `b` or NaN, else `y`. A running maximum thus keeps a NaN.
     unsafe fn greater(a: Self::V, b: Self::V, x: Self::V, y: Self::V) -> Self::V;
 
     /// [`Self::load`], or the first `n` elements where `n` is not a whole vector.
@@ -54,7 +54,7 @@ pub trait Simd: Copy + 'static {
         if n >= Self::LANES { Self::store(p, v) } else { Self::store_part(p, v, n) }
     }
 
-    /// [`Self::load`] if `WHOLE`, else [`Self::load_part`]: for loops that must not ask every time.
+    /// [`Self::load`] if `WHOLE`, else [`Self::load_part`]; decided at compile time, outside the loop.
     #[inline(always)]
     unsafe fn get<const WHOLE: bool>(p: *const Self::T, n: usize) -> Self::V {
         if WHOLE { Self::load(p) } else { Self::load_part(p, n) }
@@ -66,14 +66,14 @@ pub trait Simd: Copy + 'static {
         if WHOLE { Self::store(p, v) } else { Self::store_part(p, v, n) }
     }
 
-    /// Whether the last `n` elements of something are better left to [`Self::Short`].
+    /// Whether a remainder of `n` elements is better left to [`Self::Short`].
     #[inline(always)]
     fn is_short(n: usize) -> bool {
         n <= Self::Short::LANES && Self::Short::LANES < Self::LANES
     }
 
-    /// Whole vectors, up to `most`, to take next of `n` elements: one more than fit if the remainder needs it, none if the
-    /// remainder is [short](Self::is_short).
+    /// Vectors to take next from `n` remaining elements, at most `most`: the whole ones, and one for a remainder that is not
+    /// [short](Self::is_short). 0 where only a short remainder is left.
     #[inline(always)]
     fn vectors(n: usize, most: usize) -> usize {
         let rest = n % Self::LANES;
@@ -90,7 +90,7 @@ pub trait Simd: Copy + 'static {
     }
 }
 
-/// Vectors of eight elements that can be turned as a square.
+/// Vectors of eight elements, eight of which can be transposed.
 pub trait Square: Simd {
     /// Element i of vector j becomes element j of vector i.
     ///
@@ -99,11 +99,11 @@ pub trait Square: Simd {
     unsafe fn transpose(rows: [Self::V; 8]) -> [Self::V; 8];
 }
 
-/// Arrays that the compiler turns into whatever vectors it knows to exist.
+/// Arrays, which the compiler maps to the vectors of its target.
 #[derive(Clone, Copy)]
 pub struct Portable<T>(std::marker::PhantomData<T>);
 
-/// Elements of a portable vector: two of the 128-bit vectors that x86-64 and ARM64 always have, for f32.
+/// Elements of a portable vector: for f32, two of the 128-bit vectors that every x86-64 and ARM64 processor has.
 const PORTABLE: usize = 8;
 
 #[inline(always)]
@@ -154,7 +154,7 @@ impl<T: Float> Simd for Portable<T> {
     }
     #[inline(always)]
     unsafe fn fma(a: Self::V, b: Self::V, c: Self::V) -> Self::V {
-        // Not `mul_add`: without the instruction it is a call of the C library per element.
+        // Not `mul_add`: without the instruction, it calls the C library for every element.
         Self::add(Self::mul(a, b), c)
     }
     #[inline(always)]

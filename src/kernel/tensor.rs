@@ -1,4 +1,4 @@
-//! The values of tensors on the CPU, in place.
+//! Access to the values of CPU tensors as slices.
 
 use std::sync::Mutex;
 
@@ -7,6 +7,9 @@ use candle_core::{CpuStorage, InplaceOp1, Layout, Result, Storage, Tensor, bail}
 use super::Float;
 
 /// Calls `f` with the values of a contiguous tensor on the CPU.
+///
+/// # Errors
+/// The tensor is on another device, of another number type, or not contiguous.
 pub fn with_values<T: Float, R>(tensor: &Tensor, f: impl FnOnce(&[T]) -> R) -> Result<R> {
     let (storage, layout) = tensor.storage_and_layout();
     match (&*storage, layout.contiguous_offsets()) {
@@ -15,7 +18,10 @@ pub fn with_values<T: Float, R>(tensor: &Tensor, f: impl FnOnce(&[T]) -> R) -> R
     }
 }
 
-/// [`with_values`] of a tensor that may not be there.
+/// [`with_values`] of an optional tensor.
+///
+/// # Errors
+/// As for [`with_values`].
 pub fn with_optional_values<T: Float, R>(tensor: Option<&Tensor>, f: impl FnOnce(Option<&[T]>) -> R) -> Result<R> {
     match tensor {
         Some(tensor) => with_values(tensor, |values| f(Some(values))),
@@ -23,17 +29,20 @@ pub fn with_optional_values<T: Float, R>(tensor: Option<&Tensor>, f: impl FnOnce
     }
 }
 
-/// Calls `f` with the values of a contiguous tensor on the CPU, to change them; candle's graph knows nothing of it.
+/// Calls `f` with the values of a contiguous tensor on the CPU, to change them in place, unseen by candle's graph.
+///
+/// # Errors
+/// As for [`with_values`].
 pub fn with_values_mut<T: Float, R>(tensor: &Tensor, f: impl FnOnce(&mut [T]) -> R) -> Result<R> {
     let call = Call { f: Mutex::new(Some(f)), result: Mutex::new(None), values: std::marker::PhantomData };
     tensor.inplace_op1(&call)?;
     match call.result.into_inner() {
         Ok(Some(result)) => Ok(result),
-        _ => bail!("a change in place was not made"),
+        _ => bail!("the in-place operation did not run"),
     }
 }
 
-/// A closure as one of candle's operations in place.
+/// A closure as one of candle's in-place operations.
 struct Call<T, R, F> {
     f: Mutex<Option<F>>,
     result: Mutex<Option<R>>,
@@ -50,6 +59,9 @@ impl<T: Float, R, F: FnOnce(&mut [T]) -> R> InplaceOp1 for Call<T, R, F> {
         let Some((start, end)) = layout.contiguous_offsets() else { bail!("expected a contiguous tensor: {layout:?}") };
         let f = self.f.lock().ok().and_then(|mut f| f.take());
         let result = f.map(|f| f(&mut values[start..end]));
-        self.result.lock().map(|mut slot| *slot = result).map_err(|_| candle_core::Error::Msg("a panic before".into()))
+        self.result
+            .lock()
+            .map(|mut slot| *slot = result)
+            .map_err(|_| candle_core::Error::Msg("an earlier in-place operation panicked".into()))
     }
 }

@@ -1,25 +1,25 @@
-//! The kernel that turns rows into columns: `to[j,i] = from[i,j]`, in squares of eight.
+//! The kernel of transposition: `to[j,i] = from[i,j]`, in blocks of 8 x 8.
 
 use super::simd::Square;
 use super::{Float, Kernel, Simd, end};
 
-/// Rows and columns of a square.
+/// Rows and columns of a block.
 const SIDE: usize = 8;
 
-/// Columns below which a strip is better moved one by one.
+/// Columns below which elements are better moved one by one.
 const LEAST: usize = 3;
 
-/// A matrix and the place for its transpose.
+/// A matrix, and where its transpose goes.
 pub struct Transpose<'a, T> {
-    /// Rows of values.
+    /// The matrix, in row-major order.
     pub from: &'a [T],
-    /// From one row to the next.
+    /// Its row stride.
     pub from_step: usize,
     /// Rows and columns of `from`.
     pub size: [usize; 2],
-    /// The columns, as rows.
+    /// The transpose, in row-major order.
     pub to: &'a mut [T],
-    /// From one of them to the next.
+    /// Its row stride.
     pub to_step: usize,
 }
 
@@ -50,7 +50,7 @@ impl<T: Float> Kernel<T> for Transpose<'_, T> {
 }
 
 impl<T: Float> Transpose<'_, T> {
-    /// Eight rows of `n` columns.
+    /// A block of eight rows and `n` columns.
     #[inline(always)]
     unsafe fn square<S: Square<T = T>>(&mut self, i: usize, j: usize, n: usize) {
         let from = self.from.as_ptr().add(i * self.from_step + j);

@@ -1,8 +1,8 @@
-//! The kernels of updates, in place: gradient descent with momentum, and Adam with decoupled weight decay.
+//! The kernels of the optimizers, in place: SGD with momentum, and AdamW.
 
 use super::{Float, Kernel, Simd};
 
-/// b = m b + (g + w p), then p -= rate b, or rate (g + w p + m b) for Nesterov, or rate (g + w p) without momentum.
+/// SGD: b = m b + (g + w p), then p -= rate b, or rate (g + w p + m b) for Nesterov; without momentum, p -= rate (g + w p).
 pub struct Descend<'a, T> {
     /// Parameter.
     pub p: &'a mut [T],
@@ -48,13 +48,13 @@ impl<T: Float> Kernel<T> for Descend<'_, T> {
     }
 }
 
-/// m = beta1 m + (1 - beta1) g; v = beta2 v + (1 - beta2) g²; then p = keep p - rate m / (root sqrt(v) + eps).
+/// AdamW: m = beta1 m + (1 - beta1) g; v = beta2 v + (1 - beta2) g²; p = keep p - rate m / (root sqrt(v) + eps).
 pub struct Adapt<'a, T> {
     /// Parameter.
     pub p: &'a mut [T],
-    /// Average of gradients.
+    /// Running average of the gradient.
     pub m: &'a mut [T],
-    /// Average of their squares.
+    /// Running average of its square.
     pub v: &'a mut [T],
     /// Gradient.
     pub g: &'a [T],
@@ -62,13 +62,13 @@ pub struct Adapt<'a, T> {
     pub keep: T,
     /// beta1 and beta2.
     pub betas: [T; 2],
-    /// 1 - beta1 and 1 - beta2, not rounded twice.
+    /// 1 - beta1 and 1 - beta2, computed in f64 and rounded once.
     pub new: [T; 2],
     /// Learning rate / (1 - beta1^t).
     pub rate: T,
     /// 1 / sqrt(1 - beta2^t).
     pub root: T,
-    /// Added to the root.
+    /// Added to the denominator.
     pub eps: T,
 }
 

@@ -14,8 +14,8 @@
 //! # }
 //! ```
 //!
-//! The evidence is the last epoch's, never the best epoch's; runs that are not over stand apart; diverged runs are
-//! counted; different data sets, networks and lengths of training are never averaged.
+//! Scores are those of the last epoch, never of the best. Unfinished runs are listed apart, and diverged runs are counted.
+//! Runs on different data sets, with different networks or of different lengths are never averaged.
 
 mod read;
 mod show;

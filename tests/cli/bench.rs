@@ -4,7 +4,7 @@ use mbn::norm::NORMS;
 
 use crate::support::{mbn, refused, stderr, stdout};
 
-/// The rows of `mbn bench` with these arguments, which have the contract's columns.
+/// The rows of `mbn bench` with these arguments; checks the columns.
 #[track_caller]
 fn rows(args: &[&str]) -> Vec<Vec<String>> {
     let out = mbn(&[&["bench"], args].concat());
@@ -35,7 +35,7 @@ fn bench_of_all_normalizers_has_each_by_itself_and_with_double_forward_where_it_
     }
     assert_eq!(found.iter().map(|row| row[2].clone()).collect::<Vec<_>>(), expected);
     for row in found {
-        // Behind a fully connected layer, a channel of an image is a single value.
+        // After a fully connected layer, a channel of an image is a single value.
         let refused = row[2] == "in";
         assert_eq!(row[5].parse::<f64>().is_ok_and(|rate| rate > 0.0), !refused, "{row:?}");
     }

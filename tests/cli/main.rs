@@ -1,4 +1,4 @@
-//! What users do at the command line, and what they read when it was wrong.
+//! The command line: what users do, and the messages they get.
 
 mod bench;
 mod help;

@@ -1,4 +1,4 @@
-//! `mbn train` from its first line to its records.
+//! `mbn train`, from its first message to its records.
 
 #[cfg(unix)]
 use std::io::{BufRead, BufReader, Read};

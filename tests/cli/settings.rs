@@ -1,4 +1,4 @@
-//! Flags, `--set` and files: which wins, what is refused, what has no effect.
+//! Flags, `--set` and files: precedence, refusals, settings without effect.
 
 use crate::support::{mbn, printed, refused, stderr, stdout};
 

@@ -1,4 +1,4 @@
-//! The program, run; what it says, taken apart.
+//! Runs the program and parses its output.
 
 use std::path::Path;
 use std::process::{Command, Output};
@@ -41,7 +41,7 @@ pub fn printed(args: &[&str], line: &str) {
     assert!(text.lines().any(|l| l == line), "{args:?}: `{line}` is not in\n{text}{}", stderr(&output));
 }
 
-/// A small run: seconds, not minutes.
+/// A run that takes seconds.
 pub fn small_run(out: &Path, more: &[&str]) -> Command {
     let size = ["--set", "epochs=2", "--batch-size", "8", "--set", "train_limit=64", "--set", "test_limit=40"];
     let place = ["--model", "mlp", "--out", out.to_str().unwrap()];

@@ -1,4 +1,4 @@
-//! Files as they are met: torn, edited, put end to end, still being written.
+//! CSV files as found in practice: truncated, edited, concatenated, still being written.
 
 use std::fs;
 use std::path::Path;
@@ -63,12 +63,13 @@ fn files_put_end_to_end_count_once() {
     let (_dir, path) = written(&format!("{text}{text}"));
     whole(&path);
     compare(&[&path], &[]).warns(&["all.csv: 54 rows are there twice", "each counts once"]);
-    // The first without its last line end, the second with other columns in front.
+    // The first without a final line break, the second with additional columns in front.
     let second: String = text.lines().map(|line| format!("{line},\n").replacen("run,", "run,", 1)).collect();
     let second = second.replacen("seconds,\n", "seconds,note\n", 1);
     let (_dir, path) = written(&format!("{}{second}", text.trim_end()));
     whole(&path);
-    compare(&[&path], &[]).warns(&["all.csv:55: the line has no end, so its last cell (`seconds`) may be cut"]);
+    compare(&[&path], &[])
+        .warns(&["all.csv:55: the line has no line break, so its last cell (`seconds`) may be cut off"]);
 }
 
 #[test]
@@ -82,7 +83,7 @@ fn a_torn_last_line_costs_itself_alone() {
         said.warns(&["all.csv:55: "]);
         assert_eq!(said.row("4", "bn")[2..4], ["60.00", "10.00"], "cut at {end}");
     }
-    // With the accuracy last, its beginning must not be taken for all of it.
+    // With the accuracy last, a truncated one must not be taken for the whole.
     let last = |row: &str| {
         let mut cells: Vec<&str> = row.split(',').collect();
         let accuracy = cells.remove(13);
@@ -136,7 +137,7 @@ fn a_score_that_is_no_fraction_or_no_number_is_not_used() {
         said.warns(&["all.csv:9: ", what]);
         assert!(!said.out.contains("50.00"), "{}", said.out);
     }
-    // A loss that is not finite at the end: what a diverged run leaves where nothing says how it ended.
+    // A non-finite loss at the end is how a diverged run appears where nothing says how it ended.
     let text = one_csv().replacen(",0.5,0.5,", ",NaN,0.1,", 1);
     let (_dir, path) = written(&text);
     let json = json(&[&path], &[]);
@@ -218,14 +219,14 @@ fn what_cannot_be_read_is_refused() {
     let (_dir, path) = written("");
     compare(&[&path], &[]).warns(&["is empty"]);
     let (_dir, path) = written(&format!("{HEADER}\n"));
-    compare(&[&path], &[]).warns(&["all.csv: no run found: neither folders of runs", "nor rows"]);
+    compare(&[&path], &[]).warns(&["all.csv: no run found: neither run folders", "nor CSV files"]);
     let run = FakeRun::new("bn", 4, 0, 0.7).write(dir.path());
-    compare(&[&run.join("config.toml")], &[]).warns(&["config.toml: is no CSV file; give the folder of the run"]);
+    compare(&[&run.join("config.toml")], &[]).warns(&["config.toml: is not a CSV file; give the folder of the run"]);
 }
 
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(64))]
-    /// Whatever is put into, or cut out of, a file: no panic, and the rows before it are there.
+    /// Whatever is inserted into or cut out of a file: no panic, and the rows before it are read.
     #[test]
     fn any_damage_is_survived(at in 0.0..1.0f64, cut in 0..200usize, bytes in prop::collection::vec(any::<u8>(), 0..40)) {
         let text = one_csv().into_bytes();

@@ -1,4 +1,4 @@
-//! The figures: against tables and against sums written out here.
+//! The computed figures, against published tables and against sums written out here.
 
 use std::fs;
 
@@ -97,7 +97,7 @@ fn the_best_is_marked_only_where_intervals_say_so() {
     let dir = tempfile::tempdir().unwrap();
     for seed in 0..4u64 {
         let noise = [0.0, 0.02, -0.02, 0.01][seed as usize];
-        // At 2 the difference is constant over seeds, far below the spread between them; at 4 it changes its sign.
+        // At 2 the difference is constant over seeds, far below the spread between them; at 4 its sign changes.
         for (batch, gain) in [(2, 0.005 + 0.001 * noise), (4, noise)] {
             FakeRun::new("bn", batch, seed, 0.8 + noise).write(dir.path());
             FakeRun::new("gn", batch, seed, 0.8 + noise + gain).write(dir.path());
@@ -109,7 +109,7 @@ fn the_best_is_marked_only_where_intervals_say_so() {
     assert_eq!(cell(&json, "accuracy", 4, "gn")["best"], false);
     assert_eq!(cell(&json, "loss", 2, "gn")["best"], true, "the smaller loss is the better one");
     assert_eq!(cell(&json, "gap", 2, "bn")["best"], false);
-    // A third method that is far behind but known from one run only: nothing excludes it.
+    // A third method, far behind but with a single run: its interval excludes nothing.
     FakeRun::new("none", 2, 0, 0.1).write(dir.path());
     let json = super::support::json(&[dir.path()], &[]);
     assert_eq!(cell(&json, "accuracy", 2, "gn")["best"], false);
@@ -160,7 +160,7 @@ fn where_the_number_of_epochs_belongs_to_the_batch_size_it_is_one_task() {
     assert!(said.out.starts_with("digits, lenet, epochs by batch size: test accuracy"), "{}", said.out);
     let json = json(&[dir.path()], &[]);
     assert_eq!((json["sections"].as_array().unwrap().len(), &json["sections"][0]["epochs_by_size"]), (1, &true.into()));
-    // One run that breaks the rule, and they stand apart again.
+    // One run that breaks the rule, and they are separate sections again.
     FakeRun { epochs: 2, reached: 2, ..FakeRun::new("bn", 8, 1, 0.5) }.write(dir.path());
     let json = super::support::json(&[dir.path()], &[]);
     let epochs: Vec<_> = json["sections"].as_array().unwrap().iter().map(|s| s["epochs"].as_u64()).collect();
@@ -178,7 +178,7 @@ fn the_overview_has_a_row_for_each_method_and_a_column_for_each_batch_size() {
     }
     FakeRun { status: Some("diverged"), ..FakeRun::new("gn", 16, 0, 0.1) }.write(dir.path());
     let said = compare(&[dir.path()], &[]);
-    let table = "test accuracy (%): means by batch size; * best; ! runs lost\n\
+    let table = "test accuracy (%): means by batch size; * best; ! diverged or failed runs\n\
                  method      2      16\n\
                  bn       5.10   90.10\n\
                  gn      80.10*      -!\n";

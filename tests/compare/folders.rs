@@ -1,4 +1,4 @@
-//! Run folders as they are met: damaged, still being written, beside CSV files of the same runs.
+//! Run folders as found in practice: damaged, still being written, together with CSV files of the same runs.
 
 use std::fs;
 use std::path::Path;
@@ -20,10 +20,10 @@ fn the_same_run_from_folder_and_csv_is_one() {
     assert_eq!(cell(&json, "accuracy", 4, "bn")["n"], 3);
     let said = compare(&[&csv, &runs, &nameless], &[]);
     said.warns(&["nameless.csv: ", "is the same run as digits-lenet-bn-b4-s0-"]);
-    // Other scores under the same name: the folder's count.
+    // Other scores under the same name: the folder takes precedence.
     fs::write(&csv, one_csv().replace(",0.5,0.5,", ",0.6,0.4,")).unwrap();
     let said = compare(&[&csv, &runs], &[]);
-    said.warns(&["all.csv: 1 rows of digits-lenet-bn-b4-s0-", "have other scores", "which count"]);
+    said.warns(&["all.csv: 1 rows of digits-lenet-bn-b4-s0-", "have other scores", "which are used"]);
     assert_eq!(said.row("4", "bn")[2], "60.00");
 }
 
@@ -47,7 +47,7 @@ fn a_run_that_goes_on_stands_apart() {
     assert_eq!(epochs, [("unfinished", 2), ("unfinished", 0)]);
     let said = compare(&[dir.path()], &[]);
     assert!(said.out.contains("2 of 3") && said.out.contains(&going.name()), "{}", said.out);
-    // The rows alone do not say that more was to come; the others do.
+    // Its rows do not say that more epochs were to come; those of the other runs do.
     let csv = dir.path().join("rows.csv");
     fs::write(&csv, format!("{}{}", one_csv(), going.rows(1))).unwrap();
     let said = compare(&[&csv], &[]);
@@ -70,7 +70,7 @@ fn a_run_that_is_in_no_summary_yet_has_its_label_from_the_sweep_file() {
     fs::write(dir.path().join("sweep.toml"), text).unwrap();
     let json = json(&[dir.path()], &[]);
     assert_eq!(json["sections"][0]["apart"][0]["label"], "mine");
-    // Without the file, or with one that is broken, its settings name it.
+    // Without the sweep file, or with a broken one, the settings name the method.
     fs::write(dir.path().join("sweep.toml"), "[[variant").unwrap();
     let json = super::support::json(&[dir.path()], &[]);
     assert_eq!(json["sections"][0]["apart"][0]["label"], "bn");
@@ -115,7 +115,7 @@ fn a_sweep_s_summary_names_the_runs_in_its_folder() {
     run.write(&dir.path().join("runs"));
     let row =
         |name: &str, label: &str, seed: u64| format!("{name},{label},digits,lenet,mbn,false,4,4,{seed},3,0.5,done\n");
-    // The folder is the truth about its run; of a run without a folder the row is all there is.
+    // A folder takes precedence; for a run without a folder, the row is all there is.
     let rows = row(&run.name(), "remembering", 0) + &row("gone", "remembering", 1);
     let header =
         "run,label,dataset,model,norm,double_forward,batch_size,norm_batch_size,seed,epochs,test_accuracy,status\n";

@@ -1,4 +1,4 @@
-//! The tables in the forms that other documents take.
+//! Tables in the formats of other documents.
 
 use super::support::{FakeRun, compare};
 
@@ -25,7 +25,7 @@ fn markdown_has_mean_sd_and_n() {
     ] {
         assert!(said.out.lines().any(|found| found == line), "`{line}` is not in\n{}", said.out);
     }
-    // What Markdown would take for its own is escaped.
+    // Markdown's special characters are escaped.
     FakeRun { model: "a|b_c", ..FakeRun::new("bn", 2, 0, 0.5) }.write(&dir.path().join("odd"));
     assert!(compare(&[dir.path()], &["--format", "markdown"]).out.contains("a\\|b\\_c"));
 }
@@ -98,7 +98,7 @@ fn re_estimated_statistics_have_rows_of_their_own_beside_the_method_s() {
         assert!(said.out.contains(&format!("({stats}): the same networks")), "{}", said.out);
         assert_eq!(compare(&[dir.path()], &["--stats", stats]).row("2", "bn")[2], "75.00");
     }
-    // Asked for, they are the table.
+    // On request, they are the table.
     let said = compare(&[dir.path()], &["--stats", "precise"]);
     assert_eq!(said.row("2", "bn")[2], "75.00");
     assert!(!said.out.contains("(precise)"), "{}", said.out);

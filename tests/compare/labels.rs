@@ -1,4 +1,4 @@
-//! Nothing the settings vary is averaged, whatever way the runs come in.
+//! Runs with different settings are never averaged, wherever they are read from.
 
 use std::fs;
 use std::path::Path;
@@ -104,7 +104,7 @@ fn what_is_averaged_on_request_is_said_as_it_is() {
     let rows = row(4, 4, 1, "0.1,0.9,true", 0.5) + &row(4, 4, 1, "0.4,0.9,true", 0.6);
     let (dir, _) = summary(&rows);
     let said = compare(&[dir.path()], &["--by", "norm"]);
-    said.warns(&["runs of different settings are averaged: mbn at batch size 4 (lr 0.1, 0.4)"]);
+    said.warns(&["runs with different settings are averaged: mbn at batch size 4 (lr 0.1, 0.4)"]);
     assert!(!said.err.contains("their rows do not say"), "the rows do say it: {}", said.err);
 }
 
@@ -138,7 +138,7 @@ fn only_settings_that_differ_are_named() {
     let labels: Vec<_> = json["sections"][0]["groups"].as_array().unwrap().iter().map(|g| g["label"].clone()).collect();
     assert_eq!(labels, ["bn", "mbn size=8", "mbn size=16"]);
     assert_eq!(json["sections"][0]["baseline"], "bn");
-    // Pooling is said, and so is an unknown key.
+    // Averaging over settings is reported, and so is an unknown key.
     let pooled = compare(&[dir.path()], &["--by", "norm"]);
     pooled.warns(&["different settings are averaged: mbn at batch size 4 (mbn.size 16, 8"]);
     assert_eq!(pooled.row("4", "mbn")[2], "55.00");

@@ -1,4 +1,4 @@
-//! `mbn compare`: the figures in its tables, what it makes of damaged and edited files, its charts and its page.
+//! `mbn compare`: the figures in its tables, damaged and edited files, charts and HTML page.
 
 mod faults;
 mod figures;

@@ -1,4 +1,4 @@
-//! Charts and page: well-formed, self-contained, and with the figures of the tables.
+//! Charts and HTML page: well-formed, self-contained, and with the figures of the tables.
 
 use std::fs;
 use std::path::Path;
@@ -7,7 +7,7 @@ use roxmltree::{Document, ParsingOptions};
 
 use super::support::{FakeRun, cell, compare, entry, json};
 
-/// Runs over two methods, three batch sizes and three seeds, one of them diverged; one name that is not harmless.
+/// Runs over two methods, three batch sizes and three seeds, one of them diverged; one name contains markup.
 fn write(dir: &Path) {
     for seed in 0..3 {
         for batch in [2, 4, 16] {
@@ -72,7 +72,7 @@ fn charts_are_xml_and_hold_the_figures() {
     assert!(curve.contains("bn, epoch 2: 55.50 %"), "{curve}");
 }
 
-/// Where the mark with that title stands.
+/// Position of the mark with that title.
 fn place(chart: &Document, title: &str) -> (f64, f64) {
     let mark = chart.descendants().find(|node| node.text().is_some_and(|text| text.starts_with(title))).unwrap();
     let transform = mark.parent().unwrap().attribute("transform").unwrap();
@@ -117,12 +117,12 @@ fn curves_can_be_drawn_against_images_and_seconds() {
     let dir = tempfile::tempdir().unwrap();
     let out = dir.path().join("out");
     FakeRun::new("bn", 4, 0, 0.5).write(dir.path());
-    for (x, title, last) in [("examples", "training images seen", 120.0), ("seconds", "seconds of the run", 4.5)] {
+    for (x, title, last) in [("examples", "training images seen", 120.0), ("seconds", "seconds since the start", 4.5)] {
         let said = compare(&[dir.path()], &["--x", x, "--out", out.to_str().unwrap()]);
         assert_eq!(said.code, Some(0), "{}", said.err);
         let text = fs::read_to_string(out.join("digits-lenet-e3-loss-curve-b4.svg")).unwrap();
         assert!(text.contains(title), "{text}");
-        // Every third of the way; the last epoch stands at the end of the axis, `last`.
+        // At every third; the last epoch is at the end of the axis, `last`.
         let chart = parse(&text);
         let [one, three] = [1, 3].map(|epoch| place(&chart, &format!("bn, epoch {epoch}:")).0);
         let two = place(&chart, "bn, epoch 2:").0;

@@ -18,7 +18,7 @@ fn ten_thousand_runs_take_seconds() {
     });
 }
 
-/// Compares 10 000 run folders, charts and page included; `time` is told what that took.
+/// Compares 10 000 run folders, with charts and page; `time` receives the duration.
 fn ten_thousand(time: impl Fn(Duration)) {
     let dir = tempfile::tempdir().unwrap();
     let runs = dir.path().join("runs");

@@ -1,4 +1,4 @@
-//! Files after editors and spreadsheets: read, or the reason said once.
+//! Files saved by editors and spreadsheets: read, or the reason given once.
 
 use std::fs;
 
@@ -79,7 +79,7 @@ fn a_quoted_cell_of_two_lines_is_one_cell() {
     let (_dir, path) = written(&format!("{}\n", lines.join("\n")));
     let said = compare(&[&path], &[]);
     assert_eq!((said.err.as_str(), said.row("4", "bn")[5].as_str()), ("", "3"));
-    // A quote that is never closed still costs its line alone, and every remark has the right line.
+    // A quote that is never closed costs only its own line, and every remark has the right line.
     lines[8].push_str("\"never closed");
     lines[9] = lines[9].replace(",3,30,", ",three,30,");
     let (_dir, path) = written(&format!("{}\n", lines.join("\n")));
@@ -112,7 +112,7 @@ fn the_same_mistake_in_every_line_is_said_once() {
         "(and so in 26 more lines)",
     ]);
     assert_eq!(said.err.lines().filter(|line| line.contains("all.csv")).count(), 1, "{}", said.err);
-    // A comma that may mean either is asked about.
+    // An ambiguous comma is reported.
     let (_dir, path) = written(&changed(",", |name, text| match name {
         "images_per_s" => "\"1,234\"".into(),
         _ => text.into(),
@@ -144,7 +144,7 @@ fn without_split(keep: impl Fn(&str) -> bool) -> String {
 
 #[test]
 fn without_a_column_split_training_scores_do_not_pass_for_test_scores() {
-    // Training and test rows in one: no answer could tell them apart.
+    // Training and test rows mixed: they cannot be told apart.
     let (_dir, path) = written(&without_split(|_| true));
     for args in [&[][..], &["--split", "test"]] {
         let said = compare(&[&path], args);

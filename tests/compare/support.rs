@@ -1,4 +1,4 @@
-//! Run folders made up for the tests, and the program run on them.
+//! Fabricated run folders, and the program run on them.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -20,7 +20,7 @@ pub struct FakeRun {
     pub reached: usize,
     pub accuracy: f64,
     pub status: Option<&'static str>,
-    /// Lines of `config.toml` beside the usual ones.
+    /// Further lines of `config.toml`.
     pub settings: &'static str,
     pub model: &'static str,
 }
@@ -56,7 +56,7 @@ impl FakeRun {
         }
     }
 
-    /// The rows of an epoch: train, test under the own rule, test under batch statistics (0.01 above).
+    /// The rows of an epoch: train, test under the method's own rule, test under batch statistics (0.01 above).
     pub fn rows(&self, epoch: usize) -> String {
         // Better in the middle than at the end, so that the best epoch is not the last one.
         let accuracy = self.accuracy + if epoch == self.epochs { 0.0 } else { 0.05 / epoch as f64 };
@@ -146,7 +146,7 @@ pub fn written(text: &str) -> (tempfile::TempDir, PathBuf) {
     (dir, path)
 }
 
-/// What the program said.
+/// The program's output.
 pub struct ProgramOutput {
     pub code: Option<i32>,
     pub out: String,

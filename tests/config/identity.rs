@@ -86,7 +86,7 @@ fn the_canonical_form_is_the_documented_one() {
 
 #[test]
 fn settings_that_came_later_leave_older_names_as_they_were() {
-    // A run of version 0.1.0, before there was a second optimizer.
+    // A run from before there was a second optimizer.
     let config = resolve("dataset = \"mnist\"\ndata_digest = \"00112233aabbccdd\"").unwrap();
     assert_eq!(config.run_name().unwrap(), "mnist-lenet-mbn-b32-s0-2522b469");
     let adamw = |more: &str| resolve(&format!("optimizer = \"adamw\"\n{more}")).unwrap();

@@ -1,4 +1,4 @@
-//! Which value holds, and where a wrong one was written.
+//! Which value takes precedence, and where a wrong one is reported.
 
 use mbn::config::{Config, Layers};
 use proptest::prelude::*;

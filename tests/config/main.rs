@@ -1,4 +1,4 @@
-//! Settings: their layers, their checks, and what the resolved configuration promises.
+//! Settings: their layers, their checks, and the guarantees of the resolved configuration.
 
 mod checks;
 mod identity;

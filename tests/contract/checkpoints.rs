@@ -59,7 +59,7 @@ fn a_checkpoint_of_pytorch_s_is_evaluated_and_one_of_another_network_refused() {
         report["loss"].as_f64().unwrap()
     };
     let own = loss(&eval(&[run.to_str().unwrap()]));
-    // As PyTorch's state_dict has it: no header, a count of batches per normalizer.
+    // As in PyTorch's state_dict: no metadata, a count of batches per normalizer.
     let all = candle_core::safetensors::load(run.join("last.safetensors"), &Device::Cpu).unwrap();
     let mut tensors: HashMap<String, Tensor> = all.into_iter().filter(|(n, _)| !n.starts_with("train.")).collect();
     for name in tensors.keys().cloned().collect::<Vec<_>>() {

@@ -1,4 +1,4 @@
-//! A program without the hub.
+//! A build without the hub.
 
 #![cfg(not(feature = "hub"))]
 

@@ -1,4 +1,4 @@
-//! What scripts rely on: files, columns, tensor names, and what the program refuses.
+//! What scripts rely on: files, columns, tensor names, and refusals.
 
 mod checkpoints;
 mod hub;

@@ -1,4 +1,4 @@
-//! Rows, columns and what a run folder is.
+//! Rows, columns and the contents of a run folder.
 
 use mbn::record::RunDir;
 

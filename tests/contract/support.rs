@@ -1,4 +1,4 @@
-//! Runs of seconds, their rows and their tensors.
+//! Runs that take seconds, their rows and their tensors.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -14,7 +14,7 @@ pub fn mbn(dir: &Path, args: &[&str]) -> Output {
     command.current_dir(dir).args(args).env_remove("MBN_DATA_DIR").output().unwrap()
 }
 
-/// A run of seconds; its folder.
+/// A run that takes seconds; its folder.
 #[track_caller]
 pub fn trained(dir: &Path, args: &[&str]) -> PathBuf {
     let output = train(dir, args);

@@ -13,7 +13,7 @@ use crate::fixture::*;
 const ARCHIVE: &str = "data/cifar-10-binary.tar.gz";
 
 #[test]
-fn an_archive_holds_the_same_pictures_as_a_folder() {
+fn an_archive_holds_the_same_images_as_a_folder() {
     let (packed, loose) = (tempdir().unwrap(), tempdir().unwrap());
     put(&packed.path().join(ARCHIVE), &cifar10_archive());
     for (name, bytes) in cifar10() {
@@ -28,7 +28,7 @@ fn it_is_unpacked_once_and_again_when_it_has_changed() {
     let root = tempdir().unwrap();
     put(&root.path().join(ARCHIVE), &cifar10_archive());
     let first = load("cifar10", &source(root.path())).unwrap();
-    // A mark beside the unpacked files shows that the second load does not unpack.
+    // A marker beside the unpacked files shows that the second load does not unpack.
     let [folder] = &unpacked(root.path())[..] else { panic!("one folder") };
     put(&folder.join("mark"), b"");
     assert_eq!(load("cifar10", &source(root.path())).unwrap().test, first.test);
@@ -110,7 +110,7 @@ fn several_may_unpack_at_once_whatever_an_interrupted_one_left() {
         });
         assert!(sets.iter().all(|s| s.train == sets[0].train && s.digest == sets[0].digest));
         let [folder] = &unpacked(root.path())[..] else { panic!("round {round}: unfinished folders are left") };
-        // The next round finds a folder of someone who was killed, and nothing or a damaged file in place.
+        // The next round finds the folder of a killed process, and a missing or damaged file in place.
         put(&folder.with_file_name(format!(".killed.{round}")).join("data_batch_1.bin"), b"a part");
         match round % 2 {
             0 => fs::remove_dir_all(folder).unwrap(),
@@ -134,7 +134,7 @@ fn no_entry_lands_outside_the_cache() {
     assert_eq!(fs::read_dir(&unpacked(root.path())[0]).unwrap().count(), 7, "six files and their list");
 }
 
-/// The message for an archive of these bytes; nothing half-done may remain in the cache.
+/// The message for an archive of these bytes; no partial results may remain in the cache.
 fn refusal(bytes: &[u8]) -> String {
     let root = tempdir().unwrap();
     put(&root.path().join(ARCHIVE), bytes);

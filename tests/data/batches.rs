@@ -71,13 +71,13 @@ fn what_cannot_be_gathered_is_an_error() {
 }
 
 #[test]
-fn a_pictures_crop_depends_on_seed_epoch_and_index_alone() {
+fn an_images_crop_depends_on_seed_epoch_and_index_alone() {
     let augment = |seed, epoch| Some(Augment { seed, epoch });
     let all: Vec<u32> = (0..40).collect();
     let whole = values(&all, augment(1, 2));
     for chunk in [[7u32, 3].as_slice(), &[39], &[0, 1, 2, 3, 4]] {
-        for (i, picture) in chunk.iter().zip(values(chunk, augment(1, 2))) {
-            assert_eq!(picture, whole[*i as usize]);
+        for (i, image) in chunk.iter().zip(values(chunk, augment(1, 2))) {
+            assert_eq!(image, whole[*i as usize]);
         }
     }
     for other in [augment(2, 2), augment(1, 3), None] {
@@ -89,9 +89,9 @@ fn a_pictures_crop_depends_on_seed_epoch_and_index_alone() {
     }
 }
 
-/// Padding is pixel 0 before normalization; every picture is some crop, mirrored or not, of its padded self.
+/// Padding is pixel 0 before normalization; every image is a crop, mirrored or not, of its padded original.
 #[test]
-fn every_augmented_picture_is_a_crop_of_its_padded_self() {
+fn every_augmented_image_is_a_crop_of_its_padded_self() {
     let all: Vec<u32> = (0..40).collect();
     let plain = values(&all, None);
     let black = [-2.0f32, -0.5, 0.0];
@@ -109,7 +109,7 @@ fn every_augmented_picture_is_a_crop_of_its_padded_self() {
                 })
             };
             let crops = (0..9).flat_map(|t| (0..9).flat_map(move |l| [(t, l, false), (t, l, true)]));
-            seen.insert(crops.into_iter().find(matches).expect("no crop of the picture"));
+            seen.insert(crops.into_iter().find(matches).expect("no crop of the image"));
         }
     }
     let distinct =

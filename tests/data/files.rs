@@ -1,4 +1,4 @@
-//! IDX and CIFAR binary files: good ones round-trip, bad ones are refused.
+//! IDX and CIFAR binary files: valid ones round-trip, invalid ones are refused.
 
 use std::fs;
 use std::path::Path;
@@ -61,20 +61,20 @@ fn cifar_binary_folders_are_read() {
     assert_eq!(data.train.labels, [0, 1, 2, 3, 4, 5, 6, 7, 8, 9]);
     assert_eq!(data.test.labels, [0, 1]);
     for (images, first, count) in [(&data.train, 0, 10), (&data.test, 10, 2)] {
-        let expected: Vec<_> = (first..first + count).map(|i| (cifar_picture(i), ((i - first) % 10) as u8)).collect();
-        for (i, (picture, label)) in expected.iter().enumerate() {
-            assert_eq!(images.get(i), Some((&picture[..], *label)), "{i}");
+        let expected: Vec<_> = (first..first + count).map(|i| (cifar_image(i), ((i - first) % 10) as u8)).collect();
+        for (i, (image, label)) in expected.iter().enumerate() {
+            assert_eq!(images.get(i), Some((&image[..], *label)), "{i}");
         }
         assert_eq!(images.get(count), None);
-        assert!(images.iter().map(|(picture, label)| (picture.to_vec(), label)).eq(expected));
+        assert!(images.iter().map(|(image, label)| (image.to_vec(), label)).eq(expected));
     }
 
-    let record = |coarse: u8, fine: u8, i| [vec![coarse, fine], cifar_picture(i)].concat();
+    let record = |coarse: u8, fine: u8, i| [vec![coarse, fine], cifar_image(i)].concat();
     put(&root.path().join("data/cifar-100-binary/train.bin"), &[record(19, 99, 0), record(3, 42, 1)].concat());
     put(&root.path().join("data/cifar-100-binary/test.bin"), &record(0, 7, 2));
     let data = load("cifar100", &source(root.path())).unwrap();
     assert_eq!((&data.train.labels[..], &data.test.labels[..]), (&[99, 42][..], &[7][..]));
-    assert_eq!(copied(&data.test), cifar_picture(2));
+    assert_eq!(copied(&data.test), cifar_image(2));
 }
 
 #[test]
@@ -97,7 +97,7 @@ fn what_is_missing_is_said_with_the_remedy() {
     assert!(load("mnist", &nowhere).unwrap_err().to_string().contains("not a folder"));
 }
 
-/// The message for a little MNIST of which one file has been replaced.
+/// The message for a small MNIST in which one file has been replaced.
 fn with_file(name: &str, bytes: &[u8]) -> String {
     let root = tempdir().unwrap();
     put_mnist(&root.path().join("data/mnist"), false);
@@ -152,7 +152,7 @@ fn an_incomplete_set_is_remarked_upon() {
     assert_eq!(report.shape, [1, 28, 28]);
 }
 
-/// The published files, where a person has them: `MBN_DATA_DIR`.
+/// The published files, where available: `MBN_DATA_DIR`.
 #[test]
 fn the_published_sets_are_complete_where_they_are_at_hand() {
     let Some(folder) = std::env::var_os("MBN_DATA_DIR") else { return };

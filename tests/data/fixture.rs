@@ -1,4 +1,4 @@
-//! Small data files as the published ones are.
+//! Small data files in the formats of the published ones.
 
 use std::fs;
 use std::io::Write;
@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use flate2::{Compression, write::GzEncoder};
 use mbn::data::{Images, Source};
 
-/// A source that knows `root/data` and `root/cache` and asks nobody else.
+/// A source that uses only `root/data` and `root/cache`.
 pub fn source(root: &Path) -> Source {
     let data = root.join("data");
     fs::create_dir_all(&data).unwrap();
@@ -33,7 +33,7 @@ pub fn idx(dims: &[u32], bytes: &[u8]) -> Vec<u8> {
     file
 }
 
-/// `n` bytes that repeat only after a long while.
+/// `n` bytes with a long period.
 pub fn pixels(n: usize, salt: usize) -> Vec<u8> {
     (0..n).map(|i| (((i + salt) * 2_654_435_761) >> 13) as u8).collect()
 }
@@ -43,10 +43,10 @@ pub fn copied(images: &Images) -> Vec<u8> {
     images.iter().flat_map(|(image, _)| image.to_vec()).collect()
 }
 
-/// Training pictures of the little MNIST; there are 5 test pictures.
+/// Training images of the small MNIST; there are 5 test images.
 pub const MNIST_TRAIN: usize = 12;
 
-/// The four files of a little MNIST, by their published names.
+/// The four files of a small MNIST, by their published names.
 pub fn mnist() -> [(&'static str, Vec<u8>); 4] {
     let labels = |n: usize| (0..n).map(|i| (i % 10) as u8).collect::<Vec<_>>();
     let images = |n: usize| idx(&[n as u32, 28, 28], &pixels(n * 784, n));
@@ -58,19 +58,19 @@ pub fn mnist() -> [(&'static str, Vec<u8>); 4] {
     ]
 }
 
-/// Picture `i` of the little CIFAR: three planes.
-pub fn cifar_picture(i: usize) -> Vec<u8> {
+/// Image `i` of the small CIFAR: three planes.
+pub fn cifar_image(i: usize) -> Vec<u8> {
     pixels(3072, 3072 * i)
 }
 
-/// The files of a little CIFAR-10, two pictures each; picture i has label i mod 10.
+/// The files of a small CIFAR-10, two images each; image i has label i mod 10.
 pub fn cifar10() -> Vec<(String, Vec<u8>)> {
     let names = (1..=5).map(|b| format!("data_batch_{b}.bin")).chain(["test_batch.bin".to_string()]);
-    let record = |i: usize| [vec![(i % 10) as u8], cifar_picture(i)].concat();
+    let record = |i: usize| [vec![(i % 10) as u8], cifar_image(i)].concat();
     names.enumerate().map(|(f, name)| (name, [record(2 * f), record(2 * f + 1)].concat())).collect()
 }
 
-/// The records of a binary file, pickled as Python 2 did: what the published Python version is.
+/// The records of a binary file, pickled as by Python 2, like the published Python version.
 pub fn pickled(records: &[u8]) -> Vec<u8> {
     let (labels, pixels) = split_records(records);
     let count = (pixels.len() / 3072) as u16;
@@ -93,7 +93,7 @@ pub fn split_records(records: &[u8]) -> (Vec<u8>, Vec<u8>) {
     (records.chunks(3073).map(|r| r[0]).collect(), records.chunks(3073).flat_map(|r| r[1..].to_vec()).collect())
 }
 
-/// A gzip-compressed tar archive. Names are written as they are, sound or not.
+/// A gzip-compressed tar archive. Names are written unchanged, valid or not.
 pub fn tar_gz<'a>(files: impl IntoIterator<Item = (String, &'a [u8])>) -> Vec<u8> {
     let mut archive = tar::Builder::new(Vec::new());
     for (name, bytes) in files {
@@ -108,7 +108,7 @@ pub fn tar_gz<'a>(files: impl IntoIterator<Item = (String, &'a [u8])>) -> Vec<u8
     gz(&archive.into_inner().unwrap())
 }
 
-/// The little CIFAR-10 as published: one archive with one folder.
+/// The small CIFAR-10 as published: one archive with one folder.
 pub fn cifar10_archive() -> Vec<u8> {
     let files = cifar10();
     tar_gz(files.iter().map(|(name, bytes)| (format!("cifar-10-batches-bin/{name}"), bytes.as_slice())))

@@ -1,16 +1,16 @@
-//! `digits` and `shapes`: always the same pictures, as many of each class.
+//! `digits` and `shapes`: always the same images, equally many of each class.
 
 use mbn::data::{Images, check, fetch, load};
 use tempfile::tempdir;
 
 use crate::fixture::{copied, source};
 
-/// BLAKE3 of all pixels: a change of it is a new data set, whose results do not compare with earlier ones.
+/// BLAKE3 of all pixels. If it changes, the data set is a new one, whose results are not comparable with earlier ones.
 const CHECKSUMS: [(&str, &str, &str); 2] =
     [("digits", "fd040d89ff277ba7", "998c2a94bd5d2989"), ("shapes", "a6f48d874ed2d48e", "2ef2d78f223d6aeb")];
 
 #[test]
-fn the_pictures_are_these_on_any_number_of_threads() {
+fn the_images_are_these_on_any_number_of_threads() {
     let root = tempdir().unwrap();
     for (name, train, test) in CHECKSUMS {
         for threads in [1, 3] {
@@ -36,7 +36,7 @@ fn they_are_complete_balanced_and_have_the_constants_in_the_table() {
 }
 
 #[test]
-fn no_test_picture_is_a_training_picture() {
+fn no_test_image_is_a_training_image() {
     let root = tempdir().unwrap();
     for name in ["digits", "shapes"] {
         let data = load(name, &source(root.path())).unwrap();

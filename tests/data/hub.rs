@@ -1,4 +1,4 @@
-//! The hub's form of a data set, from a stand-in server on this machine.
+//! Data sets from the hub, with a mock server on this machine.
 
 use std::collections::HashMap;
 use std::fs;
@@ -18,10 +18,10 @@ use tempfile::tempdir;
 
 use crate::fixture::*;
 
-/// The commit that every answer names.
+/// The commit in every response.
 const COMMIT: &str = "c0ffee00c0ffee00c0ffee00c0ffee00c0ffee00";
 
-/// What the hub answers: files by path, and how often it was asked.
+/// The mock hub: files by path, and the number of requests.
 struct Hub {
     address: String,
     requests: Arc<AtomicUsize>,
@@ -71,7 +71,7 @@ fn source_of(root: &Path, address: &str) -> Source {
     Source { hub: true, hub_endpoint: Some(address.into()), hub_cache: Some(root.join("hub")), ..source(root) }
 }
 
-/// A PNG of planes of `width` columns.
+/// A PNG made from planes of `width` columns.
 fn png(planes: &[u8], width: u32, channels: usize) -> Vec<u8> {
     let area = planes.len() / channels;
     let interleaved: Vec<u8> = (0..planes.len()).map(|i| planes[i % channels * area + i / channels]).collect();
@@ -82,7 +82,7 @@ fn png(planes: &[u8], width: u32, channels: usize) -> Vec<u8> {
     out.into_inner()
 }
 
-/// A parquet file of (encoded picture, label), laid out as the hub's conversion does.
+/// A parquet file of (encoded image, label), in the layout of the hub's conversion.
 fn parquet(image: &str, label: &str, rows: &[(Vec<u8>, i64)]) -> Vec<u8> {
     let schema = format!(
         "message m {{ optional group {image} {{ optional binary bytes; optional binary path (UTF8); }} optional int64 {label}; }}"
@@ -92,9 +92,9 @@ fn parquet(image: &str, label: &str, rows: &[(Vec<u8>, i64)]) -> Vec<u8> {
     let mut writer =
         SerializedFileWriter::new(&mut file, schema, Arc::new(WriterProperties::builder().build())).unwrap();
     let mut group = writer.next_row_group().unwrap();
-    let pictures: Vec<ByteArray> = rows.iter().map(|(png, _)| png.clone().into()).collect();
-    let paths: Vec<ByteArray> = rows.iter().map(|_| "picture.png".into()).collect();
-    for values in [pictures, paths] {
+    let encoded: Vec<ByteArray> = rows.iter().map(|(png, _)| png.clone().into()).collect();
+    let paths: Vec<ByteArray> = rows.iter().map(|_| "image.png".into()).collect();
+    for values in [encoded, paths] {
         let mut column = group.next_column().unwrap().unwrap();
         column.typed::<ByteArrayType>().write_batch(&values, Some(&vec![2; values.len()]), None).unwrap();
         column.close().unwrap();
@@ -110,20 +110,20 @@ fn parquet(image: &str, label: &str, rows: &[(Vec<u8>, i64)]) -> Vec<u8> {
 
 /// A hub with a CIFAR-10 of these training rows and one test row.
 fn cifar_hub(train: &[(Vec<u8>, i64)]) -> Hub {
-    let test = [(png(&cifar_picture(10), 32, 3), 0), (png(&cifar_picture(11), 32, 3), 1)];
+    let test = [(png(&cifar_image(10), 32, 3), 0), (png(&cifar_image(11), 32, 3), 1)];
     let file = |split: &str, rows: &[_]| (format!("plain_text/{split}/0000.parquet"), parquet("img", "label", rows));
     serve("uoft-cs/cifar10", vec![file("test", &test), file("train", train)])
 }
 
 #[test]
-fn hub_and_binary_form_of_the_same_pictures_are_equal() {
+fn hub_and_binary_form_of_the_same_images_are_equal() {
     let (root, folder) = (tempdir().unwrap(), tempdir().unwrap());
     for (name, bytes) in cifar10() {
         put(&folder.path().join("data/cifar-10-batches-bin").join(name), &bytes);
     }
     let binary = load("cifar10", &source(folder.path())).unwrap();
 
-    let rows: Vec<_> = (0..10).map(|i| (png(&cifar_picture(i), 32, 3), i as i64)).collect();
+    let rows: Vec<_> = (0..10).map(|i| (png(&cifar_image(i), 32, 3), i as i64)).collect();
     let hub = cifar_hub(&rows);
     let here = source_of(root.path(), &hub.address);
     let first = load("cifar10", &here).unwrap();
@@ -149,7 +149,7 @@ fn one_channel_and_other_column_names_are_read() {
     let data = load("mnist", &here).unwrap();
     assert_eq!(data.train.get(2).unwrap(), (&pixels(784, 2)[..], 2));
 
-    let rows: Vec<_> = (0..3).map(|i| (png(&cifar_picture(i), 32, 3), 97 + i as i64)).collect();
+    let rows: Vec<_> = (0..3).map(|i| (png(&cifar_image(i), 32, 3), 97 + i as i64)).collect();
     let files = ["train", "test"].map(|s| (format!("cifar100/{s}/0000.parquet"), parquet("img", "fine_label", &rows)));
     let hub = serve("uoft-cs/cifar100", files.to_vec());
     assert_eq!(load("cifar100", &source_of(root.path(), &hub.address)).unwrap().test.labels, [97, 98, 99]);
@@ -157,10 +157,10 @@ fn one_channel_and_other_column_names_are_read() {
 
 #[test]
 fn a_bad_row_is_reported_not_dropped() {
-    let good = |i: usize| (png(&cifar_picture(i), 32, 3), i as i64);
-    let flat = (png(&cifar_picture(1), 64, 3), 1);
+    let good = |i: usize| (png(&cifar_image(i), 32, 3), i as i64);
+    let flat = (png(&cifar_image(1), 64, 3), 1);
     let bad: [((Vec<u8>, i64), &str); 5] = [
-        ((b"no picture".to_vec(), 1), "row 1"),
+        ((b"no image".to_vec(), 1), "row 1"),
         ((good(1).0[..200].to_vec(), 1), "row 1"),
         (flat, "row 1: an image of 16 x 64"),
         ((good(1).0, -1), "row 1: no label"),
@@ -219,7 +219,7 @@ proptest! {
 fn a_hub_that_cannot_help_is_named_with_the_way_out() {
     let root = tempdir().unwrap();
     let empty = serve("someone/else", vec![]);
-    // A port that was free a moment ago: nobody answers.
+    // A port that was free a moment ago: no server answers.
     let closed = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
     for address in [empty.address, format!("http://{closed}")] {
         let message = load("cifar10", &source_of(root.path(), &address)).unwrap_err().to_string();

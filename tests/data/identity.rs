@@ -1,4 +1,4 @@
-//! What data are: a digest that follows the images and labels and nothing else, remembered as long as the files stay.
+//! The identity of data: a digest of images and labels alone, cached as long as the files do not change.
 
 use std::fs::{self, File, FileTimes};
 use std::path::{Path, PathBuf};
@@ -15,7 +15,7 @@ fn put_mnist(root: &Path) -> PathBuf {
     folder
 }
 
-/// What is done to the four files.
+/// A change to the four files.
 type Change<'a> = &'a dyn Fn(&mut [(&'static str, Vec<u8>); 4]);
 
 #[test]
@@ -43,7 +43,7 @@ fn another_pixel_label_or_order_is_other_data() {
     assert!(others.iter().all(|other| *other != own), "{own} {others:?}");
 }
 
-/// Makes the files of a folder old, as data mostly are.
+/// Backdates the files of a folder, since data files usually are old.
 fn age(folder: &Path) {
     for entry in fs::read_dir(folder).unwrap() {
         let file = File::options().write(true).open(entry.unwrap().path()).unwrap();
@@ -51,7 +51,7 @@ fn age(folder: &Path) {
     }
 }
 
-/// The only file in the memory of digests.
+/// The only file in the cache of digests.
 fn remembered(root: &Path) -> Option<PathBuf> {
     let mut files = fs::read_dir(root.join("cache/digests")).ok()?.map(|entry| entry.unwrap().path());
     let file = files.next();
@@ -68,7 +68,7 @@ fn a_digest_is_taken_once_and_again_when_a_file_has_changed() {
     assert_eq!(remembered(root.path()), None, "files as young as this may change without another time");
     age(&folder);
     assert_eq!(load("mnist", &here).unwrap().digest, own);
-    // A mark in the memory shows that it is read, and that the data are not.
+    // A changed entry shows that the cache is read, and the data are not.
     let memory = remembered(root.path()).unwrap();
     let text = fs::read_to_string(&memory).unwrap();
     let mark = "0123456789abcdef";

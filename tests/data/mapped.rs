@@ -1,4 +1,4 @@
-//! Files that hold images as they are stay where they are: mapped, shared, and watched.
+//! Files with uncompressed images are memory-mapped, shared, and watched for changes.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -10,7 +10,7 @@ use crate::fixture::*;
 
 const FOLDER: &str = "data/cifar-10-batches-bin";
 
-/// A little CIFAR-10 as a folder; the path of the file with training images 4 and 5, and the data.
+/// A small CIFAR-10 as a folder; the path of the file with training images 4 and 5, and the data.
 fn cifar_folder(root: &Path) -> (PathBuf, Dataset) {
     for (name, bytes) in cifar10() {
         put(&root.join(FOLDER).join(name), &bytes);
@@ -18,7 +18,7 @@ fn cifar_folder(root: &Path) -> (PathBuf, Dataset) {
     (root.join(FOLDER).join("data_batch_3.bin"), load("cifar10", &source(root)).unwrap())
 }
 
-/// Whether a file is mapped into this process, where the system tells.
+/// Whether a file is mapped into this process, where the system can tell.
 #[cfg(target_os = "linux")]
 fn is_mapped(path: &Path) -> bool {
     let path = fs::canonicalize(path).unwrap();
@@ -55,7 +55,7 @@ fn a_file_that_is_replaced_while_in_use_changes_nothing_until_the_next_load() {
     bytes[100] ^= 1;
     put(&root.path().join("new"), &bytes);
     fs::rename(root.path().join("new"), &file).unwrap();
-    assert_eq!(data.train.get(4).unwrap().0, cifar_picture(4));
+    assert_eq!(data.train.get(4).unwrap().0, cifar_image(4));
     data.train.check_unchanged().unwrap();
     let again = load("cifar10", &source(root.path())).unwrap();
     assert!(again.digest != data.digest && again.train != data.train && again.test == data.test);

@@ -1,4 +1,4 @@
-//! Data under other names and in other wrappings than the published: read where it is clear what they are, else named.
+//! Data under unpublished names or in other containers: read where it is clear what they are, else reported.
 
 use std::fs;
 use std::path::Path;
@@ -8,7 +8,7 @@ use tempfile::tempdir;
 
 use crate::fixture::*;
 
-/// The little MNIST, its four files written to `data/` under what `name` makes of their names.
+/// The small MNIST, its four files written to `data/` under names changed by `name`.
 fn mnist_as(name: impl Fn(&str) -> String) -> Dataset {
     let root = tempdir().unwrap();
     for (published, bytes) in mnist() {
@@ -59,7 +59,7 @@ fn compression_is_told_by_the_contents() {
         for (name, bytes) in mnist() {
             put(&root.path().join(format!("data/mnist/{name}{ending}")), &wrap(&bytes));
         }
-        // What a broken `gunzip` leaves beside its input.
+        // What an interrupted `gunzip` leaves beside its input.
         put(&root.path().join("data/mnist/train-images.idx3-ubyte"), b"");
         let found = load("mnist", &source(root.path())).unwrap();
         assert!((&found.train, &found.test) == (&whole.train, &whole.test), "case {i}");
@@ -157,7 +157,7 @@ fn a_pickle_of_something_else_is_refused() {
         for (name, _) in cifar10() {
             put(&root.path().join("data/cifar-10-batches-py").join(name.replace(".bin", "")), &bytes);
         }
-        // Refused, or damaged where nothing depends on it; never a panic.
+        // Refused, or read where the damage has no effect; never a panic.
         let _ = load("cifar10", &source(root.path()));
     }
 }
@@ -196,7 +196,7 @@ fn the_folder_that_holds_the_data_is_suggested() {
     assert!(message.contains("is a file") && message.ends_with("/data"), "{message}");
 }
 
-/// Root may read everything, so this says nothing where root runs it.
+/// Root may read everything, so this tests nothing when run by root.
 #[cfg(unix)]
 #[test]
 fn a_closed_folder_and_a_closed_file_are_named_with_the_command_that_opens_them() {

@@ -1,4 +1,4 @@
-//! Which images a limit leaves and in which order they are scored: independent of the order in the file.
+//! Which images a limit selects and in which order they are scored, independent of the order in the file.
 
 use mbn::data::{evaluation_order, subset};
 

@@ -1,4 +1,4 @@
-//! Checkpoints as other programs write them are read, or called what they are; nothing is overwritten.
+//! Checkpoints written by other programs are read, or identified in the error; nothing is overwritten.
 
 use std::path::Path;
 

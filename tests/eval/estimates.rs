@@ -1,4 +1,4 @@
-//! Statistics estimated over images, against what they are to describe.
+//! Statistics estimated over images, against the statistics they estimate.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -46,7 +46,7 @@ fn assert_close(got: &[f64], want: &[f64], tolerance: f64) {
     }
 }
 
-/// What the first layer's normalizer makes of `z`.
+/// The output of the first layer's normalizer for `z`.
 fn first(network: &Network) -> Arc<dyn Norm> {
     network.norms()[0].norm.clone()
 }
@@ -86,7 +86,7 @@ fn evalnorm_normalizes_an_image_as_the_batches_that_have_it_do_on_average() {
     }
 }
 
-/// What each layer sees of all images when it infers.
+/// The input of each layer for all images, in inference.
 fn seen(network: &Network, part: Part) -> Vec<Moments> {
     network.forward(&part.batch(0, part.indices.len()).unwrap().x, Pass::Observe).unwrap();
     network.norms().iter().map(|layer| layer.norm.affine().seen().unwrap().over_images().unwrap()).collect()

@@ -1,4 +1,4 @@
-//! `--stats evalnorm`: what it takes, and what it is at a weight of 1.
+//! `--stats evalnorm`: its requirements, and its result at a weight of 1.
 
 use super::support::{ForeignCheckpoint, refused, report, run, tensors};
 
@@ -13,7 +13,7 @@ fn the_weight_is_one_image_s_share_of_training_s_normalization_batch() {
     let (other, _) = report(&of_run(&["--batch-size", "4"]));
     assert_eq!(other["weight"].as_f64(), Some(0.25));
     assert_ne!(found["loss"], other["loss"]);
-    // In a batch of one, an image meets nobody: what was estimated does not matter.
+    // In a batch of one, there are no other images: the estimate does not matter.
     let alone = |images: &'static str| report(&of_run(&["--batch-size", "1", "--set", images])).0["loss"].clone();
     let [few, many] = ["precise_examples=50", "precise_examples=300"].map(|n| alone(n).as_f64().unwrap());
     assert!((few - many).abs() < 1e-5, "{few} {many}");

@@ -1,4 +1,4 @@
-//! `mbn eval`: checkpoints of this program and of others, and what it refuses to score.
+//! `mbn eval`: checkpoints of this program and of others, and refusals.
 
 mod checkpoints;
 mod estimates;

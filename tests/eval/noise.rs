@@ -1,4 +1,4 @@
-//! Noise on the weights: the same every time, of the size asked for, and gone afterwards.
+//! Noise on the weights: reproducible, of the requested size, and removed afterwards.
 
 use candle_core::{DType, Device, Tensor};
 use mbn::model::{Network, Store, Task};
@@ -80,7 +80,7 @@ fn noise_that_changes_nothing_scores_what_there_is_without_it() {
     assert_eq!(found["noise"]["results"][0]["draws"][0]["loss"], found["loss"]);
     let precise = report(&of_run(&["--stats", "precise"])).0;
     assert_eq!(found["noise"]["results"][1]["draws"][0]["loss"], precise["loss"]);
-    // More images than a batch of evaluation has: in a single one, pooled statistics are those of every layer, too.
+    // More images than an evaluation batch: in a single one, pooled statistics would equal those layer by layer.
     let some = ["--precise-examples", "500"];
     let noisy = ["--weight-noise", "1e-12", "--noise-draws", "1", "--layer-by-layer"];
     let noisy = report(&of_run(&[&some[..], &noisy].concat())).0;

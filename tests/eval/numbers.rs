@@ -1,4 +1,4 @@
-//! Numbers that are none have no score.
+//! Non-finite values have no score.
 
 use candle_core::Tensor;
 
@@ -16,7 +16,7 @@ fn filled(value: f64) -> impl Fn(&Tensor) -> Tensor {
     move |tensor| tensor.zeros_like().unwrap().affine(1.0, value).unwrap()
 }
 
-/// The first number replaced.
+/// The first value replaced.
 fn spoiled(value: f32) -> impl Fn(&Tensor) -> Tensor {
     move |tensor| {
         let mut values: Vec<f32> = tensor.flatten_all().unwrap().to_vec1().unwrap();

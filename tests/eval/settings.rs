@@ -1,4 +1,4 @@
-//! Settings of an evaluation bear on its result, and leave the run's own split alone.
+//! Settings of an evaluation affect its result, but not the run's own split.
 
 use super::support::{ForeignCheckpoint, refused, report, run, tensors};
 

@@ -1,4 +1,4 @@
-//! A small run, and checkpoints made of its tensors as other programs would write them.
+//! A small run, and checkpoints of its tensors as other programs would write them.
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
@@ -9,7 +9,7 @@ use candle_core::{Device, Tensor};
 
 pub type Tensors = HashMap<String, Tensor>;
 
-/// What the foreign checkpoints are.
+/// Settings that describe the foreign checkpoints.
 pub const DESCRIBED: [&str; 6] = ["--dataset", "digits", "--model", "mlp", "--norm", "bn"];
 
 pub fn mbn(dir: &Path, args: &[&str]) -> Output {
@@ -70,7 +70,7 @@ pub fn refused(code: i32, args: &[&str], parts: &[&str]) {
     }
 }
 
-/// A checkpoint file with those tensors and metadata, evaluated as what it is with `more`.
+/// Evaluates a checkpoint file with those tensors and metadata, with the further arguments `more`.
 pub struct ForeignCheckpoint(tempfile::TempDir);
 
 impl ForeignCheckpoint {

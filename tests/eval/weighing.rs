@@ -1,4 +1,4 @@
-//! `--stats weighing`: the weight, where it comes from, and where it may not.
+//! `--stats weighing`: the weight and where it comes from.
 
 use super::support::{ForeignCheckpoint, refused, report, run, tensors};
 

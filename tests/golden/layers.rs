@@ -21,7 +21,7 @@ struct TrainingPass {
 }
 
 impl TrainingPass {
-    /// Fails unless `layer`, whose scale and shift are in `vars`, does the same to `x`.
+    /// Fails unless `layer`, whose scale and shift are in `vars`, gives the same for `x`.
     fn check(&self, what: &str, layer: &dyn Norm, vars: &VarMap, x: &Tensor, g: &str) {
         let x = Var::from_tensor(x).unwrap();
         let y = layer.forward(&x, Pass::Train).unwrap();
@@ -130,7 +130,7 @@ struct MemorizedCase {
     eval: Summary,
 }
 
-/// Autograd through the pooled statistics gives the gradient that our closed form claims to be.
+/// Autograd through the pooled statistics gives the same gradient as our closed form.
 #[test]
 fn memorized_batch_norm_is_what_autograd_makes_of_its_definition() {
     for case in cases::<MemorizedCase>(include_str!("memorized.json")) {

@@ -11,7 +11,7 @@ use toml::Table;
 
 use crate::support::{Summary, cases, close, parameter, tensor, variables};
 
-/// A tensor as the file gives it.
+/// A tensor as described in the file.
 #[derive(Deserialize)]
 struct TensorSpec {
     name: String,

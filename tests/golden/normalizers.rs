@@ -23,10 +23,10 @@ struct Case {
     params: Table,
     shape: Vec<usize>,
     names: Vec<String>,
-    /// Steps of the whole training; 0 if nobody knows.
+    /// Steps of the whole training; 0 if unknown.
     #[serde(default)]
     of: usize,
-    /// State that a network draws with its initial weights.
+    /// Random state, drawn with the initial weights.
     #[serde(default)]
     state: HashMap<String, f64>,
     steps: Vec<Step>,
@@ -35,7 +35,7 @@ struct Case {
     eval: Summary,
 }
 
-/// Demands that the layers do what PyTorch says, step by step.
+/// Demands that the layers agree with PyTorch's values, step by step.
 fn check(json: &str) {
     for (i, case) in cases::<Case>(json).into_iter().enumerate() {
         let what = |part: &str| format!("case {i}, {}: {part}", case.norm);

@@ -1,10 +1,10 @@
-//! What the comparison rests on: values from names, as `scripts/golden.py` computes them, and summaries of tensors.
+//! Tools of the comparison: values from names, as `scripts/golden.py` computes them, and summaries of tensors.
 
 use candle_core::{DType, Device, Tensor};
 use candle_nn::{VarBuilder, VarMap};
 use serde::{Deserialize, de::DeserializeOwned};
 
-/// Largest accepted difference, relative to the size of what is compared.
+/// Largest accepted difference, relative to the size of the values.
 const TOLERANCE: f64 = 1e-9;
 
 /// The cases of one file.
@@ -49,7 +49,7 @@ pub fn variables() -> (VarMap, VarBuilder<'static>) {
     (vars, vb)
 }
 
-/// A tensor in a few numbers; `dot` is its projection on a fixed direction, so that no permutation passes.
+/// A tensor in a few numbers; `dot` is its dot product with a fixed vector, which detects permutations.
 #[derive(Deserialize)]
 pub struct Summary {
     len: usize,
@@ -61,7 +61,7 @@ pub struct Summary {
 }
 
 impl Summary {
-    /// Whether it is a tensor of zeros, but for rounding.
+    /// Whether it is a tensor of zeros, up to rounding.
     pub fn is_nothing(&self) -> bool {
         self.norm < 1e-12
     }
@@ -83,7 +83,7 @@ impl Summary {
     }
 }
 
-/// Fails unless `ours` equals `theirs`, both being of size `scale`.
+/// Fails unless `ours` equals `theirs`, relative to `scale`.
 pub fn close(what: &str, ours: f64, theirs: f64, scale: f64) {
     let difference = (ours - theirs).abs();
     assert!(difference <= TOLERANCE * scale, "{what}: {ours} here, {theirs} in PyTorch (size {scale})");

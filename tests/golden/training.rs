@@ -28,8 +28,8 @@ fn given_gradients(parameters: &[(String, Var)], t: usize) -> Gradients {
     gradients
 }
 
-/// Demands that after each update with those rates parameters are as expected, whether or not another optimizer takes the
-/// state over in the middle.
+/// Demands that after each update with those rates parameters are as expected, with or without moving the state to another
+/// optimizer halfway.
 fn check(what: &str, config: &Config, rates: &[f64], steps: &[BTreeMap<String, Summary>]) {
     for taken_over in [false, true] {
         let shapes: [(&str, &[usize]); 2] = [("a.weight", &[2, 3]), ("b.bias", &[5])];

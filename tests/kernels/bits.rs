@@ -1,4 +1,4 @@
-//! What must not change a bit: threads, and whether Double-Forward's second passes go beside the next step.
+//! Bitwise equal results: for any number of threads, and for Double-Forward's second pass alone or with the next step.
 
 use candle_core::{DType, Device, Tensor};
 use mbn::config::Layers;
@@ -11,7 +11,7 @@ use crate::support::on_one_isa;
 
 const TASK: Task = Task { shape: [1, 20, 16], classes: crate::chain::CLASSES };
 
-/// LabelledImages of which one alone is work enough for several threads, and in pieces that do not come out even.
+/// Images large enough that a single one is shared by several threads, in pieces of unequal size.
 const LARGE: Task = Task { shape: [1, 66, 71], ..TASK };
 
 /// Large images again, in pieces of whole tiles of Winograd's algorithm.
@@ -23,7 +23,7 @@ fn trainer(task: Task, settings: &[&str]) -> Trainer {
     Trainer::new(&layers.resolve().unwrap(), task, Store::fresh(1), &Device::Cpu, 10).unwrap()
 }
 
-/// Every parameter and statistic after steps on batches of those sizes, in bits.
+/// The bits of every parameter and statistic after steps on batches of those sizes.
 fn trained(task: Task, settings: &[&str], sizes: &[usize]) -> Vec<(String, Vec<u32>)> {
     train(trainer(task, settings), task, sizes)
 }

@@ -1,4 +1,4 @@
-//! Operands one value too short are refused, whatever the operand, before anything is computed.
+//! Any operand that is one value too short is refused before anything is computed.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
@@ -12,7 +12,7 @@ use mbn::kernel::transpose::Transpose;
 use mbn::kernel::update::Descend;
 use mbn::kernel::winograd::{Convolve, Layout, Tile, Weights};
 
-/// Demands that `compute` takes operands of the lengths `exact`, and panics if one of them is a value shorter.
+/// Demands that `compute` accepts operands of the lengths `exact`, and panics if one of them is one value shorter.
 fn refuses<const N: usize>(what: &str, exact: [usize; N], compute: impl Fn([Vec<f32>; N])) {
     let operands = |lens: [usize; N]| lens.map(|len| vec![0.5f32; len]);
     compute(operands(exact));

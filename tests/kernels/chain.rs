@@ -1,4 +1,4 @@
-//! Chains of units of any geometry, in their plain form and in the fused one.
+//! Chains of units with various geometries, in the plain and the fused implementation.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -16,7 +16,7 @@ use crate::support::{Real, random};
 /// Classes of every chain.
 pub const CLASSES: usize = 5;
 
-/// Numbers by name.
+/// Values by name.
 pub type Numbers = BTreeMap<String, Vec<f64>>;
 
 /// A recipe: channels, height and width of the images, and what is built for them.
@@ -26,7 +26,7 @@ pub struct Recipe<'a> {
     pub build: &'a dyn Fn(&Builder) -> Result<Units>,
 }
 
-/// A 5x5 convolution without padding, both kinds of shortcut at odd sizes, a linear map with a normalizer.
+/// A 5x5 convolution without padding, both kinds of shortcut at odd sizes, a fully connected layer with a normalizer.
 pub const RESIDUAL: Recipe = Recipe { shape: [3, 14, 13], build: &residual };
 
 fn residual(b: &Builder) -> Result<Units> {
@@ -40,7 +40,7 @@ fn residual(b: &Builder) -> Result<Units> {
     ])
 }
 
-/// Strides, windows that leave rows and columns over, features in the order of channels.
+/// Strides, windows that leave a remainder of rows and columns, features in the order of channels.
 pub const POOLED: Recipe = Recipe { shape: [1, 15, 17], build: &pooled };
 
 fn pooled(b: &Builder) -> Result<Units> {
@@ -64,7 +64,7 @@ fn tiled(b: &Builder) -> Result<Units> {
     ])
 }
 
-/// Projections, biases, and a block that changes nothing but numbers.
+/// Projections, biases, and a block that keeps the shape.
 pub const PROJECTED: Recipe = Recipe { shape: [3, 9, 10], build: &projected };
 
 fn projected(b: &Builder) -> Result<Units> {
@@ -95,17 +95,17 @@ fn preact(b: &Builder) -> Result<Units> {
     ])
 }
 
-/// Every chain there is.
+/// Every chain.
 pub const ALL: [(&str, Recipe); 5] =
     [("residual", RESIDUAL), ("pooled", POOLED), ("tiled", TILED), ("projected", PROJECTED), ("preact", PREACT)];
 
-/// The chains that the normalizer called `norm` has a place in.
+/// The chains that the normalizer called `norm` can be used in.
 pub fn fitting(norm: &str) -> impl Iterator<Item = (&'static str, Recipe<'static>)> {
     let needy = NORMS.iter().any(|kind| kind.name == norm && kind.needs_producer);
     ALL.into_iter().filter(move |(name, _)| !needy || *name != "preact")
 }
 
-/// LabelledImages and labels.
+/// Images and labels.
 pub struct LabelledImages {
     pub x: Tensor,
     pub y: Tensor,
@@ -128,7 +128,7 @@ pub fn host(t: &Tensor) -> Vec<f64> {
     t.to_dtype(DType::F64).unwrap().flatten_all().unwrap().to_vec1().unwrap()
 }
 
-/// A normalizer by name, with its parameters as in a file.
+/// A normalizer by name, with parameters as in a configuration file.
 pub fn spec(name: &str, params: &str) -> NormSpec {
     NormSpec::new(name, &params.parse().unwrap()).unwrap()
 }
@@ -137,7 +137,7 @@ pub fn spec(name: &str, params: &str) -> NormSpec {
 pub struct Chain<T> {
     units: Units,
     store: Store,
-    /// Where the fused passes compute; the plain form is taken if there is none.
+    /// Buffers of the fused passes; none for the plain implementation.
     workspace: Option<Arc<Workspace<T>>>,
 }
 

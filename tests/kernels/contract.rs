@@ -1,4 +1,4 @@
-//! y[p] += Σ_k x[p,k] w[k]: grids of any size, distances between pixels, runs, parts of a grid, overlapping outputs.
+//! y[p] += Σ_k x[p,k] w[k]: grids of any size and stride, segments, parts of a grid, overlapping outputs.
 
 use mbn::kernel::Kernel;
 use mbn::kernel::contract::{Contract, Grid, Segment, padded};
@@ -9,7 +9,7 @@ use crate::support::{Real, Sum, assert_sums, on_every_isa, random, wide};
 /// Rows of pixels in every grid.
 const ROWS: usize = 3;
 
-/// A grid whose rows of pixels see `segments` rows of `len` values, with gaps everywhere.
+/// A grid whose pixels read `segments` segments of `len` values, with gaps everywhere.
 fn grid(channels: usize, pixels: usize, len: usize, segments: usize, y_step: usize) -> Grid {
     let row = pixels * len + 5;
     Grid {
@@ -35,7 +35,7 @@ struct Data<T> {
     y: Vec<T>,
 }
 
-/// Operands not one value longer than they have to be.
+/// Operands of exactly the necessary length.
 fn data<T: Real>(grid: &Grid) -> Data<T> {
     let furthest = grid.segments.iter().map(|run| (run.x, run.w)).max().unwrap_or_default();
     let x = random("x", end(grid, grid.x) + furthest.0 + grid.len);

@@ -24,7 +24,7 @@ fn every_size<T: Real>() {
     for (rows, columns) in (1..10).flat_map(|rows| (1..10).map(move |columns| (rows, columns))) {
         [1, 3, 5, 16, 17, 20, 33, 50, 64, 800].into_iter().for_each(|len| check::<T>(rows, columns, len));
     }
-    // A last layer's, and the row of a single image.
+    // The last layer's size, and the row of a single image.
     check::<T>(10, 500, 33);
     check::<T>(500, 1, 50);
 }

@@ -1,8 +1,8 @@
-//! Memory behind which nothing may be touched: a kernel that reads or writes one value too far ends the tests at once.
+//! Memory followed by a guard page: a kernel that reads or writes one value too far crashes the tests.
 
 use std::ops::{Deref, DerefMut};
 
-/// Values that end where a page begins that may be neither read nor written.
+/// Values that end at a page that may be neither read nor written.
 #[cfg(unix)]
 pub struct GuardedBuffer<T> {
     values: *mut T,
@@ -14,7 +14,7 @@ pub struct GuardedBuffer<T> {
 #[cfg(unix)]
 impl<T: Copy> GuardedBuffer<T> {
     pub fn new(values: &[T]) -> Self {
-        // SAFETY: fresh pages of our own, read and written up to the last one, which is closed.
+        // SAFETY: fresh pages of our own, readable and writable except for the last one.
         unsafe {
             let page = libc::sysconf(libc::_SC_PAGESIZE) as usize;
             let inside = size_of_val(values).next_multiple_of(page);
@@ -50,12 +50,12 @@ impl<T> DerefMut for GuardedBuffer<T> {
 #[cfg(unix)]
 impl<T> Drop for GuardedBuffer<T> {
     fn drop(&mut self) {
-        // SAFETY: the pages of `new`, which nothing refers to any more.
+        // SAFETY: the pages of `new`, to which no reference is left.
         unsafe { libc::munmap(self.pages, self.bytes) };
     }
 }
 
-/// Elsewhere, a plain vector.
+/// On other systems, a plain vector.
 #[cfg(not(unix))]
 pub struct GuardedBuffer<T>(Vec<T>);
 

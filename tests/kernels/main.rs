@@ -1,6 +1,6 @@
 //! The CPU's kernels and fused passes through the public API: every kernel on every instruction set against its
-//! definition in f64, chains of units against their plain form and finite differences, the same bits for any number of
-//! threads, Double-Forward beside the next step, short trainings that agree.
+//! definition in f64, chains of units against plain operations and finite differences, bitwise equal results for any number
+//! of threads, Double-Forward together with the next step, short trainings that agree.
 
 mod bits;
 mod bounds;

@@ -1,4 +1,4 @@
-//! Moments, normalization with residual and rectifier, and the two passes of the gradient, on rows some steps apart.
+//! Moments, normalization with residual and ReLU, and the two passes of the gradient, on rows with any stride.
 
 use mbn::kernel::Kernel;
 use mbn::kernel::norm::{Coefficients, Gradient, Moments, Normalize, Reduce, Residual, Rows};
@@ -22,10 +22,10 @@ fn check_moments<T: Real>(channels: usize, pixels: usize, center: f64) {
     for c in 0..channels {
         let values: Vec<f64> = z.iter().skip(c).step_by(channels).map(|v| v.to_f64()).collect();
         let n = pixels as f64;
-        // In two passes: in f64, too, the reference must be the better one.
+        // In two passes: the reference must be the more accurate one in f64, too.
         let rough = values.iter().sum::<f64>() / n;
         let mean = rough + values.iter().map(|v| v - rough).sum::<f64>() / n;
-        // The kernel sums deviations from a first estimate of the mean, which is off by as much as a sum in T may be.
+        // The kernel sums deviations from a first estimate of the mean, which has the error of a sum in T.
         let roundings = pixels.min(CHUNK) + 4;
         let off = T::UNIT * roundings as f64 * values.iter().map(|v| v.abs()).sum::<f64>() / n;
         let sizes: Vec<f64> = values.iter().map(|v| (v - mean).abs() + off).collect();
@@ -64,15 +64,15 @@ fn constant_channels_have_no_spread() {
     });
 }
 
-/// Rows of pixels and what is computed with them, in steps of quarters: every operation on an element is exact, so that
-/// a rectifier decides the same everywhere and values of exactly zero occur.
+/// Rows of pixels and coefficients with values in steps of 1/4: every operation on an element is exact, so that a ReLU
+/// decides the same everywhere, and exact zeros occur.
 struct Data<T> {
     rows: Rows,
     by: [Vec<T>; 4],
     g: GuardedBuffer<T>,
     z: GuardedBuffer<T>,
     residual: GuardedBuffer<T>,
-    /// From one row of the residual to the next, and of the output.
+    /// Row strides of the residual and of the output.
     steps: [usize; 2],
 }
 
@@ -114,7 +114,7 @@ impl<T: Real> Data<T> {
         (0..self.rows.rows).flat_map(move |row| (0..inside).map(move |at| (row, at, at % channels)))
     }
 
-    /// z - mean, and what goes into the rectifier.
+    /// z - mean, and the ReLU's input.
     fn before_relu(&self, residual: bool, row: usize, at: usize, c: usize) -> (f64, f64) {
         let [mean, slope, shift, _] = &self.by;
         let d = self.z[row * self.inside() + at].to_f64() - mean[c].to_f64();
@@ -207,7 +207,7 @@ fn nothing_hides<T: Real>() {
 }
 
 #[test]
-fn the_rectifier_lets_nan_through() {
+fn relu_lets_nan_through() {
     on_every_isa(nothing_hides::<f32>);
     nothing_hides::<f64>();
 }

@@ -6,7 +6,7 @@ use mbn::kernel::outer::{Outer, Pixels};
 use crate::fence::GuardedBuffer;
 use crate::support::{Real, Sum, assert_sums, on_every_isa, random, wide};
 
-/// Pixels of `values` values, with gaps between pixels, rows and images; one past the last value.
+/// Layout of pixels of `values` values, with gaps between pixels, rows and images; and one past the last value.
 fn pixels(count: [usize; 3], values: usize, gap: usize) -> (Pixels, usize) {
     let column = values + gap;
     let row = count[2] * column + gap;

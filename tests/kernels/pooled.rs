@@ -1,4 +1,4 @@
-//! Normalization with rectifier and maximum, and the two passes of its gradient, against their definitions.
+//! Normalization with ReLU and max-pooling, and the two passes of its gradient, against their definitions.
 
 use mbn::kernel::Kernel;
 use mbn::kernel::norm::{Coefficients, Rows};
@@ -9,7 +9,7 @@ use crate::support::{Real, Sum, assert_sums, on_every_isa, quarters, random, wid
 
 const CHANNELS: [usize; 7] = [1, 3, 16, 17, 20, 33, 50];
 
-/// Rows of pixels in steps of quarters: every operation on an element is exact, maxima that several pixels share occur.
+/// Rows of pixels with values in steps of 1/4: every operation on an element is exact, and ties between maxima occur.
 struct Data<T> {
     rows: Rows,
     by: [Vec<T>; 3],
@@ -34,7 +34,7 @@ impl<T: Real> Data<T> {
         Coefficients { mean, slope, shift }
     }
 
-    /// From one row of the output to the next, for an output with so many pixels in a row.
+    /// Row stride of an output with that many pixels per row.
     fn step(&self, pixels: usize) -> usize {
         (pixels + 2) * self.rows.channels
     }
@@ -44,7 +44,7 @@ impl<T: Real> Data<T> {
         GuardedBuffer::new(&random("out", if rows == 0 { 0 } else { len }))
     }
 
-    /// z - mean, and what goes into the rectifier.
+    /// z - mean, and the ReLU's input.
     fn at(&self, row: usize, pixel: usize, c: usize) -> (f64, f64) {
         let [mean, slope, shift] = &self.by;
         let z = self.z[(row * self.rows.pixels + pixel) * self.rows.channels + c].to_f64();

@@ -5,7 +5,7 @@ use mbn::norm::{NormSpec, Pass};
 
 use crate::chain::{ALL, Chain, LabelledImages, POOLED, RESIDUAL, Recipe, host, set, spec};
 
-/// A fused chain that remembers a batch, so that history matters.
+/// A fused chain with one batch in its memory, so that history matters.
 fn chain(recipe: Recipe, spec: &NormSpec) -> Chain<f64> {
     let chain = Chain::new(recipe, spec, Some(Workspace::new(true)));
     chain.pass(&LabelledImages::new::<f64>("before", 3, recipe.shape).x, Pass::Train).unwrap();
@@ -51,7 +51,7 @@ fn gradients_under_frozen_statistics_are_those_of_an_affine_map() {
     check(POOLED, "mbn", "", Pass::Frozen);
 }
 
-/// Demands that every parameter's gradient in that pass is that of the loss.
+/// Demands that every parameter's gradient in that pass is the derivative of the loss.
 fn check(recipe: Recipe, norm: &str, params: &str, pass: Pass) {
     let (spec, images) = (spec(norm, params), LabelledImages::new::<f64>("pictures", 3, recipe.shape));
     let numbers = chain(recipe, &spec).differentiate(&images, pass).unwrap();

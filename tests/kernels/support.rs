@@ -1,4 +1,4 @@
-//! Random numbers, sums that know how exactly they can be computed, and the choice of instruction set.
+//! Random numbers, sums with error bounds, and the choice of instruction set.
 
 use std::sync::{PoisonError, RwLock, RwLockReadGuard};
 
@@ -26,7 +26,7 @@ pub fn random<T: Real>(name: &str, len: usize) -> Vec<T> {
     (0..len).map(|_| T::from_f64(stream.normal())).collect()
 }
 
-/// Multiples of 1/4 between -2 and 2, with which every number type computes a few operations exactly.
+/// Multiples of 1/4 between -2 and 2, for which a few operations are exact in every number type.
 pub fn quarters<T: Real>(name: &str, len: usize) -> Vec<T> {
     let mut stream = rng::stream(12, name);
     (0..len).map(|_| T::from_f64(stream.below(17) as f64 / 4.0 - 2.0)).collect()
@@ -36,10 +36,10 @@ pub fn wide<T: Real>(values: &[T]) -> Vec<f64> {
     values.iter().map(|v| v.to_f64()).collect()
 }
 
-/// A sum in f64.
+/// A sum in f64, with the data of its error bound.
 ///
-/// Computed in another precision in any order, fused or not, it is off by at most γ(k) Σ|terms|, γ(k) = k u / (1 - k u),
-/// where each term passes k roundings (Higham, Accuracy and Stability of Numerical Algorithms, section 3.1): its own
+/// Computed in another precision in any order, fused or not, its error is at most γ(k) Σ|terms|, γ(k) = k u / (1 - k u),
+/// where each term undergoes k roundings (Higham, Accuracy and Stability of Numerical Algorithms, section 3.1): its own
 /// product and one addition per other term.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Sum {
@@ -51,7 +51,7 @@ pub struct Sum {
 }
 
 impl Sum {
-    /// A number that is there already.
+    /// An initial value.
     pub fn exactly<T: Real>(value: &T) -> Self {
         Self { value: value.to_f64(), size: value.to_f64().abs(), roundings: 0 }
     }
@@ -63,19 +63,19 @@ impl Sum {
         *self = Self { value: self.value + term, size: self.size + term.abs(), roundings };
     }
 
-    /// A few terms that pass so many roundings.
+    /// A few terms with that many roundings.
     pub fn of(terms: &[f64], roundings: usize) -> Self {
         Self { value: terms.iter().sum(), size: terms.iter().map(|t| t.abs()).sum(), roundings }
     }
 
-    /// What a number of type `T` may be off by, the error of the reference included.
+    /// The error bound for a result of type `T`, including the error of the reference.
     fn tolerance<T: Real>(&self) -> f64 {
         let unit = (T::UNIT + f64::UNIT) * self.roundings as f64;
         unit / (1.0 - unit) * self.size
     }
 }
 
-/// Demands that numbers computed in `T` are those sums.
+/// Demands that values computed in `T` equal those sums within their bounds.
 pub fn assert_sums<T: Real>(what: &str, got: &[f64], want: &[Sum]) {
     assert_eq!(got.len(), want.len(), "{what}");
     for (i, (got, want)) in got.iter().zip(want).enumerate() {
@@ -85,7 +85,7 @@ pub fn assert_sums<T: Real>(what: &str, got: &[f64], want: &[Sum]) {
     }
 }
 
-/// The instruction set is the process's: forced by one test at a time, and not while another compares bits.
+/// The instruction set is global to the process: one test at a time may force it, and none while another compares bits.
 static ISA: RwLock<()> = RwLock::new(());
 
 /// Runs a test on every instruction set of this machine.

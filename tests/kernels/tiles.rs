@@ -1,4 +1,4 @@
-//! Maps computed in the tiles of Winograd's algorithm: which these are, and that nothing but rounding tells.
+//! Feature maps computed by Winograd's algorithm: which ones, and that results differ by rounding only.
 
 use candle_core::{Result, Tensor};
 use mbn::model::fused::Workspace;
@@ -9,7 +9,7 @@ use crate::chain::{CLASSES, Chain, LabelledImages, Recipe, host, spec};
 use crate::support::on_one_isa;
 use crate::units::check;
 
-/// A block of so many channels behind a convolution, on maps as large as the image.
+/// A block of that many channels after a convolution, on feature maps as large as the image.
 fn block(channels: usize) -> impl Fn(&Builder) -> Result<Units> {
     move |b| {
         let conv = ConvShape { size: 3, stride: 1, padding: 1 };
@@ -22,8 +22,8 @@ fn block(channels: usize) -> impl Fn(&Builder) -> Result<Units> {
     }
 }
 
-/// In f64: among so many values of f32 one is so near to zero that it passes a rectifier in one form alone, and a gradient
-/// with it. The rounding of f32 is bounded where the kernels are tested.
+/// In f64: among so many values in f32, one is so close to zero that it passes a ReLU in only one of the two computations,
+/// and its gradient with it. Rounding in f32 is bounded by the tests of the kernels.
 #[test]
 fn maps_that_tiles_fill_or_do_not_are_the_same_in_both_forms() {
     let _isa = on_one_isa();
@@ -49,7 +49,7 @@ fn only_maps_that_tiles_fill_are_computed_in_tiles() {
         let recipe = Recipe { shape: [2, h, w], build: &block(channels) };
         logits(recipe, 8, true) != logits(recipe, 8, false)
     };
-    // Four rows and columns of outputs; two, which take more channels to be worth it; neither.
+    // 4x4 tiles; 2x2 tiles, which need more channels to pay off; neither.
     assert!([[32, 32], [16, 28], [12, 12]].into_iter().all(|map| differ(16, map)));
     assert!([[14, 14], [12, 18]].into_iter().all(|map| differ(32, map) && !differ(16, map)));
     assert!(![[15, 15], [14, 15], [13, 16]].into_iter().any(|map| differ(32, map)));

@@ -1,5 +1,5 @@
-//! The same short trainings in all three ways to compute: the same losses, and the same accuracy as far as so few
-//! images tell.
+//! The same short trainings with fused, direct and plain kernels: the same losses, and the same accuracy as far as so few
+//! images can show.
 
 use candle_core::Device;
 use mbn::config::Layers;
@@ -9,14 +9,14 @@ use mbn::train::{Part, Trainer, evaluate};
 
 use crate::support::on_one_isa;
 
-/// LabelledImages of an epoch, and of a step.
+/// Images of an epoch, and of a step.
 const EPOCH: usize = 600;
 const BATCH: usize = 10;
 
-/// LabelledImages an accuracy is measured on.
+/// Images that accuracy is measured on.
 const TEST: u32 = 1000;
 
-/// MNIST where a person has it (`MBN_DATA_DIR`), else drawn digits.
+/// MNIST where it is available (`MBN_DATA_DIR`), else generated digits.
 fn images() -> Dataset {
     let source = Source { data_dir: std::env::var_os("MBN_DATA_DIR").map(Into::into), hub: false, ..Source::default() };
     let mnist = source.data_dir.is_some().then(|| data::load("mnist", &source).ok()).flatten();

@@ -1,4 +1,4 @@
-//! Rows that become columns: every value moved, no other touched.
+//! Transposition: every value is moved, no other is touched.
 
 use mbn::kernel::Kernel;
 use mbn::kernel::transpose::Transpose;

@@ -1,4 +1,4 @@
-//! Chains of units in the fused form against their plain form: what every pass gives, gradients, what is remembered.
+//! Chains of units, fused against plain: the result of every pass, gradients, state.
 
 use candle_core::Result;
 use mbn::model::fused::Workspace;
@@ -13,11 +13,11 @@ fn tolerance<T: Real>() -> f64 {
     (T::UNIT * 1e4).max(1e-11)
 }
 
-/// Compared in f64 alone, where they agree. In f32 one form or both are further from f64 than the tolerance: BNET with a kernel
-/// of one tap (BN by way of two maps) behind two images, and HybridBN's plain form with its default.
+/// Compared only in f64, where they agree. In f32 one or both are further from f64 than the tolerance: BNET with a kernel
+/// of one tap (BN as two maps) on two images, and HybridBN's plain implementation with its default.
 const ILL_CONDITIONED: [(&str, &str); 2] = [("bnet", "kernel = 1"), ("hybrid", "")];
 
-/// Every pass there is, the training passes with their gradients, up to one that is refused, and why it is.
+/// The results of every kind of pass, with gradients for training passes, up to one that is refused; and the reason.
 fn story<T: Real>(chain: &Chain<T>, n: usize, shape: [usize; 3]) -> (Numbers, Option<String>) {
     let mut numbers = Numbers::new();
     let refused = tell(chain, n, shape, &mut numbers).err();
@@ -31,7 +31,7 @@ fn tell<T: Real>(chain: &Chain<T>, n: usize, shape: [usize; 3], numbers: &mut Nu
     numbers.insert("train".into(), logits(&first, Pass::Train)?);
     numbers.insert("refresh".into(), logits(&first, Pass::REFRESH)?);
     numbers.append(&mut chain.train(&second)?);
-    // The weights go on, as they do between two updates.
+    // Move the weights, as an update would.
     chain.nudge();
     let third_step = chain.train(&third)?.into_iter().map(|(name, values)| (format!("{name}, moved"), values));
     numbers.extend(third_step);
@@ -59,9 +59,9 @@ fn assert_close(what: &str, got: &Numbers, want: &Numbers, tolerance: f64) {
     }
 }
 
-/// Demands that the fused form, with and without Winograd's algorithm, does what the plain one does, or refuses likewise.
+/// Demands that the fused implementation, with and without Winograd's algorithm, equals the plain one, or refuses likewise.
 pub fn check<T: Real>(what: &str, recipe: Recipe, spec: &NormSpec, n: usize) {
-    let what = format!("{what}, {n} pictures, {:?}", T::DTYPE);
+    let what = format!("{what}, {n} images, {:?}", T::DTYPE);
     let told = |workspace| story(&Chain::<T>::new(recipe, spec, workspace), n, recipe.shape);
     let (want, refused) = told(None);
     for winograd in [false, true] {

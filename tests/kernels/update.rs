@@ -1,4 +1,4 @@
-//! Gradient descent, with and without momentum, in Nesterov's form, with weight decay; Adam with decoupled weight decay.
+//! SGD without and with momentum, Nesterov momentum and weight decay; AdamW.
 
 use mbn::kernel::Kernel;
 use mbn::kernel::update::{Adapt, Descend};

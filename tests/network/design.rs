@@ -1,4 +1,4 @@
-//! What a network's name leaves open.
+//! Design settings that a network's name does not determine.
 
 use candle_core::DType;
 use mbn::model::{Design, Initialization, Store};
@@ -19,14 +19,14 @@ fn with_zero_init_residual_blocks_begin_as_their_shortcuts_whatever_the_normaliz
             let zeros: Vec<_> = net.parameters().into_iter().filter(|(name, _)| name.ends_with(zero)).collect();
             assert_eq!(zeros.len(), 3);
             assert!(zeros.iter().all(|(_, var)| host(var).iter().all(|v| *v == 0.0)), "{name} {}", kind.name);
-            // What the branches do does not matter.
+            // The branches have no effect.
             for (name, var) in net.parameters() {
                 if name.starts_with("layer") && name.ends_with("conv1.weight") {
                     var.set(&(var.as_tensor() * -2.0).unwrap()).unwrap();
                 }
             }
             assert_eq!(host(&net.forward(&x, Pass::Batch).unwrap()), logits, "{name} {}", kind.name);
-            // They learn nevertheless, and a checkpoint's values are taken as they are.
+            // They learn nevertheless, and a checkpoint's values are loaded unchanged.
             let loss = ops::cross_entropy(&net.forward(&x, Pass::Train).unwrap(), &batch(3, 1, DType::F64).y, 0.0);
             let gradients = loss.unwrap().backward().unwrap();
             assert!(zeros.iter().all(|(_, var)| host(gradients.get(var).unwrap()).iter().any(|g| *g != 0.0)));
@@ -49,7 +49,7 @@ fn the_initialization_torch_is_pytorchs_default() {
         };
         let (bound, values) = (1.0 / f64::from(fan_in).sqrt(), host(&var));
         assert!(values.iter().all(|v| v.abs() <= bound), "{name}");
-        // Uniform: a standard deviation of bound/sqrt(3), as exactly as so many values tell.
+        // Uniform: a standard deviation of bound/sqrt(3), within the sampling error.
         let variance = values.iter().map(|v| v * v).sum::<f64>() / values.len() as f64;
         let off = (variance / (bound * bound / 3.0) - 1.0).abs();
         assert!(off < 4.0 / (values.len() as f64).sqrt(), "{name}: {variance}");

@@ -1,4 +1,4 @@
-//! Gradients of whole networks, and which passes have any.
+//! Gradients of whole networks, and which passes record them.
 
 use candle_core::{DType, Device, Tensor};
 use mbn::model::Network;

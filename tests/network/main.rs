@@ -1,4 +1,4 @@
-//! Whole networks: gradients by finite differences, and training steps with their identities.
+//! Whole networks: gradients by finite differences, and identities of training steps.
 
 mod design;
 mod gradients;

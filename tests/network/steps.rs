@@ -1,4 +1,4 @@
-//! Training steps and their identities.
+//! Identities of training steps.
 
 use candle_core::{DType, Device};
 use mbn::config::{Config, Layers};
@@ -37,7 +37,7 @@ fn double_forward_at_learning_rate_zero_is_none() {
             _ => &[&[]],
         };
         for (extra, variant) in [6, 3, 2, 1].iter().flat_map(|n| variants.iter().map(move |v| (n, v))) {
-            // One value per channel behind LeNet's fully connected layer.
+            // LeNet's fully connected layer has one value per channel.
             if *extra == 1 && !["mbn", "mabn"].contains(&kind.name) {
                 continue;
             }
@@ -57,7 +57,7 @@ fn double_forward_at_learning_rate_zero_is_none() {
 fn double_forward_remembers_the_statistics_of_the_updated_weights() {
     let (_, mut trainer) = trainer(&["norm=mbn", "double_forward=true"]);
     run(&mut trainer, 3);
-    // The refreshed slot of the first layer is what a batch-statistics pass under the present weights sees.
+    // The refreshed slot of the first layer has the batch statistics under the present weights.
     let x = batch(6, 2, DType::F32).x;
     trainer.network().unwrap().forward(&x, Pass::Batch).unwrap();
     let first = &trainer.network().unwrap().norms()[0].norm;

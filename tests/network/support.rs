@@ -27,7 +27,7 @@ pub fn network(model: &str, norm: &str) -> Network {
     Network::new(architecture(model), TASK, &spec, Store::fresh(3), DType::F64, &Device::Cpu).unwrap()
 }
 
-/// The network of a name that may end in ` with projections`.
+/// The network of a name, which may end in ` with projections`.
 pub fn architecture(model: &str) -> Architecture<'_> {
     match model.strip_suffix(" with projections") {
         None => model.into(),

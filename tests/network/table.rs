@@ -1,4 +1,4 @@
-//! Every network of the table: its names, its shapes, its parameters, its normalizers.
+//! Every network of the table: names, shapes, parameters, normalizers.
 
 use candle_core::{DType, Device, Tensor};
 use mbn::model::{Network, Store, Task};
@@ -28,7 +28,7 @@ fn every_network_runs_with_every_normalizer_on_one_and_three_channels() {
             for pass in [Pass::Train, Pass::Eval] {
                 match net.forward(&x, pass) {
                     Ok(y) => assert_eq!(y.dims(), [2, 7], "{model} {}", kind.name),
-                    // Fully connected layers, maps of 1x1.
+                    // Fully connected layers, 1x1 feature maps.
                     Err(error) => assert!(kind.name == "in" && is_undefined(&error), "{model} {}: {error}", kind.name),
                 }
             }
@@ -49,7 +49,7 @@ fn parameter_counts_are_the_published_ones() {
     assert_eq!(count("resnet20", [3, 32, 32]), 269_722);
     assert_eq!(count("resnet32", [3, 32, 32]), 464_154);
     assert_eq!(count("resnet110", [3, 32, 32]), 1_727_962);
-    // Two projections with their scales and shifts more.
+    // Two projections with scales and shifts in addition.
     assert_eq!(count("resnet20 with projections", [3, 32, 32]), 269_722 + 16 * 32 + 64 + 32 * 64 + 128);
     assert_eq!(count("preact-resnet20", [3, 32, 32]), 269_722);
     assert_eq!(count("plain", [3, 32, 32]), 27 * 64 + 64 + 4 * (9 * 64 * 64 + 64 + 128) + 650);

@@ -1,4 +1,4 @@
-//! BNET by its definition, over several steps, and as BN.
+//! BNET by its definition, over several steps, and where it reduces to BN.
 
 use candle_core::{Tensor, Var};
 use mbn::norm::{Norm, Pass};
@@ -25,7 +25,7 @@ impl Linear {
         }
     }
 
-    /// Of (N,C,H,W).
+    /// The shape (N,C,H,W).
     fn of(&self, x: &[f64], [n, c, h, w]: [usize; 4], transposed: bool) -> Vec<f64> {
         let (k, reach) = (self.k, self.k / 2);
         let mut y = vec![0.0; x.len()];
@@ -83,7 +83,7 @@ fn it_matches_its_definition_over_several_steps() {
             for ((mean, var), (mu, v)) in running.iter_mut().zip(batch) {
                 (*mean, *var) = (0.8 * *mean + 0.2 * mu, 0.8 * *var + 0.2 * v * n / (n - 1.0));
             }
-            // By the running averages, frozen.
+            // With the running averages, frozen.
             let leaf = Var::from_tensor(&x).unwrap();
             let y = norm.forward(&leaf, Pass::Frozen).unwrap();
             let gradients = (&y * &g).unwrap().sum_all().unwrap().backward().unwrap();

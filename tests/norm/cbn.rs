@@ -1,4 +1,4 @@
-//! Cross-Iteration Batch Normalization: older batches moved to the present weights, by its definition.
+//! Cross-Iteration Batch Normalization by its definition: statistics of older batches moved to the present weights.
 
 use candle_core::{DType, Device, Result, Tensor, Var};
 use mbn::model::Store;
@@ -18,7 +18,7 @@ struct Linear {
 
 impl Linear {
     fn new(step: u64) -> Self {
-        // The weights wander, as under an optimizer.
+        // The weights change, as under an optimizer.
         let weight = (data(&[OUTPUTS, INPUTS], 7) + (data(&[OUTPUTS, INPUTS], 50 + step) * 0.05).unwrap()).unwrap();
         Self { x: data(&[IMAGES, INPUTS], step), weight }
     }
@@ -42,7 +42,7 @@ impl Producer for Linear {
     }
 }
 
-/// Mean and mean square of a batch's output `c`, moved from the weights it was seen under to others by a Taylor step.
+/// Mean and mean square of a batch's output `c`, moved from its weights to others by a first-order Taylor expansion.
 fn moved(batch: &Linear, to: &Tensor, c: usize) -> (f64, f64) {
     let (x, z) = (batch.x.to_vec2::<f64>().unwrap(), batch.z().to_vec2::<f64>().unwrap());
     let apart = (to - &batch.weight).unwrap().get(c).unwrap().to_vec1::<f64>().unwrap();
@@ -69,7 +69,7 @@ fn cbn_matches_its_definition_over_many_steps() {
         let y = norm.forward_at(&z, call, Some(&now)).unwrap();
         let dz = (&y * &g).unwrap().sum_all().unwrap().backward().unwrap().get(&z).unwrap().to_vec2::<f64>().unwrap();
         let (y, z, g) = (y.to_vec2::<f64>().unwrap(), now.z().to_vec2::<f64>().unwrap(), g.to_vec2::<f64>().unwrap());
-        // Plain BN for two steps, of which nothing is remembered; then up to two older batches.
+        // Plain BN for two steps, which are not remembered; then up to two older batches.
         let older: Vec<Linear> = (step.saturating_sub(2).max(2)..step).map(Linear::new).collect();
         for c in 0..OUTPUTS {
             let mut entries = vec![moved(&now, &now.weight, c)];
@@ -129,7 +129,7 @@ fn refreshing_cbn_is_training_it_on_the_fresh_entries() {
     };
     assert!(refreshed.forward_at(&Linear::new(0).z(), Pass::REFRESH.into(), Some(&Linear::new(0))).is_err());
     for update in 0..4 {
-        // Two micro-batches, refreshed by what others would have been.
+        // Two micro-batches, refreshed with the statistics of others.
         let [first, second] = [10 * update, 10 * update + 1];
         for step in [first, second] {
             pass(refreshed.as_ref(), step, Pass::Train);

@@ -8,7 +8,7 @@ use crate::support::{assert_close, data, host, stored};
 
 const PARAMS: &str = "groups = 2\nmomentum = 0.1";
 
-/// A layer with every parameter away from where it begins, and its variables.
+/// A layer with every parameter away from its initial value, and its variables.
 fn layer() -> (std::sync::Arc<dyn Norm>, Vec<(String, Var)>) {
     let store = Store::fresh(0);
     let norm = stored(&store, "estbn", PARAMS, 4);
@@ -74,7 +74,7 @@ fn gradients_are_those_of_finite_differences_with_the_averages_frozen() {
         let leaf = Var::from_tensor(&x).unwrap();
         let y = norm.forward(&leaf, Pass::Train).unwrap();
         let grads = (&y * &g).unwrap().sum_all().unwrap().backward().unwrap();
-        // Inference uses the averages as the training pass left them, which is how it used them.
+        // Inference uses the averages as the training pass left them, as that pass itself did.
         let loss = |x: &Tensor| {
             let y = norm.forward(x, Pass::Eval).unwrap();
             (y * &g).unwrap().sum_all().unwrap().to_scalar::<f64>().unwrap()

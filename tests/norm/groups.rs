@@ -1,4 +1,4 @@
-//! Groups of channels and of images: what falls together with what, remainders, and gn-bn's inference by its definition.
+//! Groups of channels and of images: special cases that coincide, remainders, and gn-bn's inference by its definition.
 
 use candle_core::{Tensor, Var};
 use mbn::norm::{Norm, Pass};
@@ -98,7 +98,7 @@ fn raw(images: &[f64]) -> [[f64; 2]; 2] {
 fn inference_mixes_running_averages_with_the_image_s_own_moments() {
     for weighing in [0.0, 0.3, 1.0] {
         let norm = layer("gn-bn", &format!("groups = 2\nmomentum = 0.2\nweighing = {weighing}"), 4);
-        // E[x] and E[x²] of each group, from mean 0 and variance 1 on.
+        // E[x] and E[x²] of each group, starting from mean 0 and variance 1.
         let mut running = [[0.0, 1.0]; 2];
         for step in 0..4 {
             let x = data(&[3, 4, 2, 2], step);

@@ -9,10 +9,10 @@ use crate::support::{assert_close, data, host};
 const SHAPE: [usize; 4] = [2, 3, 2, 2];
 const PER_CHANNEL: usize = 8;
 
-/// Two images a batch, two batches remembered; the batch alone for 3 of 20 steps, uncorrected for 6.
+/// Two images per batch, two batches remembered; batch statistics for 3 of 20 steps, no correction for 6.
 const PARAMS: &str = "samples = 4\nwarmup = 0.15\nuncorrected = 0.3\nmomentum = 0.1";
 
-/// One channel, one number at a time.
+/// One channel, one value at a time.
 struct Channel {
     squares: Vec<f64>,
     psis: Vec<f64>,
@@ -40,7 +40,7 @@ impl Channel {
     }
 }
 
-/// Where the values of channel `c` lie.
+/// Indices of the values of channel `c`.
 fn places(c: usize) -> impl Iterator<Item = usize> {
     (0..2).flat_map(move |n| (0..4).map(move |i| (n * 3 + c) * 4 + i))
 }

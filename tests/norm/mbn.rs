@@ -1,4 +1,4 @@
-//! MBN over many steps against its definition, and its identities.
+//! MBN over many steps against its definition, and identities.
 
 use candle_core::{DType, Device, Tensor};
 use mbn::model::Store;
@@ -93,7 +93,7 @@ fn a_length_in_images_is_that_many_images_worth_of_batches() {
             assert_close(&host(&own.1), &host(&other.1), 1e-12);
         }
     }
-    // From that many images on it is BN.
+    // From that batch size on, it is BN.
     let (mbn, bn) = (layer("mbn", "samples = 12\ngrad_samples = 12", 3), layer("bn", "", 3));
     for step in 0..3 {
         let (x, g) = (data(&[12, 3, 2, 2], step), data(&[12, 3, 2, 2], 100 + step));
@@ -147,7 +147,7 @@ fn mbn_of_size_one_is_bn() {
 
 #[test]
 fn uniform_memory_over_disjoint_batches_is_the_statistics_of_their_union() {
-    // As the memory has them, and as the running average begins.
+    // As in the memory, and as in the first running average.
     for inference in ["memory", "average"] {
         let params = format!("size = 4\ndecay = 1.0\ninference = \"{inference}\"");
         let (norm, whole) = (layer("mbn", &params, 3), layer("bn", "", 3));

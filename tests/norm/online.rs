@@ -62,7 +62,7 @@ impl Reference {
         Image { standard, s, y, layer }
     }
 
-    /// dx, and what gamma and beta receive.
+    /// dx, and the gradients of gamma and beta.
     fn backward(&mut self, image: &Image, g: &[f64]) -> (Vec<f64>, Vec<f64>, Vec<f64>) {
         let projection = if self.scaling { mean(g.iter().zip(&image.y).map(|(g, y)| g * y)) } else { 0.0 };
         let dy: Vec<f64> = g.iter().zip(&image.y).map(|(g, y)| image.layer * (g - y * projection)).collect();

@@ -1,10 +1,10 @@
-//! MBN by its definition.
+//! A slow reference for MBN.
 
 use candle_core::Tensor;
 
 use crate::support::host;
 
-/// MBN by its definition, one channel at a time, one number at a time.
+/// MBN by its definition, one channel and one value at a time.
 pub struct Reference {
     pub size: usize,
     pub decay: f64,
@@ -30,7 +30,7 @@ impl Reference {
         Self { size, decay, total, stat_grad, gradient_length, memory: vec![], gradients: vec![] }
     }
 
-    /// Mean, variance and a_0 of the batches from that age on.
+    /// Pooled mean and variance, and a_0, of the batches from that age on.
     pub fn pooled(&self, channel: usize, age: usize) -> (f64, f64, f64) {
         let slots: Vec<(f64, f64)> = self.memory[age..].iter().take(self.size).map(|slot| slot[channel]).collect();
         let mu = fading(slots.len(), self.decay, |i| slots[i].0);

@@ -1,4 +1,4 @@
-//! Inputs and parameters that are refused, and how.
+//! Inputs and parameters that are refused, and the errors.
 
 use candle_core::error::Context;
 use candle_core::{DType, Device, Error, Result, Tensor};
@@ -28,7 +28,7 @@ fn one_value_per_channel_is_refused_or_has_a_rule() {
     }
     layer("bn", "", 3).forward(&spatial, Pass::Train).unwrap();
 
-    // The first batch is scaled and shifted only; from the second on the spread between batches is the variance.
+    // The first batch is only scaled and shifted; from the second on, the variance is that between batches.
     let norm = layer("mbn", "size = 8\ndecay = 1.0", 3);
     let first = host(&norm.forward(&x, Pass::Train).unwrap());
     let affine: Vec<f64> = host(&x)
@@ -52,7 +52,7 @@ fn one_value_per_channel_is_refused_or_has_a_rule() {
     assert!(is_undefined(&norm.forward(&x, Pass::Batch).unwrap_err()));
 }
 
-/// candle's errors carry a refusal by its type, through every wrapper they have; its words alone are none.
+/// A refusal is recognised by its type, through every wrapper of candle's errors, and not by its text.
 #[test]
 fn a_refusal_is_recovered_by_its_type() {
     let refused = || layer("bn", "", 3).forward(&data(&[1, 3], 1), Pass::Train);
@@ -184,7 +184,7 @@ fn parameters_out_of_range_are_refused() {
 fn constructors_refuse_parameters_out_of_range() {
     let builder = || Store::fresh(0).builder(DType::F64, &Device::Cpu).pp("bn1");
     macro_rules! refuses {
-        ($($constructor:ident($config:ident $($more:expr)?)),*) => {$({
+        ($($constructor:ident($config:ident $($more:expr)?)),* $(,)?) => {$({
             let config = norm::$config { eps: -1.0, ..Default::default() };
             let error = norm::$constructor(4, config, $($more,)? builder()).unwrap_err().to_string();
             assert!(error.contains("eps = -1"), "{}: {error}", stringify!($constructor));
@@ -206,7 +206,6 @@ fn constructors_refuse_parameters_out_of_range() {
         estimated_batch_norm(EstimatedBatchNormConfig),
         online_norm(OnlineNormConfig),
         moving_average_batch_norm(MovingAverageBatchNormConfig),
-        cross_iteration_batch_norm(CrossIterationBatchNormConfig),
         filter_response_norm(FilterResponseNormConfig true),
         enhanced_batch_norm(EnhancedBatchNormConfig)
     );

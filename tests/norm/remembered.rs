@@ -1,4 +1,4 @@
-//! Passes by what is remembered, which every normalizer has that remembers anything.
+//! Passes with remembered statistics, for every normalizer that remembers any.
 
 use std::sync::Arc;
 
@@ -11,12 +11,12 @@ use crate::support::{alone, assert_close, data, host, layer};
 const EPS: f64 = 1e-5;
 const SHAPES: [&[usize]; 3] = [&[3, 4, 3, 2], &[3, 4, 1, 1], &[5, 4]];
 
-/// Parameters under which statistics are those of a channel by itself.
+/// Parameters under which statistics are per channel.
 fn single(name: &str) -> &'static str {
     if name == "gn-bn" { "group_size = 1" } else { "" }
 }
 
-/// Every normalizer whose inference is a map by remembered statistics, after a few batches.
+/// Every normalizer whose inference is an affine map with remembered statistics, after a few batches.
 fn trained() -> Vec<(&'static Kind, Arc<dyn Norm>)> {
     let made = alone().map(|kind| {
         let norm = layer(kind.name, single(kind.name), 4);
@@ -56,7 +56,7 @@ fn weighing_mixes_raw_moments_image_by_image() {
             let x = data(shape, 5);
             for weight in [0.0, 0.125, 0.5, 1.0] {
                 let y = norm.forward(&x, Pass::Weighed { weight }).unwrap();
-                // MABN has no mean, neither remembered nor an image's.
+                // MABN has no mean, neither remembered nor per image.
                 let want = weighed(norm.as_ref(), kind.name != "mabn", &x, weight);
                 // With one value per image and weight 1, E[x²] - mean² of the reference is rounding.
                 let tolerance = if weight == 1.0 && x.elem_count() == shape[0] * shape[1] { 1e-7 } else { 1e-11 };
@@ -72,7 +72,7 @@ fn weight_0_is_inference_and_weight_1_each_image_alone() {
         let x = data(SHAPES[0], 6);
         let pass = |weight| host(&norm.forward(&x, Pass::Weighed { weight }).unwrap());
         assert_eq!(pass(0.0), host(&norm.forward(&x, Pass::Eval).unwrap()), "{}", kind.name);
-        // What was remembered does not matter, nor what the other images are.
+        // Neither the remembered statistics nor the other images matter.
         let groups_of_one = if kind.name == "gn-bn" { "group_size = 1" } else { "" };
         let first =
             host(&layer(kind.name, groups_of_one, 4).forward(&x.narrow(0, 0, 1).unwrap(), Pass::Batch).unwrap());

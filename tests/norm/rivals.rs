@@ -1,5 +1,5 @@
-//! Rivals that mix the batch's statistics with running averages, by their definitions, one number at a time; and deferred
-//! averages.
+//! Normalizers that mix the batch's statistics with running averages, by their definitions, one value at a time; and
+//! deferred averages.
 
 use candle_core::{Tensor, Var};
 use mbn::norm::{Call, Granularity, Norm, Pass, Progress};
@@ -37,7 +37,7 @@ fn blend(average: &mut [f64; 2], new: [f64; 2], a: f64) {
     average.iter_mut().zip(new).for_each(|(average, new)| *average += a * (new - *average));
 }
 
-/// x̂ by those statistics, in which the batch's own have that share, and the gradient for dL/dx̂.
+/// x̂ with those statistics, in which the batch's own have that weight, and the gradient for dL/dx̂.
 fn normalized(x: &[f64], g: &[f64], [mu, v]: [f64; 2], share: f64) -> (Vec<f64>, Vec<f64>) {
     let (own, s) = (moments(x)[0], (v + EPS).sqrt());
     let hat: Vec<f64> = x.iter().map(|x| (x - mu) / s).collect();
@@ -225,7 +225,7 @@ fn deferred_averages_take_in_whole_updates_once() {
             assert_close(&host(&now.var), var, 1e-13);
         };
         for batch in &seen {
-            // Not before the last.
+            // Only with the last one.
             check(&mean, &var);
             norm.forward_at(batch, at(Pass::Train), None).unwrap();
         }

@@ -27,7 +27,7 @@ pub fn layer(name: &str, params: &str, features: usize) -> Arc<dyn Norm> {
     norm
 }
 
-/// A layer with all its parameters away from where they begin, and one value of one of them moved; and its tensors.
+/// A layer with all parameters away from their initial values, and one value of one of them moved; and its tensors.
 pub fn moved(name: &str, params: &str, features: usize, by: (&str, usize, f64)) -> (Arc<dyn Norm>, Store) {
     let store = Store::fresh(0);
     let norm = stored(&store, name, params, features);
@@ -42,7 +42,7 @@ pub fn moved(name: &str, params: &str, features: usize, by: (&str, usize, f64)) 
     (norm, store)
 }
 
-/// Deterministic data, another distribution for every `tag` and channel.
+/// Deterministic data, with a different distribution for every `tag` and channel.
 pub fn data(shape: &[usize], tag: u64) -> Tensor {
     let mut stream = mbn::rng::stream(tag, "test data");
     let count: usize = shape.iter().product();
@@ -76,7 +76,7 @@ pub fn train(norm: &dyn Norm, x: &Tensor, g: &Tensor) -> (Tensor, Tensor) {
     (y.detach(), grads.get(&x).unwrap().clone())
 }
 
-/// Normalizers that need not know what made their input.
+/// Normalizers that do not need the layer before them.
 pub fn alone() -> impl Iterator<Item = &'static Kind> {
     NORMS.iter().filter(|kind| kind.name != "cbn")
 }
@@ -91,22 +91,22 @@ pub fn refreshed() -> impl Iterator<Item = &'static Kind> {
     alone().filter(|kind| kind.refreshes)
 }
 
-/// Parameters under which a normalizer has the gradient of its forward pass, what it remembers held constant; none where the
-/// gradient is another one by design.
+/// Parameters under which a normalizer has the gradient of its forward pass with remembered values held constant; none where
+/// the gradient differs by design.
 pub fn exact(name: &str) -> Option<&'static str> {
     match name {
         "mabn" | "online" | "estbn" => None,
         // Its corrections are constants.
         "brn" => Some("r_max = 1.0\nd_max = 0.0"),
         "gn" | "gn-bn" => Some("groups = 2"),
-        // Behind one value per image and channel, nearly a step with the usual eps.
+        // With one value per image and channel and the usual eps, it is nearly a step function.
         "frn" => Some("eps = 0.01"),
         "mbn" => Some("stat_grad = \"weighted\""),
         _ => Some(""),
     }
 }
 
-/// Parameters under which a memory is so short that a few batches push some out.
+/// Parameters with a memory so short that a few batches fill it.
 pub fn short(name: &str) -> &'static str {
     match name {
         "mbn" => "size = 2",

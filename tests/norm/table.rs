@@ -65,7 +65,7 @@ fn so_do_its_parameters_wherever_they_are() {
                 let at = |i, by| loss(make((&name, i, by)).0.as_ref(), &x).to_scalar::<f64>().unwrap();
                 let h = 1e-5;
                 let want: Vec<f64> = (0..var.elem_count()).map(|i| (at(i, h) - at(i, -h)) / (2.0 * h)).collect();
-                // A threshold is the rectifier's, not the layer's.
+                // A threshold belongs to the ReLU, not to the layer.
                 let got = gradients.get(&var).map_or_else(|| vec![0.0; want.len()], host);
                 assert_close(&got, &want, 1e-7);
             }
@@ -133,7 +133,7 @@ fn constant_channels_stay_finite() {
     }
 }
 
-/// Micro-batch by micro-batch, also where newer ones have pushed something out.
+/// Micro-batch by micro-batch, also where newer ones have replaced older ones in the memory.
 #[test]
 fn refreshes_do_what_training_on_the_fresh_batches_would_have_done() {
     let shape = [2, 3, 2, 2];

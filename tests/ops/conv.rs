@@ -1,4 +1,4 @@
-//! Convolution, and that of each channel by itself.
+//! Convolution and depthwise convolution.
 
 use crate::support::{assert_close, assert_gradients, assert_same, list, random};
 use candle_core::{Device, Tensor, Var};
@@ -28,7 +28,7 @@ fn cells([a, b, c, d]: [usize; 4]) -> impl Iterator<Item = (usize, usize, usize,
     (0..a * b * c * d).map(move |i| (i / (b * c * d), i / (c * d) % b, i / d % c, i % d))
 }
 
-/// Every combination of odd and even sizes, kernels, strides and paddings the operation has to get right.
+/// Combinations of odd and even sizes, kernels, strides and paddings.
 fn cases() -> Vec<(String, Tensor, Tensor, usize, usize)> {
     let sizes = [(1, 3, 5, 7, 7), (3, 1, 3, 5, 9), (2, 5, 1, 8, 6), (9, 3, 5, 6, 5)];
     let kernels = [(1, 1), (3, 3), (5, 5), (3, 1), (2, 4)];

@@ -1,4 +1,4 @@
-//! Whatever the shapes, an operation gives a result or an error.
+//! For any shapes, an operation gives a result or an error, never a panic.
 
 use candle_core::{DType, Device, Result, Tensor};
 use mbn::ops::{self, Granularity, Linear, plain};
@@ -14,7 +14,7 @@ fn first_line(error: &candle_core::Error) -> String {
     error.to_string().lines().next().unwrap().to_string()
 }
 
-/// No panic, forward or backward: a result that can be differentiated, or an error that names operation and shape.
+/// Demands no panic, forward or backward: a result that can be differentiated, or an error that names operation and shape.
 fn stands(what: &str, y: Result<Tensor>) -> std::result::Result<(), TestCaseError> {
     match y {
         Ok(y) => prop_assert!(y.sum_all().and_then(|y| y.backward()).is_ok(), "{}: no gradient", what),
@@ -26,7 +26,7 @@ fn stands(what: &str, y: Result<Tensor>) -> std::result::Result<(), TestCaseErro
     Ok(())
 }
 
-/// Shapes of about the rank an operation wants, small sizes and 0 included.
+/// Shapes of about the rank an operation expects, small sizes and 0 included.
 fn shape() -> impl Strategy<Value = Vec<usize>> {
     prop_oneof![
         4 => prop::collection::vec(1usize..5, 4),

@@ -1,4 +1,4 @@
-//! Statistics of groups: the form for the CPU against the plain one and against their definition.
+//! Statistics of groups: the CPU implementation against the plain one and against the definition.
 
 use candle_core::{DType, Tensor};
 use mbn::ops::{self, Granularity, Groups, Moments, Sums, plain};

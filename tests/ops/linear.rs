@@ -1,4 +1,4 @@
-//! Fully connected layer and rectifier.
+//! Fully connected layer and ReLU.
 
 use crate::support::{assert_gradients, assert_same, list, random, value_and_gradients};
 use candle_core::{DType, Device, Tensor};

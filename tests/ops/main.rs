@@ -1,5 +1,5 @@
 //! The differentiable operations through the public API: values against plain loops and candle's own operations,
-//! gradients against finite differences, the same bits on any number of threads, errors instead of panics.
+//! gradients against finite differences, bitwise the same on any number of threads, errors instead of panics.
 
 mod conv;
 mod errors;

@@ -1,5 +1,5 @@
-//! Moments, linear maps of channels and the passes of their gradients: the kernels against their plain form, and what a
-//! layer makes of them against finite differences.
+//! Moments, affine maps of channels and the passes of their gradients: the kernels against plain operations, and layers
+//! built from them against finite differences.
 
 use crate::support::{assert_close, difference, list, random};
 use candle_core::{DType, Tensor, Var};

@@ -18,7 +18,7 @@ pub fn list(tensor: &Tensor) -> Vec<f64> {
     tensor.to_dtype(DType::F64).unwrap().flatten_all().unwrap().to_vec1().unwrap()
 }
 
-/// A fixed random linear function of the output, so that every output counts and differently.
+/// A fixed random projection of the output, so that every output contributes with a different weight.
 fn project(y: &Tensor) -> Result<Tensor> {
     (y * random("projection", y.dims()).to_dtype(y.dtype())?)?.sum_all()
 }

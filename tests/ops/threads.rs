@@ -1,4 +1,4 @@
-//! The same bits for any number of threads.
+//! Bitwise the same results for any number of threads.
 
 use crate::support::{Function, list, random, value_and_gradients};
 use candle_core::{DType, Tensor};
@@ -6,7 +6,7 @@ use mbn::model::Store;
 use mbn::norm::{NormSpec, Pass, Site};
 use mbn::ops;
 
-/// Values and gradients in f32, where the order of a sum shows.
+/// Values and gradients in f32, where the order of a sum matters.
 fn bits(threads: usize, f: Function, inputs: &[Tensor]) -> Vec<Vec<u64>> {
     let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
     let inputs: Vec<Tensor> = inputs.iter().map(|t| t.to_dtype(DType::F32).unwrap()).collect();

@@ -1,4 +1,4 @@
-//! Updates of the CPU's kernels against the same in candle's operations, which half precision takes.
+//! Optimizer updates: the CPU's kernels against candle's operations, which half precision uses.
 
 use candle_core::{DType, Device, Tensor};
 use mbn::ops::{Adaptation, Descent, adapt, descend};
@@ -8,11 +8,11 @@ const LEN: usize = 37;
 fn values(tag: &str, dtype: DType) -> Tensor {
     let mut stream = mbn::rng::stream(21, tag);
     let values: Vec<f32> = (0..LEN).map(|_| stream.normal() as f32).collect();
-    // As half precision has them, so that both begin with the same numbers.
+    // Rounded to half precision, so that both start from the same values.
     Tensor::from_vec(values, LEN, &Device::Cpu).unwrap().to_dtype(DType::F16).unwrap().to_dtype(dtype).unwrap()
 }
 
-/// What is left of three tensors after an update in both precisions.
+/// Three tensors after an update in both precisions.
 fn compare(what: &str, update: impl Fn(&Tensor, &Tensor, [&Tensor; 2])) {
     let after = |dtype| {
         let [parameter, gradient, first, second] = ["p", "g", "m", "v"].map(|tag| values(tag, dtype));

@@ -7,7 +7,7 @@ use std::process::Stdio;
 
 use crate::support::{small, two};
 
-/// What a long run says after `change` was made to its training images: it has to fail.
+/// The message of a long run after `change` was made to its training images; it must fail.
 fn after(change: impl Fn(&Path)) -> String {
     let dir = two();
     let mut run = small(dir.path(), &["--epochs", "1000000"])
@@ -26,7 +26,7 @@ fn after(change: impl Fn(&Path)) -> String {
 
 #[test]
 fn a_run_does_not_go_on_with_data_that_have_been_written_to() {
-    // What is there already: the file's time alone changes.
+    // The same contents: only the file's modification time changes.
     let rewrite = |images: &Path| {
         let mut file = fs::OpenOptions::new().write(true).open(images).unwrap();
         file.write_all(&[0, 0, 8, 3]).unwrap();

@@ -1,4 +1,4 @@
-//! Runs belong to their data.
+//! A run is tied to its data.
 
 use std::fs;
 
@@ -21,7 +21,7 @@ fn a_finished_run_is_that_of_its_own_data_alone() {
     let config = fs::read_to_string(folder(dir.path(), &b).join("config.toml")).unwrap();
     assert!(config.contains(&format!("data_digest = \"{}\"", digest(&b))), "{config}");
 
-    // The same images in other files are the same data; those that are gone are not taken for granted.
+    // The same images in other files are the same data; missing files are an error.
     write(&dir.path().join("c"), "", &digits());
     let again = train(dir.path(), "c", &[]);
     assert_eq!(json(&again)["results"], a["results"]);

@@ -1,5 +1,5 @@
-//! Runs and sweeps on other data under the same name: never taken for each other, and never scored by how a file is
-//! sorted.
+//! Runs and sweeps on different data under the same name: never mistaken for each other, and scored independently of the
+//! order of a file.
 
 mod changing;
 mod identity;

@@ -1,4 +1,4 @@
-//! Scores do not depend on the order of a file.
+//! Scores do not depend on the order of images in a file.
 
 use serde_json::Value;
 

@@ -1,4 +1,4 @@
-//! What is said about the data that are used, and which those are.
+//! Messages about the data in use.
 
 use std::fs;
 

@@ -1,4 +1,4 @@
-//! A little MNIST under several names, and the program on it.
+//! A small MNIST under several names, and the program run on it.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -53,13 +53,13 @@ pub fn write(dir: &Path, name: &str, [train, test]: &[Images; 2]) {
     }
 }
 
-/// The negatives.
+/// The inverted images.
 pub fn negative([train, test]: &[Images; 2]) -> [Images; 2] {
     let inverted = |images: &Images| pixels(images).iter().map(|p| 255 - p).collect();
     [train, test].map(|images| of(images.shape, inverted(images), images.labels.clone()))
 }
 
-/// A folder with two data folders, `a` and `b`, which hold other images under the same name.
+/// A folder with two data folders, `a` and `b`, which hold different images under the same name.
 pub fn two() -> tempfile::TempDir {
     let dir = tempfile::tempdir().unwrap();
     let own = digits();
@@ -74,7 +74,7 @@ pub fn mbn(dir: &Path, args: &[&str]) -> Command {
     command
 }
 
-/// `mbn train` on a little MNIST, two epochs if not said otherwise.
+/// `mbn train` on a small MNIST, two epochs unless said otherwise.
 pub fn small(dir: &Path, args: &[&str]) -> Command {
     let mut command = mbn(dir, &["train", "--json", "--model", "mlp", "--norm", "bn", "--batch-size", "10"]);
     command.args(["--val-fraction", "0.1"]).args(args);

@@ -1,4 +1,4 @@
-//! Sweeps belong to their data, however these are stored.
+//! A sweep is tied to its data, independent of how these are stored.
 
 use std::fs;
 use std::io::Write;

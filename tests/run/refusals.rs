@@ -1,4 +1,4 @@
-//! Runs that cannot begin or go on: damaged files, missing images, missing devices.
+//! Runs that cannot start or resume: damaged files, missing images, missing devices.
 
 use crate::support::{only_run, output, succeed};
 

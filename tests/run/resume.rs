@@ -1,4 +1,4 @@
-//! Runs that are killed, interrupted, resumed, and spread over threads: the same bits.
+//! Runs that are killed, interrupted, resumed, or use several threads: bitwise the same results.
 
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
@@ -36,8 +36,8 @@ fn kill_and_compare(args: &[&str], attempts: usize) {
     let mut stream = mbn::rng::stream(5, "kills");
     for attempt in 0..attempts {
         let mut child = mbn(rough.path(), args).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
-        // Every other process reaches a new checkpoint first, so that the run gets somewhere; the rest die at any point
-        // from the start of the program on.
+        // Every other process reaches a new checkpoint first, so that the run makes progress; the others are killed at any
+        // point after the start of the program.
         let last = || run_file(rough.path(), "last.safetensors").and_then(|p| p.metadata().ok()?.modified().ok());
         let before = last();
         while attempt % 2 == 0 && last() == before && child.try_wait().unwrap().is_none() {
@@ -85,7 +85,7 @@ fn the_number_of_threads_changes_no_bit() {
 fn the_first_interrupt_saves_and_the_next_call_goes_on() {
     let (calm, rough) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
     let mut args = SMALL.to_vec();
-    // No checkpoint but the one the interrupt makes.
+    // The only checkpoint is the one made on interruption.
     *args.last_mut().unwrap() = "3600";
     let begun = std::time::Instant::now();
     succeed(calm.path(), &args);

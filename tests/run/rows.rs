@@ -1,4 +1,4 @@
-//! What a run records, and what is recorded of one that goes wrong.
+//! The records of a run, and of one that fails.
 
 use crate::support::{SMALL, numbers, only_run, output, succeed};
 

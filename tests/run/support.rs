@@ -1,4 +1,4 @@
-//! A small run with everything, the program that makes it, and its records.
+//! A small run that uses every kind of state, the program that makes it, and its records.
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};

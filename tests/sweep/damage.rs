@@ -1,4 +1,4 @@
-//! What else goes wrong: disks, permissions, damaged files, clocks.
+//! Other failures: disks, permissions, damaged files, clocks.
 
 use std::fs::{self, File, FileTimes};
 use std::path::Path;
@@ -7,7 +7,7 @@ use std::time::{Duration, SystemTime};
 
 use crate::support::{Folder, TINY, calm, contains, skip, text};
 
-/// A sweep broken off in the middle of a run, and that run's folder.
+/// A sweep interrupted in the middle of a run, and that run's folder.
 fn broken_off(sweep: &str) -> (Folder, std::path::PathBuf) {
     let folder = Folder::new(sweep);
     let mut child = folder.spawn(&["--checkpoint-every", "0.05"]);
@@ -37,7 +37,7 @@ train_limit = 240
 test_limit = 32
 "#;
 
-/// What happens to the bytes of a file.
+/// A kind of damage to the bytes of a file.
 type Spoil = fn(&mut Vec<u8>);
 
 #[test]
@@ -74,7 +74,7 @@ fn half_written_run_folders_are_completed_and_finished_ones_left_alone() {
     // A summary cut off: the checkpoint still has everything.
     let summary = fs::read(runs[1].join("summary.json")).unwrap();
     fs::write(runs[1].join("summary.json"), &summary[..summary.len() / 2]).unwrap();
-    // Nothing but the lock; nothing but half a configuration; no folder at all.
+    // Only the lock; only half a configuration; no folder at all.
     fs::read_dir(&runs[2]).unwrap().for_each(|entry| fs::remove_file(entry.unwrap().path()).unwrap());
     fs::remove_file(runs[3].join("summary.json")).unwrap();
     fs::remove_file(runs[3].join("last.safetensors")).unwrap();
@@ -105,7 +105,7 @@ fn clocks_may_jump() {
     assert_eq!(folder.results(), calm(LONGER));
 }
 
-/// A small file system of its own, unmounted in the end.
+/// A small file system, unmounted at the end.
 struct SmallDisk<'a>(&'a Path);
 
 impl<'a> SmallDisk<'a> {
@@ -161,7 +161,7 @@ fn a_disk_without_room_for_the_summary_is_said_before_the_first_run() {
     assert!(folder.runs().is_empty());
 }
 
-/// Root may write anywhere, so root asks someone else to.
+/// Root may write anywhere, so the test runs as another user there.
 #[cfg(unix)]
 fn as_someone_else(command: &mut Command) -> bool {
     use std::os::unix::fs::MetadataExt;

@@ -1,4 +1,4 @@
-//! Speed: what must hold everywhere, and what only a quiet machine can show (`cargo test --release -- --ignored`).
+//! Speed: what must hold everywhere, and what only an idle machine can show (`cargo test --release -- --ignored`).
 
 use std::fs;
 use std::time::{Duration, Instant};
@@ -19,7 +19,7 @@ fn ten_thousand_run_folders_take_seconds() {
     });
 }
 
-/// Lists, passes over and sums up a sweep of 10 000 finished runs; `time` is told what each call took.
+/// Lists, skips and summarizes a sweep of 10 000 finished runs; `time` receives the duration of each call.
 fn ten_thousand(time: impl Fn(&[&str], Duration)) {
     let folder = Folder::new(
         "seeds = 5\n[fixed]\nmodel = \"mlp\"\nepochs = 1\ntrain_limit = 8\ntest_limit = 8\nbatch_size = 8\n\

@@ -1,4 +1,4 @@
-//! The sweep file: the runs it means.
+//! Sweep files and the runs they describe.
 
 use mbn::sweep::{Job, Shard, Sweep};
 use proptest::prelude::*;
@@ -107,7 +107,7 @@ fn settings_that_no_run_uses_are_noted_with_their_place() {
     assert_eq!(found.len(), 2, "what only spells out a default is not worth a note: {found:?}");
     assert!(found[0].starts_with("s.toml:3: `lr_gamma` has no effect in any run: schedule is not"), "{found:?}");
     assert!(found[1].starts_with("s.toml:6: `mbn.size` has no effect in any run: the normalizer is gn"), "{found:?}");
-    // One run that uses it is enough.
+    // A single run that uses it is enough.
     let used = "[fixed]\n\"mbn.size\" = 2\n[grid]\nnorm = [\"gn\", \"mbn\"]\n";
     assert_eq!(notes(used), [""; 0]);
     let unused = used.replace("\"mbn\"]", "\"bn\"]");
@@ -138,7 +138,7 @@ fn grids_mix_data_sets_networks_and_norm_batches() {
     );
     assert_eq!(found.len(), 8);
     assert!(found.iter().any(|job| job.name.starts_with("shapes-resnet8-mbn-b4-nb2-s1-")));
-    // 0 means the batch size, to a condition, too.
+    // 0 means the batch size, also in a condition.
     let whole = "[fixed]\nbatch_size = 4\n[grid]\nnorm_batch_size = [0, 2]\n[[exclude]]\nnorm_batch_size = 4\n";
     assert_eq!(jobs(whole).len(), 1);
 }
@@ -187,7 +187,7 @@ fn the_shipped_experiments_are_whole() {
     assert!(count >= 7, "{count}");
 }
 
-/// Pieces that sweep files are made of, in any order.
+/// Fragments of sweep files, combined in any order.
 const PIECES: [&str; 24] = [
     "seeds", "fixed", "grid", "variant", "exclude", "override", "include", "when", "set", "label", "lr", "mbn", "size",
     "[", "]", "[[", "]]", "{", "}", "\n", " = ", "0.1", "\"bn\"", ",",

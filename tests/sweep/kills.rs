@@ -47,7 +47,7 @@ fn kill(id: u32) {
     let _ = Command::new("kill").args(["-KILL", &id.to_string()]).status();
 }
 
-/// Kills a sweep and its workers at random until `kills` of them, or all runs, are done; how many workers and sweeps.
+/// Kills a sweep and its workers at random until `kills` are done or all runs are; returns how many workers and sweeps.
 fn disturb(folder: &Folder, stream: &mut mbn::rng::Stream, kills: usize) -> (usize, usize) {
     let mut sweep: Option<Child> = None;
     let is_over = || folder.runs().iter().filter(|run| run.join("summary.json").exists()).count() == 8;
@@ -83,7 +83,7 @@ fn disturb(folder: &Folder, stream: &mut mbn::rng::Stream, kills: usize) -> (usi
 fn sweeps_and_workers_killed_twenty_times_end_with_the_summary_of_an_undisturbed_sweep() {
     let mut stream = mbn::rng::stream(11, "kills");
     let (mut workers, mut sweeps) = (0, 0);
-    // On a fast machine a sweep may be over before that: then another one is.
+    // On a fast machine, a sweep may finish before that; then another one is started.
     while workers + sweeps < 20 {
         let folder = Folder::new(SWEEP);
         let (more_workers, more_sweeps) = disturb(&folder, &mut stream, 20 - workers - sweeps);

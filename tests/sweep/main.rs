@@ -1,4 +1,4 @@
-//! Sweeps: what their files mean, how their runs are done, and what they survive.
+//! Sweeps: their files, how their runs are done, and what they survive.
 
 mod damage;
 mod figures;

@@ -1,4 +1,4 @@
-//! What a sweep leaves, and `mbn compare` on it.
+//! The records of a sweep, and `mbn compare` on them.
 
 use std::process::Command;
 
@@ -7,7 +7,7 @@ use crate::support::{Folder, TINY, contains, text};
 #[test]
 fn a_run_that_fails_on_its_data_has_a_row() {
     let folder = Folder::new(&format!("{TINY}\n[[include]]\nlabel = \"photographs\"\ndataset = \"mnist\"\n"));
-    // Files of the right names that hold something else: they are there, so the check before the first run is content.
+    // Files with the right names but wrong contents: they exist, so the check before the first run passes.
     let data = folder.path().join("data").join("mnist");
     std::fs::create_dir_all(&data).unwrap();
     for split in ["train", "t10k"] {
@@ -26,7 +26,7 @@ fn a_run_that_fails_on_its_data_has_a_row() {
         assert_eq!((row["label"].as_str(), row["test_accuracy"].as_str()), ("photographs", ""));
         assert!(row["reason"].contains("train-images-idx3-ubyte"), "{}", row["reason"]);
     }
-    // As with any failure, it takes a word to try again; without files it then fails for another reason.
+    // As with any failure, only `--retry-failed` tries again; without files it then fails for another reason.
     let (out, err) = folder.ends(1, &args);
     contains(&out, &["4 done, 2 failed"]);
     assert!(!err.contains("failed: "), "{err}");

@@ -1,4 +1,4 @@
-//! What a sweep file may not say.
+//! Errors in sweep files.
 
 use mbn::sweep::Sweep;
 
@@ -43,7 +43,7 @@ fn wrong_values_are_refused_with_their_line() {
     refused("[fixed]\nlr = ", &["s.toml:2"]);
     refused("[[exclude]]", &["s.toml:1", "every run"]);
     refused("fixed = 1", &["s.toml:1", "expected a table"]);
-    // What is wrong by itself has its line, wherever it is noticed.
+    // A value that is wrong by itself is reported with its line, wherever it is noticed.
     refused("[fixed]\n\ndataset = \"digit\"", &["s.toml:3: unknown data set `digit`", "`digits`"]);
     refused("[grid]\nmodel = [\n\"lenet\",\n\"lennet\"]", &["s.toml:4: unknown model `lennet`", "`lenet`"]);
     refused("[grid]\nlr = [\n0.1,\n-1]", &["s.toml:4: lr = -1"]);

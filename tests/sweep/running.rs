@@ -155,7 +155,7 @@ fn sweeps_in_one_folder_share_the_runs() {
     assert_eq!(folder.results(), calm(&sweep));
 }
 
-/// Two runs that take long enough to be caught.
+/// Two runs that take long enough to be interrupted.
 const LONG: &str = r#"
 seeds = 2
 [fixed]
@@ -189,7 +189,7 @@ fn an_interrupted_sweep_saves_its_runs_and_the_next_call_goes_on() {
         let err = text(&output.stderr);
         contains(&err, &["the running jobs finish their step", "stopped, saved", "the same command continues"]);
         assert_eq!(err.matches("the running jobs finish").count(), 1, "{err}");
-        // The sweep has waited for its runs: nothing is at work here any more.
+        // The sweep has waited for its runs: no process is left.
         assert!(!mbn::record::RunDir::is_busy(&run));
         let log = std::fs::read_to_string(run.join("log.txt")).unwrap();
         contains(&log, &["interrupted after step"]);

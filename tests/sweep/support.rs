@@ -1,4 +1,4 @@
-//! Small sweeps and what they leave behind.
+//! Small sweeps and their results.
 
 use std::collections::BTreeMap;
 use std::io::Write;
@@ -86,14 +86,14 @@ impl Folder {
         csv::Reader::from_path(self.out().join("summary.csv")).unwrap().deserialize().map(Result::unwrap).collect()
     }
 
-    /// summary.csv, line by line and cell by cell, without what depends on the machine's mood.
+    /// summary.csv, line by line and cell by cell, without times and memory.
     pub fn results(&self) -> Vec<Vec<String>> {
         let mut reader = csv::Reader::from_path(self.out().join("summary.csv")).unwrap();
         let header = reader.headers().unwrap().clone();
-        let moody = ["seconds", "images_per_s", "peak_memory_mib"].map(|name| header.iter().position(|h| h == name));
+        let varying = ["seconds", "images_per_s", "peak_memory_mib"].map(|name| header.iter().position(|h| h == name));
         let steady = |line: &csv::StringRecord| {
-            assert!(moody.iter().all(|column| !line[column.unwrap()].is_empty()), "{line:?}");
-            let cells = line.iter().enumerate().filter(|(i, _)| !moody.contains(&Some(*i)));
+            assert!(varying.iter().all(|column| !line[column.unwrap()].is_empty()), "{line:?}");
+            let cells = line.iter().enumerate().filter(|(i, _)| !varying.contains(&Some(*i)));
             cells.map(|(_, cell)| cell.to_string()).collect()
         };
         std::iter::once(header.clone()).chain(reader.records().map(Result::unwrap)).map(|line| steady(&line)).collect()
@@ -117,7 +117,7 @@ pub fn text(bytes: &[u8]) -> String {
     String::from_utf8_lossy(bytes).into_owned()
 }
 
-/// What an undisturbed sweep of that file ends with; each is done once for all tests.
+/// The result of an undisturbed sweep of that file, made once for all tests.
 pub fn calm(text: &str) -> Vec<Vec<String>> {
     static DONE: Mutex<BTreeMap<String, Vec<Vec<String>>>> = Mutex::new(BTreeMap::new());
     let mut done = DONE.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
@@ -129,7 +129,7 @@ pub fn calm(text: &str) -> Vec<Vec<String>> {
     done.entry(text.to_string()).or_insert_with(sweep).clone()
 }
 
-/// The runs that a sweep file with this text means.
+/// The runs of a sweep file with this text.
 pub fn jobs(text: &str) -> Vec<Job> {
     Sweep::parse("s.toml", text).unwrap().jobs
 }
@@ -152,7 +152,7 @@ pub fn contains(text: &str, parts: &[&str]) {
     }
 }
 
-/// Says that a test did not test anything here, past the test runner, which would keep it to itself.
+/// Says that a test was skipped, directly to stderr, which the test runner would capture otherwise.
 pub fn skip(why: &str) {
     let _ = writeln!(std::io::stderr(), "SKIPPED: {why}");
 }

@@ -1,23 +1,23 @@
-//! The two passes of normalization's gradient.
+//! The two passes of the gradient of normalization.
 
 use super::{CoefficientLanes, Coefficients, Residual, Rows, Terms, sums};
 use crate::kernel::{Float, Kernel, Simd};
 
-/// First pass of the gradient: g becomes zero where the rectifier was, and per channel Σ g and Σ g (z - mean).
+/// First pass of the gradient: sets g to zero where the ReLU was inactive, and sums Σ g and Σ g (z - mean) per channel.
 pub struct Reduce<'a, T> {
-    /// The rows; those of `g` and `z` lie one after the other.
+    /// The rows; contiguous in `g` and `z`.
     pub rows: Rows,
-    /// dL/dy, on return that of what went into the rectifier.
+    /// dL/dy; on return, the gradient with respect to the ReLU's input.
     pub g: &'a mut [T],
     /// Input of the forward pass.
     pub z: &'a [T],
-    /// What was added.
+    /// The residual of the forward pass.
     pub residual: Residual<'a, T>,
     /// The coefficients of the forward pass.
     pub by: Coefficients<'a, T>,
-    /// Whether there was a rectifier.
+    /// Whether there was a ReLU.
     pub relu: bool,
-    /// 2C numbers.
+    /// The sums: C of g, then C of g (z - mean).
     pub out: &'a mut [f64],
 }
 
@@ -53,7 +53,7 @@ impl<T: Float> Kernel<T> for Reduce<'_, T> {
     }
 }
 
-/// g and g (z - mean), g made zero where the rectifier was.
+/// g and g (z - mean), with g set to zero where the ReLU was inactive.
 struct GatedGradients<S: Simd> {
     g: *mut S::T,
     z: *const S::T,
@@ -84,15 +84,15 @@ impl<S: Simd> Terms<S, 2> for GatedGradients<S> {
 
 /// Second pass of the gradient: dz = a g + b (z - center) + d.
 pub struct Gradient<'a, T> {
-    /// The rows; those of `g` and `z` lie one after the other.
+    /// The rows; contiguous in `g` and `z`.
     pub rows: Rows,
-    /// The gradient that the first pass left.
+    /// The gradient as the first pass left it.
     pub g: &'a [T],
     /// Input of the forward pass.
     pub z: &'a [T],
     /// a, b, d and center, per channel.
     pub by: [&'a [T]; 4],
-    /// Output and the step between its rows.
+    /// Output and its row stride.
     pub dz: (&'a mut [T], usize),
 }
 

@@ -1,8 +1,8 @@
-//! The kernels of normalization: moments, normalization with what follows it, and the two passes of its gradient.
+//! The kernels of normalization: moments, normalization with residual and ReLU, and the two passes of its gradient.
 //!
-//! All of them work on rows of pixels of C channels, the rows of each operand some steps apart, so that images with
-//! and without a border are read and written in place. A row is finished, all its channels, before the next one is begun:
-//! it is in the cache then.
+//! All of them work on rows of pixels of C channels. Each operand has a row stride of its own, so that images with and
+//! without padding are read and written in place. All channels of a row are processed before the next row, while the row
+//! is in the cache.
 
 mod gradient;
 mod moments;
@@ -18,16 +18,16 @@ pub use self::normalize::Normalize;
 /// Rows of pixels.
 #[derive(Debug, Clone, Copy)]
 pub struct Rows {
-    /// How many.
+    /// Number of rows.
     pub rows: usize,
-    /// Pixels of each.
+    /// Pixels per row.
     pub pixels: usize,
     /// Channels of a pixel.
     pub channels: usize,
 }
 
 impl Rows {
-    /// From one row to the next where they lie one after the other.
+    /// Row stride of contiguous rows.
     pub(super) fn step(&self) -> usize {
         self.pixels * self.channels
     }
@@ -41,7 +41,7 @@ impl Rows {
 /// Coefficients per channel of y = slope (z - mean) + shift.
 #[derive(Debug, Clone, Copy)]
 pub struct Coefficients<'a, T> {
-    /// Mean that is subtracted.
+    /// The mean that is subtracted.
     pub mean: &'a [T],
     /// gamma/s.
     pub slope: &'a [T],
@@ -49,7 +49,7 @@ pub struct Coefficients<'a, T> {
     pub shift: &'a [T],
 }
 
-/// What is added before the rectifier, and the step between its rows.
+/// The residual, added before the ReLU, and its row stride.
 pub type Residual<'a, T> = Option<(&'a [T], usize)>;
 
 /// The coefficients of one vector of channels.
@@ -73,12 +73,12 @@ impl<S: Simd> CoefficientLanes<S> {
     }
 }
 
-/// What is summed over pixels. A trait of its own since a closure is not compiled for its caller's instruction set.
+/// What is summed over pixels. A trait, since a closure would not be compiled for its caller's instruction set.
 pub(super) trait Terms<S: Simd, const K: usize> {
     unsafe fn at(&self, pixel: usize) -> [S::V; K];
 }
 
-/// Sums of K vectors over `count` pixels, four partial sums each; their order is fixed.
+/// Sums of K vectors over `count` pixels, in four partial sums each; the order of additions is fixed.
 #[inline(always)]
 pub(super) unsafe fn sums<S: Simd, const K: usize>(count: usize, terms: impl Terms<S, K>) -> [[S::T; 16]; K] {
     let mut parts = [[S::splat(S::T::ZERO); K]; 4];

@@ -1,19 +1,19 @@
-//! Moments per channel.
+//! Mean and sum of squared deviations per channel.
 
 use super::{Terms, sums};
 use crate::kernel::{Float, Kernel, Simd};
 
-/// Mean and sum of squared deviations per channel of contiguous pixels, written as C means and C sums.
+/// Mean and sum of squared deviations per channel of contiguous pixels.
 pub struct Moments<'a, T> {
     /// The pixels.
     pub z: &'a [T],
     /// Channels of a pixel.
     pub channels: usize,
-    /// 2C numbers.
+    /// C means, then C sums.
     pub out: &'a mut [f64],
 }
 
-/// Pixels summed in the number type before a sum goes on in f64.
+/// Pixels summed in T before their sum is added in f64.
 const CHUNK: usize = 1024;
 
 impl<T: Float> Kernel<T> for Moments<'_, T> {
@@ -38,7 +38,7 @@ impl<T: Float> Kernel<T> for Moments<'_, T> {
                 first += count;
             }
             mean.iter_mut().for_each(|m| *m /= pixels as f64);
-            // The mean is rounded to T; what the rounding did to the deviations is put right at the end.
+            // Deviations are taken from the mean rounded to T; the sums are corrected for that rounding at the end.
             let mut rounded = [T::ZERO; 16];
             (0..n).for_each(|i| rounded[i] = T::from_f64(mean[i]));
             let about = S::load(rounded.as_ptr());

@@ -1,23 +1,23 @@
-//! Normalization with the residual and the rectifier behind it.
+//! Normalization, followed by residual and ReLU.
 
 use super::{CoefficientLanes, Coefficients, Residual, Rows};
 use crate::kernel::{Float, Kernel, Simd};
 
-/// y = slope (z - mean) + shift, a residual added and rectified where asked for.
+/// y = slope (z - mean) + shift, with the residual added and ReLU applied where asked for.
 pub struct Normalize<'a, T> {
     /// The rows.
     pub rows: Rows,
-    /// Input and the step between its rows.
+    /// Input and its row stride.
     pub z: (&'a [T], usize),
-    /// What is added.
+    /// What is added before the ReLU.
     pub residual: Residual<'a, T>,
     /// The coefficients.
     pub by: Coefficients<'a, T>,
-    /// Whether the rectifier follows.
+    /// Whether ReLU follows.
     pub relu: bool,
-    /// What is added behind it, per channel, where it is not to begin at 0.
+    /// Added after the ReLU, per channel: the threshold of a normalizer that has one.
     pub raise: Option<&'a [T]>,
-    /// Output and the step between its rows.
+    /// Output and its row stride.
     pub y: (&'a mut [T], usize),
 }
 

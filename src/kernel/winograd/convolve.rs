@@ -1,4 +1,4 @@
-//! Convolution of tiles.
+//! Convolution, tile by tile.
 
 use std::ops::Range;
 
@@ -8,36 +8,36 @@ use super::{Layout, Tile, Weights, point_step};
 use crate::kernel::contract::{Contract, Grid, padded};
 use crate::kernel::{Float, Kernel, Simd};
 
-/// A convolution of consecutive tiles of one image: y = conv(x), or y += it.
+/// The convolution on consecutive tiles of one image: y = conv(x), or y += conv(x) with `add`.
 pub struct Convolve<'a, T> {
-    /// Their size.
+    /// Size of the tiles.
     pub tile: Tile,
-    /// Tiles in a row.
+    /// Tiles per row.
     pub columns: usize,
-    /// Which of them, whole rows.
+    /// Which tiles to compute: whole rows of them.
     pub tiles: Range<usize>,
-    /// The image, with the border it needs.
+    /// The image, with its padding.
     pub x: &'a [T],
-    /// Where its pixels lie.
+    /// Layout of `x`.
     pub x_at: Layout,
-    /// The result of [`Weights`] for such tiles, rows of `pitch`.
+    /// The result of [`Weights`] for tiles of this size, rows `pitch` apart.
     pub u: &'a [T],
-    /// From one row of the weights to the next.
+    /// Row stride of the weights.
     pub pitch: usize,
-    /// The output from the first row of the first tile on.
+    /// The output, from the first row of the first tile on.
     pub y: &'a mut [T],
-    /// Where its pixels lie, had it begun with the image.
+    /// Layout of the whole output.
     pub y_at: Layout,
-    /// Where in the whole output `y` begins.
+    /// Offset of `y` in the whole output.
     pub origin: usize,
-    /// Whether to add.
+    /// Whether to add to the output instead of overwriting it.
     pub add: bool,
-    /// Room for [`Self::room`] values.
+    /// Scratch memory of at least [`Self::room`] values.
     pub scratch: &'a mut [T],
 }
 
 impl<T: Float> Convolve<'_, T> {
-    /// Values of scratch a convolution needs.
+    /// Values of scratch memory a convolution needs.
     pub fn room(tile: Tile, inputs: usize, outputs: usize) -> usize {
         tile.points() * (point_step(TOGETHER * inputs) + point_step(TOGETHER * outputs))
     }
@@ -69,7 +69,7 @@ impl<T: Float> Kernel<T> for Convolve<'_, T> {
         if self.tiles.is_empty() {
             return;
         }
-        // Then the first and the last tile are also those that reach farthest.
+        // In whole rows, the first and the last tile are also those that reach farthest.
         assert!([self.tiles.start, self.tiles.end].iter().all(|tile| tile.is_multiple_of(self.columns)), "whole rows");
         let (inputs, outputs, side) = (self.x_at.channels, self.y_at.channels, self.tile.outputs());
         assert!(self.x_at.end(side, self.columns, &self.tiles, 2) <= self.x.len(), "the image");

@@ -1,4 +1,4 @@
-//! The transforms along one axis.
+//! The transforms of Winograd's algorithm, along one axis.
 
 use candle_core::WithDType;
 
@@ -7,7 +7,7 @@ use crate::kernel::Simd;
 /// The longest side of a transformed tile.
 pub(super) const SIDE: usize = 6;
 
-/// F(m, 3). Arrays are as long as the longest of them; what lies behind [`Self::IN`] or [`Self::OUT`] values is not used.
+/// F(m, 3). Arrays have the longest length of all; elements beyond [`Self::IN`] or [`Self::OUT`] are not used.
 pub(super) trait Filtering {
     /// Outputs, m.
     const OUT: usize;
@@ -53,8 +53,8 @@ impl Filtering for F2 {
     }
 }
 
-/// F(4, 3), from the points 0, ±P, ±Q and infinity. The usual ±1 and ±2 have twice the rounding error, and most of it in
-/// the last output, where a point's third power stands (Barabasz et al., arXiv 1803.10986, on the choice of points).
+/// F(4, 3), from the points 0, ±P, ±Q and infinity. The usual ±1 and ±2 have twice the rounding error, most of it in the
+/// last output, which contains the points' third powers (on the choice of points: Barabasz et al., arXiv 1803.10986).
 pub(super) struct F4;
 
 const P: f64 = 5.0 / 8.0;

@@ -4,47 +4,47 @@ use std::ops::Range;
 
 use crate::kernel::end;
 
-/// Where the pixels of an image lie: that of row y and column x at `first + y·step + x·channels`.
+/// Where the pixels of an image are: row y, column x at `first + y·step + x·channels`.
 #[derive(Debug, Clone, Copy)]
 pub struct Layout {
-    /// First value of the first tile.
+    /// Offset of the first tile.
     pub first: usize,
-    /// To the next row of pixels.
+    /// Row stride.
     pub step: usize,
     /// Channels of a pixel.
     pub channels: usize,
 }
 
 impl Layout {
-    /// Where tile `tile` of `side` x `side` outputs, counted along the rows, begins.
+    /// Offset of tile number `tile`, counted along rows of `columns` tiles of `side` x `side` outputs.
     pub(super) fn tile(&self, side: usize, columns: usize, tile: usize) -> usize {
         self.first + side * (tile / columns) * self.step + side * (tile % columns) * self.channels
     }
 
-    /// One past the last value of the last of `tiles`, whole rows of them, with `border` more rows and columns than it has
-    /// outputs.
+    /// One past the last value of `tiles`, whole rows of them, each with `border` more rows and columns than outputs.
     pub(super) fn end(&self, side: usize, columns: usize, tiles: &Range<usize>, border: usize) -> usize {
         let (row, column) = ((tiles.end - 1) / columns, (tiles.end - 1) % columns);
         let pixels = |tile: usize| tile.saturating_mul(side).saturating_add(side + border);
         end(&[1, pixels(row) - 1, pixels(column)], &[self.first, self.step, self.channels])
     }
 
-    /// Where each of `tiles` begins.
+    /// The offset of each of `tiles`.
     pub(super) fn walk(&self, side: usize, columns: usize, tiles: &Range<usize>) -> Walk<'_> {
         let (tile, end) = (tiles.start, tiles.end);
         Walk { layout: self, side, columns, tile, end, column: tile % columns, begin: self.tile(side, columns, tile) }
     }
 }
 
-/// Tiles with their places: divisions are slow, so there is one per row of tiles.
+/// The offsets of consecutive tiles, with one division per row of tiles, since divisions are slow.
 pub(super) struct Walk<'a> {
     layout: &'a Layout,
     side: usize,
     columns: usize,
     tile: usize,
     end: usize,
-    /// The tile's column, and where it begins.
+    /// The tile's column.
     column: usize,
+    /// The tile's offset.
     begin: usize,
 }
 

@@ -17,7 +17,7 @@ pub use convolve::Convolve;
 pub use layout::Layout;
 pub use weights::Weights;
 
-/// The sizes of tiles there are.
+/// Tile sizes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Tile {
     /// F(2x2, 3x3): 16 multiplications instead of 36.
@@ -49,8 +49,8 @@ impl Tile {
     }
 }
 
-/// From one point to the next of what takes `len` values a point: a cache line more than those, since at distances that
-/// are powers of two all points would share a few places of the cache.
+/// Stride between points of `len` values each: one cache line more, since with strides that are powers of two all points
+/// would compete for a few cache sets.
 fn point_step(len: usize) -> usize {
     len.saturating_add(16)
 }

@@ -1,4 +1,4 @@
-//! Tiles of images transformed, and back.
+//! Transforms of tiles: from images, and back to them.
 
 use std::ops::Range;
 
@@ -9,10 +9,10 @@ use crate::kernel::{Float, Simd};
 /// Tiles that are transformed together.
 pub(super) const TOGETHER: usize = 16;
 
-/// Places in a tile's surroundings: to the next row and column of pixels.
+/// Strides to the next row and the next column of pixels.
 type Steps = [usize; 2];
 
-/// Bᵀ d B of `tiles`: rows (point, tile) of the channels.
+/// Bᵀ d B of `tiles`, as (point, tile, channel).
 #[inline(always)]
 pub(super) unsafe fn inputs<S: Simd, F: Filtering>(
     x: *const S::T,
@@ -29,8 +29,8 @@ pub(super) unsafe fn inputs<S: Simd, F: Filtering>(
     }
 }
 
-/// The same for C channels, any number of them where C is 0. With the distances between points known to the compiler,
-/// all of them need one register instead of one each.
+/// The same for C channels, or any number where C is 0. With constant strides, the compiler needs one register for the
+/// addresses of all points instead of one each.
 #[inline(always)]
 unsafe fn inputs_of<S: Simd, F: Filtering, const C: usize>(
     x: *const S::T,
@@ -52,7 +52,7 @@ unsafe fn inputs_of<S: Simd, F: Filtering, const C: usize>(
     }
 }
 
-/// One vector of channels of a tile: `n` values of it from `from`, its points `point` apart from `to` on.
+/// Bᵀ d B of one vector of `n` channels of a tile, from its pixels at `from` to its points, `point` apart, at `to`.
 #[inline(always)]
 unsafe fn input_tile<S: Simd, F: Filtering, const WHOLE: bool>(
     from: *const S::T,
@@ -78,7 +78,7 @@ unsafe fn input_tile<S: Simd, F: Filtering, const WHOLE: bool>(
     }
 }
 
-/// Aᵀ m A of `tiles`, written or added; `y` points to where the whole output would begin.
+/// Aᵀ m A of `tiles`, written or added; `y` is where the whole output would begin.
 #[inline(always)]
 pub(super) unsafe fn outputs<S: Simd, F: Filtering>(
     m: *const S::T,
@@ -119,7 +119,7 @@ unsafe fn outputs_of<S: Simd, F: Filtering, const C: usize>(
     }
 }
 
-/// Aᵀ m A of one vector of channels: from its points `point` apart to its pixels.
+/// Aᵀ m A of one vector of `n` channels of a tile, from its points, `point` apart, to its pixels.
 #[inline(always)]
 unsafe fn output_tile<S: Simd, F: Filtering, const WHOLE: bool>(
     from: *const S::T,

@@ -4,22 +4,22 @@ use super::filtering::{F2, F4, Filtering, SIDE};
 use super::{Tile, point_step};
 use crate::kernel::{Float, Kernel, Simd, end};
 
-/// G g Gᵀ of all kernels: from rows (tap, in) of `pitch` to rows (in) of `pitch`, point after point.
+/// G g Gᵀ of all kernels: from (tap, input channel) to (point, input channel), in rows of `pitch` output channels.
 pub struct Weights<'a, T> {
-    /// For which tiles.
+    /// Size of the tiles they are for.
     pub tile: Tile,
-    /// Direct convolution's weights.
+    /// The weights of a direct convolution.
     pub w: &'a [T],
     /// Input channels.
     pub inputs: usize,
-    /// Values of a row, a multiple of every vector's length.
+    /// Row stride, a multiple of every vector length.
     pub pitch: usize,
-    /// Room for [`Self::room`] values.
+    /// The result, at least [`Self::room`] values.
     pub u: &'a mut [T],
 }
 
 impl<T: Float> Weights<'_, T> {
-    /// Values of transformed weights, those between the points included.
+    /// Values the transformed weights take, with the gaps between points.
     pub fn room(tile: Tile, inputs: usize, pitch: usize) -> usize {
         tile.points().saturating_mul(point_step(inputs.saturating_mul(pitch)))
     }

@@ -1,8 +1,8 @@
-//! What stands in the cells of a CSV line.
+//! The cells of a CSV line and their values.
 
 use std::borrow::Cow;
 
-/// The cells of a record, without blanks and quotes around them; false where a quote is not closed.
+/// Splits a record into cells, without the blanks and quotes around them; false where a quote is not closed.
 pub(super) fn split<'a>(line: &'a str, delimiter: u8, cells: &mut Vec<Cow<'a, str>>) -> bool {
     cells.clear();
     let delimiter = char::from(delimiter);
@@ -25,7 +25,7 @@ pub(super) fn split<'a>(line: &'a str, delimiter: u8, cells: &mut Vec<Cow<'a, st
     !quoted
 }
 
-/// A cell without its quotes; two of them inside stand for one.
+/// A cell without its quotes; doubled quotes inside stand for one.
 fn unquote(cell: &str) -> Cow<'_, str> {
     let cell = cell.trim();
     match cell.strip_prefix('"').and_then(|rest| rest.strip_suffix('"')) {
@@ -35,8 +35,8 @@ fn unquote(cell: &str) -> Cow<'_, str> {
     }
 }
 
-/// A number, or nothing: an empty cell, and what pandas and R write for one. A percentage is its hundredth. A comma is
-/// read where it can mean one thing only; `comma_is_decimal` where the file cannot have meant thousands.
+/// A number, or none for an empty cell or what pandas and R write for one. A percentage is divided by 100. A comma is
+/// accepted where it is unambiguous; with `comma_is_decimal`, a single comma is always a decimal comma.
 pub(super) fn number(cell: &str, comma_is_decimal: bool) -> Result<Option<f64>, ()> {
     if let Some(share) = cell.strip_suffix('%') {
         return Ok(number(share.trim_end(), comma_is_decimal)?.map(|share| share / 100.0));
@@ -84,7 +84,7 @@ pub(super) fn whole(cell: &str) -> Result<Option<u64>, ()> {
     }
 }
 
-/// Yes or no, in the spellings of Rust, Python, R and spreadsheets.
+/// A truth value, in the spellings of Rust, Python, R and spreadsheets.
 pub(super) fn truth(cell: &str) -> Result<Option<bool>, ()> {
     match cell.to_lowercase().as_str() {
         "true" | "t" | "yes" | "1" | "1.0" | "wahr" | "vrai" | "verdadero" | "vero" => Ok(Some(true)),

@@ -1,4 +1,4 @@
-//! From paths to runs: which files there are, and of what kind.
+//! From paths to runs: finds the files and reads each by its kind.
 
 use std::collections::{BTreeMap, HashMap};
 use std::fs;
@@ -15,13 +15,13 @@ use super::{folder, rows, summaries};
 use crate::sweep::Sweep;
 use crate::{Error, Result};
 
-/// How deep run folders are looked for; what lies deeper belongs to something else, or to a link in a circle.
+/// How deep run folders are searched for: a bound, since symbolic links may form a cycle.
 const DEPTH: usize = 8;
 
-/// Endings of files that belong to runs, but are not read by themselves.
+/// Extensions of files that belong to runs but are not tables.
 const NO_TABLES: [&str; 3] = ["toml", "json", "safetensors"];
 
-/// Runs, and what was odd about their files.
+/// Runs, and remarks on their files.
 #[derive(Debug, Default)]
 pub struct Collection {
     /// The runs, each once.
@@ -29,8 +29,8 @@ pub struct Collection {
     pub(in crate::report) notes: Notes,
 }
 
-/// Files to read, folders first: they are the truth about their runs. Each stands under its real path, since the same
-/// one may be given twice.
+/// Files to read, by real path, since the same one may be given twice. Folders are read first: they take precedence over
+/// tables that hold the same runs.
 #[derive(Default)]
 struct FoundPaths {
     folders: BTreeMap<PathBuf, PathBuf>,
@@ -42,7 +42,7 @@ struct FoundPaths {
 /// Reads the runs in `paths`: run folders, folders that hold such, CSV files.
 ///
 /// # Errors
-/// A path that does not exist, is no such thing, or holds no run. Whatever is odd inside becomes a remark.
+/// A path that does not exist, or paths without any run. Whatever is wrong inside the files becomes a remark.
 pub fn collect(paths: &[PathBuf]) -> Result<Collection> {
     let mut notes = Notes::default();
     let mut found = FoundPaths::default();
@@ -64,7 +64,7 @@ pub fn collect(paths: &[PathBuf]) -> Result<Collection> {
         let reasons: Vec<String> = notes.finish().iter().map(ToString::to_string).collect();
         let path = paths.first().map_or(Path::new("."), PathBuf::as_path);
         if reasons.is_empty() {
-            let why = "no run found: neither folders of runs (config.toml, metrics.csv, summary.json) nor rows of runs";
+            let why = "no run found: neither run folders (config.toml, metrics.csv, summary.json) nor CSV files";
             return Err(Error::data(path, why));
         }
         return Err(Error::data(path, format!("no run found\n{}", reasons.join("\n")).trim_end()));
@@ -75,7 +75,7 @@ pub fn collect(paths: &[PathBuf]) -> Result<Collection> {
 /// Labels the runs that are not over, and so in no summary yet, as the sweep file at `path` does.
 fn label(runs: &mut [Run], path: &Path) {
     let mut unlabelled = runs.iter_mut().filter(|run| run.label.is_none()).peekable();
-    // The file is there for this alone: an odd one takes nothing from the runs.
+    // Only labels come from this file, so an unreadable one is ignored.
     let out = path.parent().unwrap_or(Path::new("."));
     let load = || Sweep::load(path)?.on_recorded_data(out);
     let Some(Ok(sweep)) = unlabelled.peek().map(|_| load()) else { return };
@@ -91,7 +91,7 @@ fn quietly(read: impl FnOnce(&mut Notes) -> Vec<Run>) -> (Vec<Run>, Notes) {
 fn find(path: &Path, found: &mut FoundPaths, notes: &mut Notes) -> Result<()> {
     let real = fs::canonicalize(path).map_err(Error::io(path))?;
     if path.is_file() {
-        // The rows in a run's folder are known better with what stands beside them.
+        // The rows of a run folder are read with the folder's other files.
         match path.parent().filter(|dir| path.ends_with("metrics.csv") && dir.join("config.toml").is_file()) {
             Some(dir) => found.folders.insert(real_path(dir), dir.to_path_buf()),
             None => found.tables.insert(real, path.to_path_buf()),
@@ -106,7 +106,7 @@ fn find(path: &Path, found: &mut FoundPaths, notes: &mut Notes) -> Result<()> {
     Ok(())
 }
 
-/// Looks for runs in and below `dir`; whether there were any.
+/// Looks for runs in and below `dir`; returns whether there are any.
 fn walk(dir: &Path, entries_of_dir: Vec<PathBuf>, depth: usize, found: &mut FoundPaths, notes: &mut Notes) -> bool {
     if folder::is_run(dir) {
         found.folders.insert(real_path(dir), dir.to_path_buf());
@@ -134,7 +134,7 @@ fn real_path(path: &Path) -> PathBuf {
     fs::canonicalize(path).unwrap_or_else(|_| path.to_path_buf())
 }
 
-/// What lies in `dir`, in the order of names.
+/// The entries of `dir`, sorted by name.
 fn entries(dir: &Path) -> Result<Vec<PathBuf>> {
     let entries = fs::read_dir(dir).map_err(Error::io(dir))?;
     let mut paths = entries.map(|entry| Ok(entry.map_err(Error::io(dir))?.path())).collect::<Result<Vec<_>>>()?;
@@ -142,10 +142,10 @@ fn entries(dir: &Path) -> Result<Vec<PathBuf>> {
     Ok(paths)
 }
 
-/// Reads a CSV file of either kind.
+/// Reads a CSV file: a `metrics.csv` or a `summary.csv`.
 fn read_table(path: &Path, notes: &mut Notes) -> Vec<Run> {
     if path.extension().is_some_and(|ending| NO_TABLES.iter().any(|other| ending == *other)) {
-        notes.file(path, "is no CSV file; give the folder of the run or the sweep instead");
+        notes.file(path, "is not a CSV file; give the folder of the run or the sweep instead");
         return vec![];
     }
     let Some(text) = folder::text(path, notes) else { return vec![] };
@@ -158,9 +158,9 @@ fn read_table(path: &Path, notes: &mut Notes) -> Vec<Run> {
     let has = |name: &str| header.iter().any(|column| column == name);
     let missing = |names: [&str; 2]| names.iter().all(|name| !has(name));
     if has("ci_low") {
-        notes.file(path, "is what `mbn compare` wrote, not what runs wrote; not read");
+        notes.file(path, "was written by `mbn compare` and holds no runs; not read");
     } else if has("impl") && has("ms_per_step") {
-        notes.file(path, "is what `mbn bench` wrote: it has no runs to compare; not read");
+        notes.file(path, "was written by `mbn bench` and holds no runs; not read");
     } else if summaries::is_summary(header) && missing(["accuracy", "loss"]) {
         return summaries::read(path, &text, notes);
     } else {

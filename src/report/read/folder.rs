@@ -1,4 +1,4 @@
-//! A run from its folder, whatever state that is in.
+//! A run from its folder, complete or not.
 
 use std::fs;
 use std::io::ErrorKind;
@@ -13,15 +13,15 @@ use super::{rows, settings};
 use crate::Error;
 use crate::record::{SplitScore, Status, Summary, by_layer, read_summary, typical};
 
-/// Files of which one makes a folder a run's.
+/// Files any of which makes a folder a run folder.
 const MARKS: [&str; 3] = ["metrics.csv", "config.toml", "summary.json"];
 
-/// Whether `dir` is a run's folder.
+/// Whether `dir` is a run folder.
 pub(super) fn is_run(dir: &Path) -> bool {
     MARKS.iter().any(|name| dir.join(name).is_file())
 }
 
-/// Reads the run in `dir`; usually one, more where its `metrics.csv` holds others, too.
+/// Reads the run in `dir`: usually one; more where its `metrics.csv` holds rows of others.
 pub(super) fn read(dir: &Path, notes: &mut Notes) -> Vec<Run> {
     let summary = summary(dir, notes);
     let folder_name = dir.file_name().unwrap_or_default().to_string_lossy().into_owned();
@@ -73,7 +73,7 @@ fn summary(dir: &Path, notes: &mut Notes) -> Option<Summary> {
     })
 }
 
-/// What the summary adds to the rows.
+/// Adds what the summary says to the rows.
 fn finish(run: &mut Run, summary: Summary, metrics: &Path, notes: &mut Notes) {
     if summary.status == Status::Done && run.reached() < summary.epochs {
         let (have, all) = (run.reached(), summary.epochs);
@@ -98,12 +98,12 @@ fn final_score(&SplitScore { split, stats, loss, accuracy }: &SplitScore) -> Fin
     FinalScore { split, stats: Some(stats), loss, accuracy }
 }
 
-/// That many threads, in words.
+/// `1 thread`, `2 threads`
 pub(super) fn threads(count: &str) -> String {
     format!("{count} thread{}", if count == "1" { "" } else { "s" })
 }
 
-/// A file's text; none where there is none or it cannot be read.
+/// A file's text; none where it does not exist or cannot be read.
 pub(super) fn text(path: &Path, notes: &mut Notes) -> Option<String> {
     match fs::read(path) {
         Ok(bytes) if bytes.starts_with(&[0xff, 0xfe]) || bytes.starts_with(&[0xfe, 0xff]) => {
@@ -111,7 +111,7 @@ pub(super) fn text(path: &Path, notes: &mut Notes) -> Option<String> {
             None
         }
         Ok(bytes) => Some(String::from_utf8(bytes).unwrap_or_else(|error| {
-            notes.file(path, "is not all UTF-8; what is not is replaced");
+            notes.file(path, "is not valid UTF-8; invalid bytes are replaced");
             String::from_utf8_lossy(error.as_bytes()).into_owned()
         })),
         Err(error) if error.kind() == ErrorKind::NotFound => None,
@@ -131,7 +131,7 @@ fn size(config: &Table, key: &str) -> Option<usize> {
     config.get(key).and_then(Value::as_integer).and_then(|n| usize::try_from(n).ok())
 }
 
-/// A run that has no rows yet.
+/// A run without rows yet.
 fn from_config(name: &str, config: &Table) -> Run {
     let word = |key: &str| config.get(key).and_then(Value::as_str).unwrap_or_default().to_string();
     let batch_size = size(config, "batch_size").unwrap_or_default();
@@ -148,14 +148,14 @@ fn from_config(name: &str, config: &Table) -> Run {
     }
 }
 
-/// The measured shift, over all its measurements, and the two distances to the training set's statistics at the end: the
-/// medians of the layers' medians.
+/// Reads the diagnostics: the shift over all its measurements, and the two divergences from the training set's statistics
+/// at the end of training. Each is the median of the layers' medians.
 fn shifts(run: &mut Run, path: &Path, notes: &mut Notes) {
     const NAMES: [&str; 3] = ["shift", "used_to_population", "inference_to_population"];
     let Some(text) = text(path, notes) else { return };
     let mut sheet = Sheet::new(path, &text, &["epoch", "step", "layer", "shift"]);
     let (mut columns, mut epoch_column, mut layer_column) = ([None; 3], None, None);
-    // The shift's of all rows, the distances' of the rows of the last epoch that has them.
+    // For the shift all rows, for the divergences those of the last epoch that has them.
     let (mut measured, mut last) = ([const { vec![] }; 3], [0; 3]);
     while let Some(step) = sheet.next(notes) {
         if step == Step::Header {

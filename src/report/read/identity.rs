@@ -1,10 +1,10 @@
-//! Whose row it is: the run that the identifying cells of a line mean.
+//! The run that a row belongs to, from its identifying cells.
 
 use super::cells::{truth, whole};
 use super::run::Run;
 use crate::sweep::one_line;
 
-/// The columns of `metrics.csv`, and `label`, which people add. The first [`IDENTITY`] say whose row it is.
+/// The columns of `metrics.csv`, and `label`, which users may add. The first [`IDENTITY`] identify the run.
 pub(super) const COLUMNS: [&str; 18] = [
     "label",
     "run",
@@ -27,13 +27,13 @@ pub(super) const COLUMNS: [&str; 18] = [
 ];
 pub(super) const IDENTITY: usize = 9;
 
-/// What an accuracy has to be.
-pub(super) const FRACTION: &str = "a fraction between 0 and 1 (in percent? then with a % sign)";
+/// What an accuracy has to be, for messages.
+pub(super) const FRACTION: &str = "a fraction between 0 and 1 (for a percentage, add a % sign)";
 
-/// The run that identifying cells mean, in the order of [`COLUMNS`]; without a name of its own it gets one from them.
+/// The run that the identifying cells describe, in the order of [`COLUMNS`]. Without a name, it is given one made of them.
 ///
 /// # Errors
-/// The column at fault, and what is wrong.
+/// The column at fault, and what is wrong with it.
 pub(super) fn identify(cells: &[String; IDENTITY]) -> Result<Run, (&'static str, String)> {
     let [label, name, dataset, model, norm, passes, batch, micro, seed] = cells;
     let bad = |i: usize, what: &str| {
@@ -47,10 +47,7 @@ pub(super) fn identify(cells: &[String; IDENTITY]) -> Result<Run, (&'static str,
     let (batch, micro) = (size(6, batch)?, size(7, micro)?);
     let Some(batch_size) = batch.or(micro.filter(|_| !named)) else { return Err(bad(6, "a batch size")) };
     if norm.is_empty() && label.is_empty() {
-        return Err((
-            COLUMNS[4],
-            "neither `norm` nor `label` says what was compared; the run's lines are not read".into(),
-        ));
+        return Err((COLUMNS[4], "neither `norm` nor `label` names the method; the run's lines are not read".into()));
     }
     let double_forward = truth(passes).map_err(|()| bad(5, "true or false"))?.unwrap_or(false);
     let seed = whole(seed).map_err(|()| bad(8, "a seed"))?;
@@ -75,7 +72,7 @@ pub(super) fn identify(cells: &[String; IDENTITY]) -> Result<Run, (&'static str,
     })
 }
 
-/// What a header may have meant by another name for `wanted`.
+/// ` (is it ..., misspelled?)` where the header has a similar name for `wanted`, else an empty string.
 pub(super) fn near_miss(wanted: &str, header: &[String]) -> String {
     let others: Vec<&str> = header.iter().map(String::as_str).filter(|name| !COLUMNS.contains(name)).collect();
     match crate::lookup::closest(wanted, &others) {

@@ -1,4 +1,4 @@
-//! Records of the same run put together, whatever files they come from.
+//! Merges records of the same run from several files.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
@@ -8,7 +8,7 @@ use super::run::{Insertion, Run};
 use super::settings::ROWS_LR;
 use crate::record::{Split, Status};
 
-/// Puts records of the same run together; the first counts where two differ.
+/// Merges records of the same run; where two differ, the first is used.
 #[derive(Default)]
 pub(super) struct Merger {
     runs: Vec<Run>,
@@ -16,7 +16,7 @@ pub(super) struct Merger {
 }
 
 impl Merger {
-    /// Takes up a record.
+    /// Adds a record.
     pub fn add(&mut self, run: Run, notes: &mut Notes) {
         let places = self.names.entry(run.name.clone()).or_default();
         match places.iter().find(|place| self.runs[**place].agrees(&run)) {
@@ -28,7 +28,7 @@ impl Merger {
         }
     }
 
-    /// The runs, each once, each with the number of epochs it was to train where that can be told.
+    /// The runs, each once, with the number of epochs each was to train, where that can be inferred.
     pub fn finish(self, notes: &mut Notes) -> Vec<Run> {
         let mut runs = twins(self.runs, notes);
         assume_epochs(&mut runs, notes);
@@ -36,7 +36,7 @@ impl Merger {
     }
 }
 
-/// Takes into `run` what another record of it says beyond its own.
+/// Adds to `run` what another record of it knows beyond its own.
 fn absorb(run: &mut Run, other: Run, notes: &mut Notes) {
     let mut differ = 0;
     for series in other.series {
@@ -45,7 +45,7 @@ fn absorb(run: &mut Run, other: Run, notes: &mut Notes) {
     }
     if differ > 0 {
         let (name, first) = (&run.name, run.source.display());
-        notes.file(&other.source, format!("{differ} rows of {name} have other scores than in {first}, which count"));
+        notes.file(&other.source, format!("{differ} rows of {name} have other scores than in {first}, which are used"));
     }
     for (own, other) in [(&mut run.dataset, other.dataset), (&mut run.model, other.model), (&mut run.norm, other.norm)]
     {
@@ -71,7 +71,7 @@ fn absorb(run: &mut Run, other: Run, notes: &mut Notes) {
     }
 }
 
-/// Without runs that are there under two names: same settings, same scores to the last bit.
+/// Drops runs that occur under two names: same settings, bitwise the same scores.
 fn twins(runs: Vec<Run>, notes: &mut Notes) -> Vec<Run> {
     type Key = (String, String, String, bool, usize, usize, u64);
     let mut kept: Vec<Run> = vec![];
@@ -112,8 +112,8 @@ fn is_copy(a: &Run, b: &Run) -> bool {
     settings && labels && scores && same_loss
 }
 
-/// Rows alone do not say how long a run was to be. It is taken to be as long as the longest of its kind, so that one
-/// that broke off is not taken for a finished one.
+/// Rows alone do not say how long a run was to be. It is assumed to be as long as the longest of the same data set, network
+/// and method, so that an interrupted run does not count as finished.
 fn assume_epochs(runs: &mut [Run], notes: &mut Notes) {
     let kind = |run: &Run| (run.dataset.clone(), run.model.clone(), run.norm.clone(), run.double_forward);
     let mut longest = BTreeMap::new();
@@ -129,7 +129,7 @@ fn assume_epochs(runs: &mut [Run], notes: &mut Notes) {
         let over = run.status == Some(Status::Done);
         run.epochs = match (over, run.reached()) {
             (false, _) => longest.get(&kind(run)).copied().filter(|epochs| *epochs > 0),
-            // A table of finished runs has no epochs: those of the same experiment, if that is one.
+            // A table of finished runs need not say its epochs: take those of the other runs, if these agree.
             (true, 0) => lengths
                 .get(&(run.dataset.clone(), run.model.clone()))
                 .and_then(|known| known.first().copied().filter(|_| known.len() == 1)),
@@ -139,7 +139,7 @@ fn assume_epochs(runs: &mut [Run], notes: &mut Notes) {
     }
     if short > 0 {
         notes.say(format!(
-            "{short} runs known by their rows alone have fewer epochs than others of their kind: taken as unfinished"
+            "{short} runs known by their rows alone have fewer epochs than others of the same method: taken as unfinished"
         ));
     }
 }

@@ -1,5 +1,5 @@
-//! Runs from folders and CSV files into one collection; what is odd about the files is noted, and nothing is lost in
-//! silence.
+//! Reads runs from folders and CSV files into one collection. Whatever is wrong with the files becomes a remark; nothing
+//! is dropped silently.
 
 mod cells;
 mod collect;

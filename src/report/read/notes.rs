@@ -1,4 +1,4 @@
-//! What was odd about the files: nothing is left out in silence.
+//! Remarks on the files, so that nothing is left out silently.
 
 use std::fmt;
 use std::path::{Path, PathBuf};
@@ -8,9 +8,9 @@ use serde::Serialize;
 /// A remark on a file or on the comparison as a whole.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Note {
-    /// The file or folder.
+    /// The file or folder; none for the comparison as a whole.
     pub path: Option<PathBuf>,
-    /// The line, from 1.
+    /// The line, counted from 1.
     pub line: Option<usize>,
     /// What was found and what was done about it.
     pub text: String,
@@ -34,7 +34,7 @@ pub struct Notes {
     list: Vec<CountedNote>,
 }
 
-/// A remark, and how many lines of its file it is true of; a thousand bad lines are one mistake.
+/// A remark, and how many lines of its file it applies to: a thousand bad lines make one remark.
 #[derive(Debug)]
 struct CountedNote {
     note: Note,
@@ -77,7 +77,7 @@ impl Notes {
         self.list.extend(other.list);
     }
 
-    /// All of them; where one is true of several lines, how many more there are.
+    /// All of them; those that apply to several lines say to how many more.
     pub fn finish(self) -> Vec<Note> {
         let told = |CountedNote { mut note, lines, .. }: CountedNote| {
             match lines {

@@ -49,27 +49,27 @@ pub(super) fn read(path: &Path, text: &str, notes: &mut Notes) -> Vec<Run> {
 struct RowReader<'a> {
     path: &'a Path,
     runs: Vec<Run>,
-    /// Which run each set of identifying cells means; none where they could not be read.
+    /// The run of each set of identifying cells; none where they could not be read.
     places: HashMap<[String; IDENTITY], Option<usize>>,
-    /// The last row's, since rows of a run stand together.
+    /// That of the last row, since rows of a run usually follow each other.
     last: Option<([String; IDENTITY], Option<usize>)>,
-    /// The learning rate in the first epoch that a run has rows of.
+    /// Each run's first epoch with a learning rate, and that rate.
     rates: HashMap<usize, (usize, f64)>,
-    /// Rows that were there before, and the line of the first.
+    /// Number of duplicate rows, and the line of the first.
     twice: (usize, usize),
-    /// Rows of other scores in the same epoch where no column tells splits apart, and the line of the first.
+    /// Number of rows with other scores for the same epoch where no column names the split, and the line of the first.
     mixed: (usize, usize),
 }
 
 impl RowReader<'_> {
-    /// Says which columns a header lacks that change what its rows mean.
+    /// Remarks on missing columns that change the meaning of the rows.
     fn check_header(&self, sheet: &Sheet, columns: &[Option<usize>], notes: &mut Notes) {
-        let defaults = [("double_forward", "false"), ("epoch", "counted in the order of the rows")];
+        let defaults = [("double_forward", "taken as false"), ("epoch", "epochs are counted in the order of the rows")];
         for (name, instead) in defaults {
             let place = COLUMNS.iter().position(|column| *column == name);
             if place.and_then(|place| columns[place]).is_none() {
                 let near = near_miss(name, sheet.header());
-                notes.line(self.path, sheet.line(), name, format!("no column `{name}`{near}; taken as {instead}"));
+                notes.line(self.path, sheet.line(), name, format!("no column `{name}`{near}; {instead}"));
             }
         }
     }
@@ -105,7 +105,7 @@ impl RowReader<'_> {
             (None, _) => series.points.last().map_or(1, |point| point.epoch + 1),
             (_, Ok(Some(epoch))) => epoch,
             _ => {
-                notes.line(path, sheet.line(), "epoch", "`epoch` or `split` cannot be read; the line is not read");
+                notes.line(path, sheet.line(), "epoch", "`epoch` is not a whole number; the line is not read");
                 return;
             }
         };
@@ -124,11 +124,11 @@ impl RowReader<'_> {
             Insertion::Conflict if split.is_none() => self.mixed.0 += 1,
             Insertion::Conflict => {
                 let run = &self.runs[place].name;
-                let text = format!("epoch {epoch} of {run} was there before with other scores; the first count");
+                let text = format!("epoch {epoch} of {run} occurs again with other scores; the first are used");
                 notes.line(path, sheet.line(), "conflict", text);
             }
         }
-        // Of `batch` and `precise`, which were only looked at beside the method's own rule, a run does not die.
+        // A non-finite loss under `batch` or `precise`, measured beside the method's own rule, is no divergence.
         let own = split == Some(Split::Train) || !stats.is_some_and(Stats::is_beside);
         if own && sheet.number(columns[13]).is_ok_and(|loss| loss.is_some_and(|loss| !loss.is_finite())) {
             let run = &mut self.runs[place];
@@ -136,7 +136,7 @@ impl RowReader<'_> {
         }
     }
 
-    /// The split (none without such a column) and the statistics of a row; none where they are not known.
+    /// The split (none without such a column) and the statistics of a row; none where their names are unknown.
     fn measured_on(
         &self,
         sheet: &Sheet,
@@ -178,8 +178,8 @@ impl RowReader<'_> {
     }
 }
 
-/// The series of a run's split and statistics, begun where it is not there yet. Training is one series: what normalizes in it
-/// may change, as when statistics are frozen.
+/// The series of a run for a split and statistics, created where it does not exist. Training is one series, although its
+/// statistics may change, as when they are frozen.
 pub(super) fn series(run: &mut Run, split: Option<Split>, stats: Option<Stats>) -> &mut Series {
     let place = run
         .series

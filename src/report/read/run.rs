@@ -1,4 +1,4 @@
-//! A run as it is compared: who it is, how it ended, its scores, its curve.
+//! A run as it is compared: identity, outcome, scores and curves.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -8,57 +8,57 @@ use crate::record::{Split, Stats, Status};
 /// One epoch's score on one split under one kind of statistics.
 #[derive(Debug, Clone, Copy, Default, PartialEq)]
 pub struct Point {
-    /// Epoch, from 1.
+    /// Epoch, counted from 1.
     pub epoch: usize,
     /// Updates made so far.
     pub step: Option<usize>,
     /// Mean cross-entropy in nats.
     pub loss: Option<f64>,
-    /// Share of correct answers.
+    /// Fraction of correct answers.
     pub accuracy: Option<f64>,
-    /// Images per second while it was measured.
+    /// Images per second during the measurement.
     pub images_per_s: Option<f64>,
-    /// Seconds the run had taken.
+    /// Seconds since the start of the run.
     pub seconds: Option<f64>,
 }
 
 /// The points of one split under one kind of statistics, by epoch.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Series {
-    /// Which images; none where the rows do not say.
+    /// The split; none where the rows do not say.
     pub split: Option<Split>,
-    /// Which statistics normalized; none for the method's own rule, whatever that is.
+    /// The statistics in use; none for the method's own rule, whatever that is.
     pub stats: Option<Stats>,
-    /// In the order of epochs, each once.
+    /// By epoch, each once.
     pub points: Vec<Point>,
 }
 
 /// The score of a run at its end, on one split under one kind of statistics.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct FinalScore {
-    /// Which images.
+    /// The split.
     pub split: Split,
-    /// Which statistics normalized; none for the method's own rule, whatever that is.
+    /// The statistics in use; none for the method's own rule, whatever that is.
     pub stats: Option<Stats>,
     /// Mean cross-entropy in nats.
     pub loss: Option<f64>,
-    /// Share of correct answers.
+    /// Fraction of correct answers.
     pub accuracy: Option<f64>,
 }
 
-/// How an epoch's row was taken up.
+/// What adding an epoch's row did.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Insertion {
     /// The first of its epoch.
     New,
-    /// There already, with the same scores.
+    /// A duplicate, with the same scores.
     Same,
-    /// There already, with other scores; the first stays.
+    /// A duplicate with other scores; the first is kept.
     Conflict,
 }
 
 impl Series {
-    /// Takes up `point`, whatever order the rows come in.
+    /// Adds `point`; rows may come in any order.
     pub(super) fn add(&mut self, point: Point) -> Insertion {
         let place = match self.points.last() {
             Some(last) if last.epoch >= point.epoch => self.points.binary_search_by_key(&point.epoch, |p| p.epoch),
@@ -89,7 +89,7 @@ impl Series {
 pub struct Run {
     /// Its name.
     pub name: String,
-    /// What its experiment calls it, where it does.
+    /// The method's name in its sweep, where it has one.
     pub label: Option<String>,
     /// Data set; empty where unknown.
     pub dataset: String,
@@ -101,42 +101,42 @@ pub struct Run {
     pub double_forward: bool,
     /// Images per update.
     pub batch_size: usize,
-    /// Images whose statistics are taken together.
+    /// Images whose statistics are taken together (normalization batch size).
     pub norm_batch_size: usize,
     /// Seed.
     pub seed: Option<u64>,
-    /// Every other setting that is known, a normalizer's as `mbn.size`.
+    /// Every other known setting; a normalizer's parameter as `mbn.size`.
     pub settings: BTreeMap<String, String>,
     /// Epochs it was to train, where known.
     pub epochs: Option<usize>,
     /// How it ended, where its summary says so.
     pub status: Option<Status>,
-    /// What its rows hold.
+    /// The scores in its rows.
     pub series: Vec<Series>,
-    /// Final scores from its summary; they count before those of the rows.
+    /// Final scores from its summary; they take precedence over those of the rows.
     pub finals: Vec<FinalScore>,
-    /// The last epoch whose loss is not finite, 0 where all are.
+    /// The last epoch with a non-finite loss, 0 where there is none.
     pub not_finite: usize,
-    /// The measured quantities that are not scores, by their column's name.
+    /// Measured quantities other than scores, by column name.
     pub measured: BTreeMap<&'static str, f64>,
     /// Device and threads, as far as known.
     pub machine: String,
-    /// It has a folder, which is the truth about it.
+    /// Whether it was read from its folder, which takes precedence over tables.
     pub has_folder: bool,
-    /// Where it was read.
+    /// The folder or file it was read from.
     pub source: PathBuf,
 }
 
-/// Where a run stands.
+/// The state of a run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum RunState {
-    /// Trained to the end: it counts.
+    /// Trained to the end; its scores are compared.
     Done,
     /// Became non-finite.
     Diverged,
     /// Stopped by an error.
     Failed,
-    /// Still going, or broken off.
+    /// Still running, or interrupted.
     Unfinished,
 }
 
@@ -146,7 +146,7 @@ impl Run {
         self.series.iter().filter_map(|series| series.points.last()).map(|point| point.epoch).max().unwrap_or(0)
     }
 
-    /// Where it stands: its summary's word, else what its rows allow.
+    /// Its state according to its summary, else as inferred from its rows.
     pub fn state(&self) -> RunState {
         match self.status {
             Some(Status::Done) => RunState::Done,
@@ -163,7 +163,7 @@ impl Run {
         pick(&self.series, split, stats, |series| (series.split, series.stats))
     }
 
-    /// The score at the end of training: that of the last epoch, never of the best.
+    /// The final score: that of the last epoch, never of the best.
     pub fn score(&self, split: Split, stats: Option<Stats>) -> Option<FinalScore> {
         if let Some(found) = pick(&self.finals, split, stats, |found| (Some(found.split), found.stats)) {
             return Some(*found);
@@ -196,7 +196,7 @@ impl Run {
         self.measured.get("seconds").copied().or_else(last)
     }
 
-    /// Whether `other` can be a record of the same run: nothing that both know differs.
+    /// Whether `other` can be a record of the same run: nothing known to both differs.
     pub(super) fn agrees(&self, other: &Self) -> bool {
         let same = |a: &str, b: &str| a.is_empty() || b.is_empty() || a == b;
         same(&self.dataset, &other.dataset)
@@ -209,8 +209,8 @@ impl Run {
     }
 }
 
-/// The entry of `split` under `stats`; without that, under the method's own rule. A method without batch statistics has
-/// one way to infer (`sample`), whatever is asked for.
+/// The entry of `split` under `stats`, or under the method's own rule where `stats` is none. A method without batch
+/// statistics infers in one way (`sample`), whatever is asked for.
 fn pick<T>(all: &[T], split: Split, stats: Option<Stats>, of: fn(&T) -> (Option<Split>, Option<Stats>)) -> Option<&T> {
     let here = || all.iter().filter(|entry| of(entry).0 == Some(split));
     let named = |wanted: Stats| here().find(|entry| of(entry).1 == Some(wanted));

@@ -1,4 +1,4 @@
-//! The settings of a run as text that two files write alike, and which of them matter to what is averaged.
+//! The settings of a run in one spelling for all files, and which of them distinguish methods.
 
 use std::collections::BTreeMap;
 
@@ -6,22 +6,23 @@ use toml::{Table, Value};
 
 use crate::config::{MEASURES, up_to_date};
 
-/// Settings that say who a run is; they have fields and columns of their own.
+/// Settings that identify a run; they have fields and columns of their own.
 const IDENTITY: [&str; 8] =
     ["dataset", "model", "norm", "double_forward", "batch_size", "norm_batch_size", "seed", "epochs"];
 
-/// Settings that say how it is measured: they tell two runs apart only where nothing else does.
+/// Settings that say how it is measured; they distinguish two runs only where nothing else does.
 const MEASURING: [&str; 2] = ["precise_examples", "diagnostics_every"];
 
-/// The learning rate that a run's rows give for its first epoch, where no configuration tells the rate it was set to.
+/// The learning rate of a run's first epoch according to its rows, for runs without a configuration.
 pub const ROWS_LR: &str = "rows.lr";
 
-/// Whether `key` tells methods apart among runs of one name at one batch size only: rates in rows follow the batch size.
+/// Whether `key` distinguishes methods only among runs of one name at one batch size: rates in rows scale with the batch
+/// size.
 pub fn is_local(key: &str) -> bool {
     key == ROWS_LR || MEASURING.contains(&key)
 }
 
-/// A value as every file writes it: `16`, whether it was 16 or 16.0.
+/// A value in one spelling: `16`, whether a file has 16 or 16.0.
 pub(super) fn plain(text: &str) -> String {
     let text = text.trim().trim_matches('"');
     match text.parse::<f64>() {
@@ -30,15 +31,15 @@ pub(super) fn plain(text: &str) -> String {
     }
 }
 
-/// A number to four digits, which is as exactly as rates in rows need be told apart.
+/// A number to four digits, enough to distinguish learning rates in rows.
 pub(super) fn rounded(number: f64) -> String {
     plain(&format!("{number:.3e}"))
 }
 
-/// The settings in a configuration that can tell two methods apart, a normalizer's as `mbn.size`.
+/// The settings in a configuration that can distinguish methods; a normalizer's parameter as `mbn.size`.
 pub(super) fn of_config(config: &Table) -> BTreeMap<String, String> {
     let mut settings = BTreeMap::new();
-    // What an older version could not be told otherwise is as it was then.
+    // Settings that an older version did not have get the value it behaved as.
     let whole = up_to_date(config.clone());
     let config = whole.as_ref().unwrap_or(config);
     for (key, value) in config {
@@ -55,12 +56,12 @@ pub(super) fn of_config(config: &Table) -> BTreeMap<String, String> {
     settings
 }
 
-/// Whether the setting `key` can make two runs two methods.
+/// Whether the setting `key` can distinguish methods.
 fn distinguishes(key: &str) -> bool {
     !IDENTITY.contains(&key) && !MEASURES.contains(&key)
 }
 
-/// Whether what `key` is a detail of is measured at all.
+/// Whether the measurement that `key` is a detail of is made at all.
 fn is_measured(config: &Table, key: &str) -> bool {
     let is_on = |switch: &str| config.get(switch).and_then(Value::as_bool) == Some(true);
     match key {
@@ -73,7 +74,7 @@ fn is_measured(config: &Table, key: &str) -> bool {
     }
 }
 
-/// The setting that a column of a table of runs holds, if it is one: `lr`, or a normalizer's parameter as `mbn.size`.
+/// The setting in a column of a table of runs, if it holds one: `lr`, or a normalizer's parameter as `mbn.size`.
 pub(super) fn of_column(column: &str) -> Option<String> {
     let known = match column.split_once('.') {
         Some((owner, _)) => crate::norm::find(owner).is_ok(),

@@ -1,8 +1,8 @@
-//! CSV as people leave it: columns in any order, CRLF, a byte order mark, quotes, comments, files put end to end, a last
-//! line torn off.
+//! CSV as found in practice: columns in any order, CRLF, a byte-order mark, quotes, comments, concatenated files, a
+//! truncated last line.
 //!
-//! A quoted cell may go on in the next lines; a stray quote costs its line and not the rest of the file, and every remark
-//! names its line.
+//! A quoted cell may span lines. An unmatched quote costs its own line, not the rest of the file. Every remark names its
+//! line.
 
 use std::borrow::Cow;
 use std::path::Path;
@@ -10,22 +10,22 @@ use std::path::Path;
 use super::cells::{number, split};
 use super::notes::Notes;
 
-/// Cells of a line that are column names for the line to be a header, too.
+/// Cells of a line that must be column names for the line to be another header.
 const HEADER_WORDS: usize = 3;
 
-/// Lines that a record may go on for.
+/// Lines that one record may span.
 const MOST_LINES: usize = 64;
 
-/// What [`Sheet::next`] has come to.
+/// What [`Sheet::next`] has read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Step {
-    /// A header: the columns of what follows may be others.
+    /// A header; the columns of the rows that follow may differ from those before.
     Header,
     /// A row with as many cells as the header.
     Row,
 }
 
-/// A CSV text, read once from its beginning.
+/// A CSV text, read once from the beginning.
 pub(super) struct Sheet<'a> {
     path: &'a Path,
     rest: &'a str,
@@ -35,13 +35,13 @@ pub(super) struct Sheet<'a> {
     header: Vec<String>,
     pending: Option<Vec<String>>,
     cells: Vec<Cow<'a, str>>,
-    /// Lines read so far, and the one that the current record begins in.
+    /// Number of lines read, and the line in which the current record begins.
     read: usize,
     line: usize,
 }
 
 impl<'a> Sheet<'a> {
-    /// The sheet in `text`, which is that of the file at `path`; `known` are the names that make a line a header.
+    /// The sheet in `text`, the contents of the file at `path`; `known` are the names that make a line a header.
     pub fn new(path: &'a Path, text: &'a str, known: &'a [&'a str]) -> Self {
         let rest = text.strip_prefix('\u{feff}').unwrap_or(text);
         let line_end = if rest.contains('\n') { '\n' } else { '\r' };
@@ -74,7 +74,7 @@ impl<'a> Sheet<'a> {
         self.line
     }
 
-    /// Goes on to the next header or row; what is neither is remarked on and passed over.
+    /// Reads up to the next header or row; what is neither is skipped with a remark.
     pub fn next(&mut self, notes: &mut Notes) -> Option<Step> {
         if let Some(header) = self.pending.take() {
             self.header = header;
@@ -108,8 +108,8 @@ impl<'a> Sheet<'a> {
         }
     }
 
-    /// Takes up the lines that a quoted cell goes on in, if they complete the record that `first` begins; whether the
-    /// last of them has an end. `before` is the text from that record on.
+    /// Reads the further lines of a quoted cell, if they complete the record that `first` begins; returns whether the last of
+    /// them has a line break. `before` is the text from that record on.
     fn go_on(&mut self, before: &'a str, first: &str, delimiter: u8) -> Option<bool> {
         let mark = (self.rest, self.read);
         let quotes = |line: &str| line.bytes().filter(|byte| *byte == b'"').count();
@@ -148,14 +148,14 @@ impl<'a> Sheet<'a> {
         self.known.iter().any(|name| name.eq_ignore_ascii_case(cell))
     }
 
-    /// Whether the line is the header of a file that was put behind another.
+    /// Whether the line is the header of a concatenated file.
     fn is_header(&self) -> bool {
         let first = self.cells.first().map_or("", |cell| cell.as_ref());
         let starts = self.header[0].eq_ignore_ascii_case(first) || self.is_known(first);
         starts && self.cells.iter().filter(|cell| self.is_known(cell)).count() >= HEADER_WORDS
     }
 
-    /// Forgets empty cells beyond the header's last, which spreadsheets add.
+    /// Drops empty cells beyond the header's last, which spreadsheets add.
     fn drop_padding(&mut self) {
         let wanted = self.header.len();
         if wanted > 0 && self.cells.len() > wanted && self.cells[wanted..].iter().all(|cell| cell.is_empty()) {
@@ -163,14 +163,14 @@ impl<'a> Sheet<'a> {
         }
     }
 
-    /// The step for the current cells, where they are a row: as many as the header has.
+    /// The step for the current cells: a row, where they are as many as the header's.
     fn accept(&mut self, ended: bool, notes: &mut Notes) -> Option<Step> {
         let wanted = self.header.len();
         self.drop_padding();
         let torn = !ended || (self.cells.len() != wanted && self.take_fused_header());
         if self.cells.len() != wanted {
             let (have, line) = (self.cells.len(), self.line);
-            let what = if torn { "torn off: it" } else { "the line" };
+            let what = if torn { "the line is cut off: it" } else { "the line" };
             notes.line(
                 self.path,
                 line,
@@ -184,7 +184,8 @@ impl<'a> Sheet<'a> {
         }
         if torn {
             let column = self.header.last().map_or("", String::as_str);
-            let text = format!("the line has no end, so its last cell (`{column}`) may be cut and is not used");
+            let text =
+                format!("the line has no line break, so its last cell (`{column}`) may be cut off and is not used");
             notes.line(self.path, self.line, "torn", text);
             if let Some(last) = self.cells.last_mut() {
                 *last = Cow::Borrowed("");
@@ -193,8 +194,8 @@ impl<'a> Sheet<'a> {
         Some(Step::Row)
     }
 
-    /// A file without a last line end that another was put behind: `...,7.5run,dataset,...`. The header is kept for the
-    /// next step, the row's last cell stays cut.
+    /// Handles a file without a final line break that another was appended to: `...,7.5run,dataset,...`. The header is kept
+    /// for the next step; the row's last cell stays cut off.
     fn take_fused_header(&mut self) -> bool {
         let beginning =
             |cell: &str| self.known.iter().filter(|name| cell.ends_with(**name)).max_by_key(|name| name.len());
@@ -215,14 +216,14 @@ fn column_name(cell: &str) -> String {
     cell.to_lowercase().replace([' ', '-'], "_")
 }
 
-/// What a spreadsheet's first line `sep=;` says, also where the line was itself quoted or filled up with empty cells.
+/// The delimiter in a spreadsheet's first line `sep=;`, also where that line is quoted or padded with empty cells.
 fn told_delimiter(line: &str) -> Option<u8> {
     let told = line.trim_matches('"').strip_prefix("sep=")?;
     let delimiter = told.bytes().next()?;
     told.bytes().all(|byte| byte == delimiter || byte == b'"').then_some(delimiter)
 }
 
-/// What separates the cells of a header: spreadsheets also write semicolons and tabs.
+/// The delimiter of a header: comma, semicolon or tab.
 fn delimiter(header: &str) -> u8 {
     let count = |delimiter: &u8| header.bytes().filter(|byte| byte == delimiter).count();
     [b'\t', b';', b','].into_iter().max_by_key(count).unwrap_or(b',')

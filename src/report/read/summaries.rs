@@ -1,4 +1,4 @@
-//! Runs from a table with one row each: a sweep's `summary.csv`, or one made by hand.
+//! Runs from a table with one row per run: a sweep's `summary.csv`, or one made by hand.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -15,7 +15,7 @@ use crate::record::{Split, Stats, Status};
 const MEASURED: [&str; 7] =
     ["gap", "shift", "used_to_population", "inference_to_population", "images_per_s", "seconds", "peak_memory_mib"];
 
-/// Whether a header is that of such a table: a final score has a column of its own.
+/// Whether a header is that of such a table: final scores have columns of their own.
 pub(super) fn is_summary(header: &[String]) -> bool {
     header.iter().any(|name| score_column(name).is_some())
 }
@@ -49,7 +49,7 @@ pub(super) fn read(path: &Path, text: &str, notes: &mut Notes) -> Vec<Run> {
                             path,
                             sheet.line(),
                             name,
-                            format!("column `{name}` is not known (test_accuracy?); not used"),
+                            format!("unknown column `{name}` (did you mean `test_accuracy`?); not used"),
                         );
                     }
                 }
@@ -66,7 +66,7 @@ pub(super) fn read(path: &Path, text: &str, notes: &mut Notes) -> Vec<Run> {
     runs
 }
 
-/// The run with everything else its row says.
+/// Adds everything else the row says to the run.
 fn fill(mut run: Run, sheet: &Sheet, notes: &mut Notes, path: &Path) -> Run {
     let mut finals: BTreeMap<(Split, Option<Stats>), FinalScore> = BTreeMap::new();
     let mut machine = vec![];
@@ -104,7 +104,7 @@ fn fill(mut run: Run, sheet: &Sheet, notes: &mut Notes, path: &Path) -> Run {
     run
 }
 
-/// How the row says that its run ended. Without a word on it, a run that has scores is over.
+/// The run's status according to its row. Without one, a run with scores is done.
 fn status(sheet: &Sheet, run: &Run) -> Option<Status> {
     let [column] = sheet.columns(["status"]);
     match sheet.cell(column).to_lowercase().as_str() {

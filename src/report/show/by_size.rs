@@ -6,7 +6,7 @@ use super::metric::Metric;
 use super::range;
 use super::svg::{Axis, Chart, Line, Mark, Scale};
 
-/// `metric` against batch size; none where no run ended with it.
+/// The chart of `metric` against batch size; none where no run has it.
 pub(super) fn by_size(comparison: &Comparison, section: &Section, metric: Metric) -> Option<Chart> {
     let table = section.table(metric)?;
     let mut lines = vec![];
@@ -44,7 +44,7 @@ fn cell_mark(section: &Section, cell: &MethodScore, metric: Metric) -> Option<Ma
     mark(cell.x as f64, sample, text)
 }
 
-/// First line of a chart against batch size.
+/// The title of a chart against batch size.
 fn headline(metric: Metric) -> &'static str {
     match metric {
         Metric::Accuracy => "Accuracy at the end of training",

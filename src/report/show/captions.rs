@@ -1,11 +1,11 @@
-//! Marks and words that charts have in common.
+//! Marks and captions that charts have in common.
 
 use super::document::{Comparison, MethodScore, Section};
 use super::metric::Metric;
 use super::svg::Mark;
 use crate::stats::Sample;
 
-/// The mark of `sample` at `x`, where it can be drawn: the mean of two huge numbers is none.
+/// The mark of `sample` at `x`; none where its mean is not finite (the sum of huge numbers overflows).
 pub(super) fn mark(x: f64, sample: Sample, text: String) -> Option<Mark> {
     let interval = sample.low.zip(sample.high).filter(|(low, high)| low.is_finite() && high.is_finite());
     (sample.mean.is_finite() && x.is_finite()).then_some(Mark { x, y: sample.mean, interval, text })
@@ -32,7 +32,7 @@ pub(super) fn y_title(section: &Section, metric: Metric) -> String {
     format!("{on}{}{short} ({})", if on.is_empty() { "" } else { " " }, metric.unit())
 }
 
-/// The cells with runs that a chart does not show as they ended, after `what` it does with them.
+/// Footnote on the cells with diverged or failed runs, after `what` the chart does with them.
 pub(super) fn lost<'a>(what: &str, cells: impl Iterator<Item = &'a MethodScore>) -> String {
     let gone = |cell: &MethodScore| cell.diverged + cell.failed;
     let places: Vec<String> = cells

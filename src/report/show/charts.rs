@@ -1,4 +1,4 @@
-//! The charts of a section: everything against batch size, and the curves of training.
+//! The charts of a section: metrics against batch size, and training curves.
 
 use super::by_size::by_size;
 use super::curves::{CurveX, curves};
@@ -6,12 +6,12 @@ use super::document::{Comparison, Section};
 use super::metric::Metric;
 use super::svg::Chart;
 
-/// A chart and where it belongs.
+/// A chart and its file name.
 #[derive(Debug, Clone)]
 pub struct ChartFile {
     /// The file's name.
     pub name: String,
-    /// Whether it shows the course of training rather than its end.
+    /// Whether it is a training curve.
     pub is_curve: bool,
     /// The chart.
     pub chart: Chart,
@@ -44,7 +44,7 @@ pub fn of_section(comparison: &Comparison, number: usize, x: CurveX) -> Vec<Char
 }
 
 impl Comparison {
-    /// What the names of the files of section number `number` begin with.
+    /// The prefix of the file names of section number `number`.
     fn stem(&self, number: usize) -> String {
         let stem = |section: &Section| {
             let epochs = section.epochs.map_or(String::new(), |epochs| format!("-e{epochs}"));

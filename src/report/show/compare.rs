@@ -37,10 +37,10 @@ impl Comparison {
     }
 }
 
-/// Rows without a column `split` are of the split asked for.
+/// Assigns the split asked for to rows without a column `split`.
 ///
 /// # Errors
-/// None was asked for: scores of the training images must not pass for those of the test images.
+/// None was asked for. Training scores must not be mistaken for test scores.
 fn name_splits(runs: &mut [Run], wanted: Option<Split>) -> Result<()> {
     for run in runs {
         if run.series.iter().all(|series| series.split.is_some()) {
@@ -49,7 +49,7 @@ fn name_splits(runs: &mut [Run], wanted: Option<Split>) -> Result<()> {
         let Some(wanted) = wanted else {
             let (path, what) = (run.source.display(), "nothing says whether its scores are of training or test images");
             return Err(Error::config(format!(
-                "{path}: no column `split`, so {what}; say it by --split, or add the column"
+                "{path}: no column `split`, so {what}; give --split, or add the column"
             )));
         };
         if run.series.iter().any(|series| series.split == Some(wanted)) {
@@ -70,7 +70,7 @@ fn check_baseline(tasks: &[ComparableRuns], wanted: Option<&str>) -> Result<()> 
     }
     let labels: Vec<&str> = labels.into_iter().collect();
     let near = closest(wanted, &labels);
-    Err(Error::config(format!("--baseline: there is no method `{wanted}`{near}; there are {}", labels.join(", "))))
+    Err(Error::config(format!("--baseline: no method is called `{wanted}`{near}; known: {}", labels.join(", "))))
 }
 
 fn section(task: ComparableRuns, runs: &[Run], options: &CompareOptions, notes: &mut Notes) -> Section {
@@ -95,7 +95,7 @@ fn section(task: ComparableRuns, runs: &[Run], options: &CompareOptions, notes: 
         groups,
     };
     let tables = Metric::all().map(|metric| table(&section, metric, runs, options));
-    // Where no run came to an end, the table that was asked for says so.
+    // The table that was asked for is kept even where no run finished, to say so.
     let counts = |table: &Table| table.metric == options.metric && !table.cells.is_empty();
     section.tables =
         tables.filter(|table| counts(table) || table.cells.iter().any(|cell| cell.sample.is_some())).collect();
@@ -145,7 +145,7 @@ fn table(section: &Section, metric: Metric, runs: &[Run], options: &CompareOptio
     Table { metric, cells, pairs, post_hoc: post_hoc(section, metric, runs, chance) }
 }
 
-/// Where each method's own inference statistics count: the scores of the same networks under others, where they were
+/// Where scores are under each method's own inference statistics: those of the same networks under others, where they were
 /// measured.
 fn post_hoc(section: &Section, metric: Metric, runs: &[Run], chance: Option<f64>) -> Vec<PostHocScore> {
     if section.stats.is_some() || !matches!(metric, Metric::Accuracy | Metric::Loss) {
@@ -163,8 +163,7 @@ fn post_hoc(section: &Section, metric: Metric, runs: &[Run], chance: Option<f64>
     Stats::POST_HOC.iter().flat_map(under).collect()
 }
 
-/// The methods at their batch sizes, with the `value` of every run that came to its end, and `chance` for those that
-/// diverged.
+/// The methods at their batch sizes, with the `value` of every finished run, and `chance` for those that diverged.
 fn cells(
     section: &Section,
     runs: &[Run],

@@ -1,4 +1,4 @@
-//! The course of training: means over runs, epoch by epoch.
+//! Training curves: means over runs, epoch by epoch.
 
 use std::collections::BTreeSet;
 
@@ -10,7 +10,7 @@ use super::svg::{Axis, Chart, Line, Mark, Scale};
 use crate::report::read::{Point, Run, RunState};
 use crate::stats::Sample;
 
-/// What training is followed along.
+/// The horizontal axis of training curves.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum CurveX {
     /// Epochs.
@@ -27,7 +27,7 @@ impl CurveX {
         match self {
             Self::Epoch => "epoch",
             Self::Examples => "training images seen",
-            Self::Seconds => "seconds of the run",
+            Self::Seconds => "seconds since the start",
         }
     }
 
@@ -95,7 +95,7 @@ fn curve(comparison: &Comparison, section: &Section, metric: Metric, size: usize
     })
 }
 
-/// One mark per epoch that has a value: the mean over the runs, at their mean place.
+/// One mark per epoch that has a value: the mean over the runs, at the mean of their horizontal positions.
 fn marks(section: &Section, label: &str, runs: &[&Run], metric: Metric, x: CurveX) -> Vec<Mark> {
     let mut epochs: Vec<(Vec<f64>, f64)> = vec![];
     for run in runs {
@@ -103,7 +103,7 @@ fn marks(section: &Section, label: &str, runs: &[&Run], metric: Metric, x: Curve
         for point in &series.points {
             let value = if metric == Metric::Accuracy { point.accuracy } else { point.loss };
             let (Some(value), Some(place)) = (value, x.of(run, point)) else { continue };
-            // An epoch that is out of all proportion is a slip of the pen; it must not fill the memory.
+            // An absurd epoch is a typing error; it must not exhaust memory.
             if point.epoch >= epochs.len() && point.epoch < 1_000_000 {
                 epochs.resize_with(point.epoch + 1, Default::default);
             }

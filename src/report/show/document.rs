@@ -16,12 +16,12 @@ pub struct MethodScore {
     pub x: usize,
     /// The method.
     pub label: String,
-    /// Mean, spread and number of the runs; none where none finished with a value.
+    /// Mean, interval and number of the runs; none where no finished run has a value.
     #[serde(flatten)]
     pub sample: Option<Sample>,
-    /// Diverged runs: never part of the mean, unless they count at chance level.
+    /// Diverged runs; not in the mean, unless counted at chance level.
     pub diverged: usize,
-    /// Runs that an error stopped: never part of the mean.
+    /// Runs stopped by an error; not in the mean.
     pub failed: usize,
     /// Whether the interval of its difference to every other method at this batch size excludes 0, in its favour.
     pub best: bool,
@@ -50,22 +50,22 @@ pub struct Table {
     pub cells: Vec<MethodScore>,
     /// Differences from the baseline.
     pub pairs: Vec<Pair>,
-    /// Where `cells` are under each method's own inference statistics: the same under others (`precise`, `weighing`,
-    /// `evalnorm`), where they were measured. They are compared with nothing.
+    /// Where `cells` are under each method's own inference statistics: the same scores under others (`precise`, `weighing`,
+    /// `evalnorm`), where they were measured. They take no part in comparisons.
     pub post_hoc: Vec<PostHocScore>,
 }
 
 /// A score under statistics other than the method's own.
 #[derive(Debug, Clone, Serialize)]
 pub struct PostHocScore {
-    /// Which.
+    /// Which statistics.
     pub stats: Stats,
     /// The score.
     #[serde(flatten)]
     pub score: MethodScore,
 }
 
-/// A run that is in no table: it has no final scores.
+/// A run without final scores, which is in no table.
 #[derive(Debug, Clone, Serialize)]
 pub struct UnscoredRun {
     /// The run's name.
@@ -89,13 +89,13 @@ pub struct Section {
     pub model: String,
     /// Epochs trained, where known.
     pub epochs: Option<usize>,
-    /// Whether each batch size has a number of epochs of its own.
+    /// Whether the number of epochs depends on the batch size.
     pub epochs_by_size: bool,
-    /// The images that count.
+    /// The split that scores are compared on.
     pub split: Split,
-    /// The statistics that count; none for each method's own rule.
+    /// The statistics that scores are compared under; none for each method's own rule.
     pub stats: Option<Stats>,
-    /// What the batch sizes in this section are.
+    /// Which batch size varies in this section.
     pub x: X,
     /// Where [`X::NormBatchSize`] varies: the batch size of all runs.
     pub batch_size: Option<usize>,
@@ -118,9 +118,9 @@ pub struct Comparison {
     pub metric: Metric,
     /// Whether diverged runs count at chance level in accuracy and loss.
     pub diverged_as_chance: bool,
-    /// One per data set, network and number of epochs (or one where that belongs to the batch size).
+    /// One per data set, network and number of epochs; one where the number of epochs depends on the batch size.
     pub sections: Vec<Section>,
-    /// What was odd about the files, and what to keep in mind.
+    /// Remarks on the files and on the comparison.
     pub notes: Vec<Note>,
     /// The runs.
     #[serde(skip)]

@@ -1,4 +1,4 @@
-//! What `--out` leaves: charts, the page, the tidy table.
+//! What `--out` writes: charts, the HTML page, `comparison.csv`.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -13,7 +13,7 @@ use super::{charts, html};
 use crate::record::{atomic, csv_bytes, write_rows};
 use crate::{Error, Result};
 
-/// One row of `comparison.csv`: a method at a batch size under one metric. What cannot be said is an empty cell.
+/// One row of `comparison.csv`: a method at a batch size under one metric. Missing values are empty cells.
 #[derive(Debug, Clone, Default, PartialEq, Serialize)]
 pub struct TidyRow {
     /// Data set.
@@ -30,9 +30,9 @@ pub struct TidyRow {
     pub double_forward: bool,
     /// Images per update.
     pub batch_size: Option<usize>,
-    /// Images whose statistics are taken together.
+    /// Images whose statistics are taken together (normalization batch size).
     pub norm_batch_size: Option<usize>,
-    /// The metric: a share (accuracy, gap), nats (loss, shifts), images/s, seconds, MiB.
+    /// The metric. Units: fractions (accuracy, gap), nats (loss, shift, divergences), images/s, seconds, MiB.
     pub metric: String,
     /// The images it was measured on.
     pub split: String,
@@ -52,13 +52,13 @@ pub struct TidyRow {
     pub ci_low: Option<f64>,
     /// Upper end of the mean's 95 % interval.
     pub ci_high: Option<f64>,
-    /// Whether it is the best at that size, as far as that can be said.
+    /// Whether it is the best at that size; see [`MethodScore::best`].
     pub best: bool,
     /// The method it is compared with.
     pub baseline: String,
-    /// Seeds that both have.
+    /// Number of seeds that both have.
     pub pairs: Option<usize>,
-    /// Mean difference from the baseline on these.
+    /// Mean difference from the baseline on these seeds.
     pub difference: Option<f64>,
     /// Its standard deviation.
     pub difference_sd: Option<f64>,
@@ -83,10 +83,10 @@ pub fn tidy(comparison: &Comparison) -> Vec<TidyRow> {
     sections.flat_map(|section| section.tables.iter().flat_map(move |table| rows(section, table))).collect()
 }
 
-/// [`tidy`]'s rows of one metric as a CSV text.
+/// [`tidy`]'s rows of one metric, as CSV text.
 ///
 /// # Errors
-/// Rows that cannot be written as CSV; these can.
+/// Writing CSV fails.
 pub fn tidy_csv(comparison: &Comparison, metric: Metric) -> Result<String> {
     let rows: Vec<TidyRow> = tidy(comparison).into_iter().filter(|row| row.metric == metric.name()).collect();
     let bytes = csv_bytes(&rows).map_err(Error::config)?;
@@ -135,10 +135,10 @@ fn tidy_row(
     }
 }
 
-/// Writes `comparison.csv`, the charts and `report.html` into `dir`, which is made where it is missing; the page's path.
+/// Writes `comparison.csv`, the charts and `report.html` into `dir`, creating it if it is missing; returns the page's path.
 ///
 /// # Errors
-/// I/O errors.
+/// I/O errors, or `dir` is a file.
 pub fn write(comparison: &Comparison, x: CurveX, dir: &Path) -> Result<PathBuf> {
     if dir.exists() && !dir.is_dir() {
         return Err(Error::data(dir, "is a file; --out takes a folder"));

@@ -1,4 +1,4 @@
-//! Tables as other documents take them: Markdown and LaTeX.
+//! Tables for other documents: Markdown and LaTeX.
 
 use super::grid::Grid;
 
@@ -15,7 +15,7 @@ impl Grid {
         format!("**{}**\n\n{}| {rule} |\n{rows}", markdown_text(&self.title), line(&self.header))
     }
 
-    /// A LaTeX table with its title as caption; its rules are those of the package `booktabs`.
+    /// A LaTeX table with its title as caption; it needs the package `booktabs`.
     pub fn latex(&self) -> String {
         let line = |cells: &[String]| {
             let cells = cells.iter().map(|cell| latex_text(cell.trim()));
@@ -39,7 +39,7 @@ impl Grid {
     }
 }
 
-/// Text that no Markdown reads as anything else.
+/// Text with Markdown's special characters escaped.
 fn markdown_text(text: &str) -> String {
     let mut safe = String::with_capacity(text.len());
     for c in text.chars() {
@@ -51,7 +51,7 @@ fn markdown_text(text: &str) -> String {
     safe
 }
 
-/// Text that LaTeX sets as it stands; a minus before a digit becomes one.
+/// Text with LaTeX's special characters escaped; a hyphen before a number becomes a minus sign.
 fn latex_text(text: &str) -> String {
     let mut safe = String::with_capacity(text.len());
     let mut chars = text.chars().peekable();

@@ -1,4 +1,4 @@
-//! The tables that people read, for terminal and page alike.
+//! The tables of the terminal and of the HTML page.
 
 use std::collections::BTreeSet;
 
@@ -8,10 +8,10 @@ use super::metric::Metric;
 use crate::record::Stats;
 use crate::stats::Sample;
 
-/// Text in rows and columns; `-` stands where there is nothing to say.
+/// A table of text; `-` stands for a missing value.
 #[derive(Debug, Clone)]
 pub struct Grid {
-    /// What the table is of.
+    /// The title.
     pub title: String,
     /// The columns' names.
     pub header: Vec<String>,
@@ -80,10 +80,10 @@ pub fn overview(section: &Section, table: &Table) -> Option<Grid> {
     let row = |label: &str| std::iter::once(label.to_string()).chain(sizes.iter().map(|x| show(label, *x))).collect();
     let mut rows: Vec<Vec<String>> = section.groups.iter().map(|group| row(&group.label)).collect();
     let any = |is: fn(&MethodScore) -> bool, what| if table.cells.iter().any(is) { what } else { "" };
-    let marks =
-        any(|cell| cell.best, "; * best").to_string() + any(|cell| cell.diverged + cell.failed > 0, "; ! runs lost");
+    let marks = any(|cell| cell.best, "; * best").to_string()
+        + any(|cell| cell.diverged + cell.failed > 0, "; ! diverged or failed runs");
     let mut header: Vec<String> = std::iter::once("method".into()).chain(sizes.iter().map(usize::to_string)).collect();
-    // The marks stand behind the column of figures.
+    // The marks follow the right-aligned column of numbers.
     for (column, name) in header.iter_mut().enumerate().skip(1) {
         let width = rows.iter().map(|row| row[column].len()).chain([name.len() + 1]).max().unwrap_or(0);
         rows.iter_mut().for_each(|row| row[column] = format!("{:>width$}", row[column]));
@@ -93,7 +93,7 @@ pub fn overview(section: &Section, table: &Table) -> Option<Grid> {
     Some(Grid { title, header, rows })
 }
 
-/// Mean, spread and number of every method at every batch size.
+/// Mean, standard deviation, interval and n of every method at every batch size.
 pub fn scores(section: &Section, table: &Table) -> Grid {
     let any = |count: fn(&MethodScore) -> usize| table.cells.iter().any(|cell| count(cell) > 0);
     let (failed, best) = (any(|cell| cell.failed), any(|cell| usize::from(cell.best)));
@@ -144,7 +144,7 @@ fn side(difference: Sample) -> &'static str {
     }
 }
 
-/// The runs that are in no table; none where all are.
+/// The runs without final scores; none where there are none.
 pub fn apart(section: &Section) -> Option<Grid> {
     let row = |run: &UnscoredRun| {
         let of = run.epochs.map_or(String::new(), |epochs| format!(" of {epochs}"));
@@ -174,7 +174,7 @@ fn numbers(metric: Metric, sample: Option<Sample>, sign: String) -> [String; 4] 
     [format!("{sign}{}", metric.show(mean)), show(sd), interval, n.to_string()]
 }
 
-/// How `tables` of the comparison are to be read.
+/// Explanations of what occurs in `tables`.
 pub fn legend<'a>(comparison: &Comparison, tables: impl IntoIterator<Item = &'a Table>) -> Vec<&'static str> {
     let (mut cells, mut beside) = (Vec::<&MethodScore>::new(), BTreeSet::new());
     for table in tables {

@@ -1,4 +1,4 @@
-//! Which runs belong together: sections by task, groups by method.
+//! Which runs belong together: sections by data set, network and length, groups by method.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -20,12 +20,12 @@ pub struct Group {
     pub norm: String,
     /// Whether Double-Forward was on.
     pub double_forward: bool,
-    /// Its runs, as places in the collection.
+    /// Its runs, as indices into the collection.
     #[serde(skip)]
     pub runs: Vec<usize>,
 }
 
-/// One task: runs that may stand in one table.
+/// Runs that may be compared in one table.
 #[derive(Debug)]
 pub(super) struct ComparableRuns {
     pub dataset: String,
@@ -40,14 +40,14 @@ pub(super) struct ComparableRuns {
 pub(super) enum Length {
     /// All of them this many epochs, where that is known.
     Epochs(Option<usize>),
-    /// Every batch size has a number of its own, as where all make equally many updates.
+    /// The number of epochs depends on the batch size, as where all make equally many updates.
     BySize,
 }
 
-/// Sorts `runs` into tasks and methods, `by` the keys given or by everything that differs.
+/// Sorts `runs` into sections and methods; methods differ in the keys `by`, or in any setting where `by` is empty.
 ///
 /// # Errors
-/// A key that no run has.
+/// A key in `by` that no run has.
 pub(super) fn tasks(runs: &[Run], by: &[String]) -> Result<Vec<ComparableRuns>> {
     check_keys(runs, by)?;
     let mut places: BTreeMap<(&str, &str), Vec<usize>> = BTreeMap::new();
@@ -66,7 +66,7 @@ pub(super) fn tasks(runs: &[Run], by: &[String]) -> Result<Vec<ComparableRuns>> 
     Ok(places.map(task).collect())
 }
 
-/// Runs of different lengths are not compared; where the length belongs to the batch size, they never would be.
+/// Separates runs of different lengths, unless the length depends on the batch size.
 fn by_length(runs: &[Run], places: Vec<usize>) -> BTreeMap<Length, Vec<usize>> {
     let x = X::choose(&places.iter().map(|i| &runs[*i]).collect::<Vec<_>>());
     let mut lengths = BTreeMap::<Length, Vec<usize>>::new();
@@ -99,7 +99,7 @@ fn groups(runs: &[Run], places: &[usize], name: impl Fn(&Run) -> String) -> Vec<
     groups
 }
 
-/// Sorts `size=8` before `size=16`, and `lr=0.025` before `lr=0.1`: the words, and after each the number behind it.
+/// Sort key that puts `size=8` before `size=16`, and `lr=0.025` before `lr=0.1`: words, each with the number after it.
 fn natural(label: &str) -> Vec<(String, u64)> {
     let mut parts = vec![];
     let mut rest = label;
@@ -107,7 +107,7 @@ fn natural(label: &str) -> Vec<(String, u64)> {
         let (word, other) = rest.split_at(rest.find(|c: char| c.is_ascii_digit()).unwrap_or(rest.len()));
         let digits = other.find(|c: char| !(c.is_ascii_digit() || c == '.')).unwrap_or(other.len());
         let (number, behind) = other.split_at(digits);
-        // Bits of numbers that are not negative have the order of the numbers.
+        // The bit patterns of non-negative floats sort as the floats do.
         parts.push((word.to_string(), number.parse::<f64>().unwrap_or(0.0).to_bits()));
         rest = behind;
     }

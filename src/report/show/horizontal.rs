@@ -1,4 +1,4 @@
-//! Which of the two batch sizes a comparison runs over.
+//! Which of the two batch sizes a comparison varies.
 
 use std::collections::BTreeSet;
 
@@ -6,13 +6,13 @@ use serde::Serialize;
 
 use crate::report::read::Run;
 
-/// What stands on the horizontal axis.
+/// The quantity on the horizontal axis.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum X {
     /// Images per update.
     BatchSize,
-    /// Images whose statistics are taken together, at one batch size.
+    /// Images whose statistics are taken together, at a fixed batch size.
     NormBatchSize,
 }
 
@@ -25,7 +25,7 @@ impl X {
         }
     }
 
-    /// Name in words.
+    /// Its name in words.
     pub fn title(self) -> &'static str {
         match self {
             Self::BatchSize => "batch size",

@@ -1,4 +1,4 @@
-//! The report as one page that needs nothing else: no network, no script library, no fonts.
+//! The report as one self-contained HTML page: no network, no script library, no fonts.
 
 use std::fmt::Write;
 
@@ -8,7 +8,7 @@ use super::grid::{self, Grid};
 use super::metric::Metric;
 use super::svg::escape;
 
-/// The page, XML as well as HTML; `charts` are those of each section.
+/// The page, valid as XML and HTML; `charts` are those of each section.
 pub fn page(comparison: &Comparison, charts: &[Vec<ChartFile>]) -> String {
     let runs = comparison.runs.len();
     let mut out = format!(
@@ -17,7 +17,7 @@ pub fn page(comparison: &Comparison, charts: &[Vec<ChartFile>]) -> String {
          <meta http-equiv=\"Content-Security-Policy\" content=\"default-src 'none'; style-src 'unsafe-inline'; \
          script-src 'unsafe-inline'; img-src data:\"/>\n<link rel=\"icon\" href=\"data:,\"/>\n\
          <title>Normalizers compared</title>\n<style>\n{}</style>\n</head>\n<body>\n<main>\n\
-         <h1>Normalizers compared</h1>\n<p>{runs} runs, read by mbn {}. Point at or tap a mark for its figures.</p>\n",
+         <h1>Normalizers compared</h1>\n<p>{runs} runs, read by mbn {}. Hover over or tap a mark for its values.</p>\n",
         include_str!("report.css"),
         escape(comparison.version),
     );
@@ -29,7 +29,7 @@ pub fn page(comparison: &Comparison, charts: &[Vec<ChartFile>]) -> String {
     for line in grid::legend(comparison, comparison.sections.iter().flat_map(|section| &section.tables)) {
         let _ = writeln!(out, "<p>{}</p>", escape(line));
     }
-    // No letter of a data set's name may end the element.
+    // Escaped, so that no name in the data can end the element.
     let data = serde_json::to_string(comparison).unwrap_or_default();
     let data = data.replace('<', "\\u003c").replace('>', "\\u003e").replace('&', "\\u0026");
     let script = include_str!("report.js");
@@ -41,12 +41,12 @@ pub fn page(comparison: &Comparison, charts: &[Vec<ChartFile>]) -> String {
     out
 }
 
-/// What was odd about the files.
+/// The remarks on the files and on the comparison.
 fn notes(out: &mut String, comparison: &Comparison) {
     if comparison.notes.is_empty() {
         return;
     }
-    out.push_str("<h2>To keep in mind</h2>\n<ul>\n");
+    out.push_str("<h2>Notes</h2>\n<ul>\n");
     for note in &comparison.notes {
         let _ = writeln!(out, "<li>{}</li>", escape(&note.to_string()));
     }
@@ -92,7 +92,7 @@ fn figures<'a>(out: &mut String, charts: impl Iterator<Item = &'a ChartFile>) {
 }
 
 fn write_grid(out: &mut String, grid: &Grid) {
-    // The title stands outside of what is scrolled on a narrow screen.
+    // The title is outside the region that scrolls on a narrow screen.
     let title = escape(&grid.title);
     let _ = write!(
         out,

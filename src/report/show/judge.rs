@@ -1,4 +1,4 @@
-//! Differences on the same seeds, and which method is best, where that can be said.
+//! Differences on the same seeds, and which method is best, where the intervals decide it.
 
 use std::collections::BTreeMap;
 
@@ -23,7 +23,7 @@ fn paired(a: &MethodScore, b: &MethodScore) -> Option<Sample> {
     Sample::of(&differences)
 }
 
-/// The value of each seed; the mean, should a seed be there twice.
+/// The value of each seed; the mean where a seed occurs twice.
 fn by_seed(cell: &MethodScore) -> BTreeMap<u64, f64> {
     let mut sums: BTreeMap<u64, (f64, f64)> = BTreeMap::new();
     for (seed, value) in &cell.values {
@@ -35,11 +35,11 @@ fn by_seed(cell: &MethodScore) -> BTreeMap<u64, f64> {
     sums.into_iter().map(|(seed, (sum, count))| (seed, sum / count)).collect()
 }
 
-/// Runs, and pairs, of which fewer do not make a winner: two differences of accuracies are equal by accident too often.
+/// Fewest runs, and pairs, that can make a method the best: two differences of accuracies are too often equal by chance.
 const ENOUGH: usize = 3;
 
-/// Marks the best cell of each batch size, if the interval of its difference to every other excludes 0. A method that
-/// lost runs is never marked, unless they count at chance level: the mean of its survivors flatters it.
+/// Marks the best cell of each batch size, if the interval of its difference from every other excludes 0. A method with
+/// failed runs, or with diverged runs that do not count at chance level, is never marked: its mean covers only survivors.
 pub(super) fn mark_best(cells: &mut [MethodScore], metric: Metric, losses_count: bool) {
     let Some(higher) = metric.higher_is_better() else { return };
     for same_x in cells.chunk_by_mut(|a, b| a.x == b.x) {

@@ -1,24 +1,24 @@
-//! What a method is called: all that tells it from the others, so that nothing the settings vary is averaged.
+//! Names of methods: everything that distinguishes them, so that runs with different settings are never averaged.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::horizontal::X;
 use crate::report::read::{Run, settings};
 
-/// The normalization batch as a key beside the settings.
+/// The normalization batch size, as a key beside the settings.
 const NORM_BATCH: &str = "norm_batch_size";
 
-/// The labels of the runs of one task.
+/// The labels of the runs of one section.
 pub(super) struct Labels {
     x: X,
-    /// Settings that differ anywhere in the task.
+    /// Settings that differ anywhere in the section.
     anywhere: BTreeSet<String>,
     /// Settings that differ among runs of the same name at the same batch size, by that name.
     at_one_size: BTreeMap<String, BTreeSet<String>>,
 }
 
 impl Labels {
-    /// Looks at how `runs` differ.
+    /// Determines in what `runs` differ.
     pub fn of(x: X, runs: &[&Run]) -> Self {
         let mut anywhere = BTreeMap::<&str, BTreeSet<&str>>::new();
         let mut cells = BTreeMap::<(String, usize), Vec<&Run>>::new();
@@ -36,8 +36,8 @@ impl Labels {
         Self { x, anywhere: anywhere.map(|(key, _)| key.to_string()).collect(), at_one_size }
     }
 
-    /// The label that the run was given, and behind it what differs among the runs that share it; without one, its
-    /// method and every setting that differs in the task.
+    /// The run's label, followed by the settings in which runs with that label differ; without a label, its method and every
+    /// setting that differs in the section.
     pub fn full(&self, run: &Run) -> String {
         let base = base(run);
         let own = self.at_one_size.get(&base);
@@ -60,7 +60,7 @@ impl Labels {
     }
 }
 
-/// The name by the keys asked for.
+/// The name made of the keys asked for.
 pub(super) fn by(run: &Run, keys: &[String]) -> String {
     let part = |key: &String| match key.as_str() {
         "norm" => Some(method(run)),
@@ -90,7 +90,7 @@ pub(super) fn differences(runs: &[&Run]) -> BTreeMap<String, BTreeSet<String>> {
     several.map(|(key, values)| (key.to_string(), values)).collect()
 }
 
-/// What a run is called before its settings are looked at.
+/// A run's name without its settings.
 fn base(run: &Run) -> String {
     run.label.clone().unwrap_or_else(|| method(run))
 }
@@ -100,8 +100,8 @@ fn method(run: &Run) -> String {
     format!("{norm}{}", if run.double_forward { " + DF" } else { "" })
 }
 
-/// A setting in a label: a normalizer's parameter without the normalizer's name, which stands before it anyway, unless
-/// the run has a setting of that name, too.
+/// A setting in a label. A normalizer's parameter loses the normalizer's name, which precedes it anyway, unless there is
+/// a setting of the same name.
 fn said(key: &str, value: &str) -> String {
     let short = key.rsplit('.').next().unwrap_or(key);
     let clash = short != key && key != settings::ROWS_LR && crate::config::is_known(short);

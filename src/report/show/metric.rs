@@ -11,7 +11,7 @@ use crate::report::read::Run;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Metric {
-    /// Share of correct answers.
+    /// Fraction of correct answers.
     Accuracy,
     /// Mean cross-entropy in nats.
     Loss,
@@ -27,7 +27,7 @@ pub enum Metric {
     ImagesPerS,
     /// Seconds a run took.
     Seconds,
-    /// Largest resident memory.
+    /// Largest resident set size.
     PeakMemoryMib,
 }
 
@@ -58,14 +58,14 @@ static METRICS: &[Entry] = &[
     entry(
         Metric::UsedToPopulation,
         "used_to_population",
-        "training statistics to training set's, median over layers",
+        "divergence of training statistics from the training set's, median over layers",
         "nats",
         None,
     ),
     entry(
         Metric::InferenceToPopulation,
         "inference_to_population",
-        "inference statistics to training set's, median over layers",
+        "divergence of inference statistics from the training set's, median over layers",
         "nats",
         None,
     ),
@@ -80,12 +80,12 @@ impl Metric {
         METRICS.iter().map(|entry| entry.metric)
     }
 
-    /// The metric of that name.
+    /// The metric called `name`.
     ///
     /// # Errors
-    /// There is none: the message lists the known ones and the closest.
+    /// There is none. The message suggests the closest and lists the known ones.
     pub fn find(name: &str) -> Result<Self> {
-        // Their names are columns, so here the dashes are what is forgiven.
+        // Names are those of columns, with `_`, so here `-` is accepted for it.
         let named = METRICS.iter().find(|entry| entry.name == name.trim().to_lowercase().replace('-', "_"));
         Ok(named.map_or_else(|| lookup("metric", name, METRICS, |entry| entry.name), Ok)?.metric)
     }
@@ -109,17 +109,17 @@ impl Metric {
         self.entry().unit
     }
 
-    /// Which end is the better one, where one is.
+    /// Whether higher values are better; none where neither direction is.
     pub fn higher_is_better(self) -> Option<bool> {
         self.entry().higher_is_better
     }
 
-    /// Whether it depends on the split and the statistics that are looked at.
+    /// Whether it depends on split and statistics.
     pub fn is_score(self) -> bool {
         self <= Self::Gap
     }
 
-    /// Whether it is a share, written in hundredths.
+    /// Whether it is a fraction, shown in percent.
     pub fn is_share(self) -> bool {
         matches!(self, Self::Accuracy | Self::Gap)
     }
@@ -137,7 +137,7 @@ impl Metric {
         value.filter(|value| value.is_finite())
     }
 
-    /// What guessing gives among `classes`, where guessing means something.
+    /// Its value at chance level with `classes` classes, where that is defined.
     pub fn chance(self, classes: usize) -> Option<f64> {
         match self {
             Self::Accuracy => Some(1.0 / classes as f64),
@@ -146,7 +146,7 @@ impl Metric {
         }
     }
 
-    /// A value (or a difference) with as many digits as are worth reading, in [`Metric::unit`].
+    /// A value or a difference in [`Metric::unit`], with a sensible number of digits.
     pub fn show(self, value: f64) -> String {
         match self {
             Self::Accuracy | Self::Gap => format!("{:.2}", 100.0 * value),

@@ -1,4 +1,4 @@
-//! From a collection of runs to what people see: means and intervals, tables, charts, one page.
+//! From a collection of runs to the report: means and intervals, tables, charts, one HTML page.
 
 mod by_size;
 mod captions;

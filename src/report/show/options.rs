@@ -1,4 +1,4 @@
-//! What is compared, and how.
+//! The options of a comparison.
 
 use super::metric::Metric;
 use crate::record::{Split, Stats};
@@ -8,15 +8,15 @@ use crate::record::{Split, Stats};
 pub struct CompareOptions {
     /// The metric of the first table.
     pub metric: Metric,
-    /// The images that count; by default the test images, else those for validation.
+    /// The split to compare scores on; by default the test split, else the validation split.
     pub split: Option<Split>,
-    /// The statistics that count; by default each method's own rule.
+    /// The statistics to compare scores under; by default each method's own rule.
     pub stats: Option<Stats>,
-    /// Settings that make a method; by default the label, else all that differ.
+    /// Settings that distinguish methods; by default the label, else all that differ.
     pub by: Vec<String>,
     /// The method that others are compared with; by default plain `bn`.
     pub baseline: Option<String>,
-    /// Count a diverged run as one that guesses.
+    /// Whether a diverged run counts at chance level.
     pub diverged_as_chance: bool,
 }
 

@@ -1,16 +1,17 @@
-//! Ranges of vertical axes: all means, and as much of their intervals as leaves the means apart.
+//! Ranges of vertical axes: all means, and as much of their intervals as leaves the means distinguishable.
 
 use super::metric::Metric;
 use super::svg::{Axis, Line, Scale};
 
-/// Ratio of largest to smallest value from which a logarithmic axis shows more.
+/// Ratio of largest to smallest value above which the axis is logarithmic.
 const WIDE: f64 = 20.0;
 
-/// Ratio of largest to smallest error from which an axis of errors shows more: one method fails, and the others' few
-/// points apart are what the chart is about.
+/// Ratio of largest to smallest error above which accuracy is drawn by log error: where one method fails, a linear axis
+/// would hide the differences among the others.
 const UNEQUAL: f64 = 4.0;
 
-/// How far beyond the range of the means intervals are shown, in such ranges: that of two runs reaches anywhere.
+/// How far beyond the range of the means intervals are shown, as a multiple of that range: an interval of two runs can be
+/// arbitrarily wide.
 const REACH: f64 = 0.75;
 
 /// The vertical axis for `lines` of `metric`.
@@ -19,7 +20,7 @@ pub(super) fn axis(metric: Metric, title: String, lines: &[Line]) -> Axis {
     let ends = |values: &mut dyn Iterator<Item = f64>| {
         values.fold((f64::INFINITY, f64::NEG_INFINITY), |(low, high), x| (low.min(x), high.max(x)))
     };
-    // A gap is judged by its distance from 0, a rate by its ratio to others.
+    // The axis includes 0: a gap is judged by its distance from it, a rate by its ratio to others.
     let zero = matches!(metric, Metric::Gap | Metric::ImagesPerS).then_some(0.0);
     let (low, high) = ends(&mut marks().map(|mark| mark.y).chain(zero));
     let scale = scale(metric, low, high);
@@ -27,7 +28,7 @@ pub(super) fn axis(metric: Metric, title: String, lines: &[Line]) -> Axis {
     let least = if scale == Scale::Linear { (high.abs() * 0.02).max(metric_step(metric)) } else { 0.3 };
     let span = (high - low).max(least);
     let (reach_low, reach_high) = (low - REACH * span, high + REACH * span);
-    // On a logarithmic axis 0 lies infinitely far below; what reaches there is cut anyway.
+    // On a logarithmic axis, an interval that reaches 0 or below is cut at the edge anyway.
     let inside = |x: f64| (scale != Scale::Log10 || x > 0.0).then(|| scale.stretch(x).clamp(reach_low, reach_high));
     let intervals = || marks().filter_map(|mark| mark.interval);
     let (wide_low, _) = ends(&mut intervals().filter_map(|(low, _)| inside(low)).chain([low]));
@@ -45,7 +46,7 @@ pub(super) fn axis(metric: Metric, title: String, lines: &[Line]) -> Axis {
     Axis { title, scale, min, max, factor }
 }
 
-/// A difference that is worth a chart's height.
+/// The smallest difference that may fill a chart's height.
 fn metric_step(metric: Metric) -> f64 {
     match metric {
         Metric::Accuracy | Metric::Gap => 0.002,
@@ -54,7 +55,7 @@ fn metric_step(metric: Metric) -> f64 {
     }
 }
 
-/// The scale that tells values apart, whatever the largest and the smallest are.
+/// The scale that keeps values between `low` and `high` distinguishable.
 fn scale(metric: Metric, low: f64, high: f64) -> Scale {
     if metric == Metric::Accuracy && (1.0 - low) / (1.0 - high).max(1e-3) > UNEQUAL {
         Scale::Error

@@ -1,4 +1,4 @@
-//! What a reader of a section should keep in mind: few runs, seeds that occur twice, different things averaged.
+//! Remarks on a section: few runs, missing values, seeds that occur twice, runs with different settings averaged.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -11,10 +11,10 @@ use crate::data;
 use crate::record::{Split, Stats};
 use crate::report::read::{Notes, Run, RunState};
 
-/// Runs of which fewer make an interval that says little.
+/// Fewer runs than this make an interval that says little.
 const FEW: usize = 3;
 
-/// Places that are named before "and so many more".
+/// Places that are named before "and N more".
 const NAMED: usize = 4;
 
 /// Remarks on `section`.
@@ -42,7 +42,7 @@ pub(super) fn on(section: &Section, runs: &[Run], options: &CompareOptions, note
         let machines = machines.into_iter().collect::<Vec<_>>().join("; ");
         notes.say(format!("{name}: throughput and times are from different machines: {machines}"));
     }
-    let (on, metric) = (section.measured_on(options.metric), options.metric.title());
+    let (on, metric) = (section.measured_on(options.metric), options.metric.name());
     let (space, places) = (if on.is_empty() { "" } else { " on " }, Places::of(section, runs, options));
     for (places, what, advice) in [
         (
@@ -56,7 +56,7 @@ pub(super) fn on(section: &Section, runs: &[Run], options: &CompareOptions, note
             "the same seed occurs in two runs, which may differ in a setting that their rows do not record".into(),
             "; give their run folders, or tell them apart by a column `label`",
         ),
-        (places.mixed, "runs of different settings are averaged".into(), ""),
+        (places.mixed, "runs with different settings are averaged".into(), ""),
     ] {
         if !places.is_empty() {
             notes.say(format!("{name}: {what}: {}{advice}", some_of(&places)));
@@ -64,7 +64,7 @@ pub(super) fn on(section: &Section, runs: &[Run], options: &CompareOptions, note
     }
 }
 
-/// The setting that makes runs measure what some lack.
+/// Advice on the setting that measures what runs lack.
 fn how_to_measure(section: &Section, metric: Metric) -> &'static str {
     match metric {
         Metric::Shift | Metric::UsedToPopulation | Metric::InferenceToPopulation => {
@@ -78,7 +78,7 @@ fn how_to_measure(section: &Section, metric: Metric) -> &'static str {
     }
 }
 
-/// Methods at batch sizes that something is to be said about.
+/// Methods at batch sizes, by what is to be remarked on.
 #[derive(Default)]
 struct Places {
     without_value: Vec<String>,
@@ -114,7 +114,7 @@ impl Places {
     }
 }
 
-/// A seed that two runs have that differ in nothing else that is known.
+/// A seed of two runs that differ in no known setting.
 fn repeated_seed(runs: &[&Run]) -> Option<u64> {
     let mut seen = BTreeMap::<u64, Vec<&Run>>::new();
     runs.iter().find_map(|run| {

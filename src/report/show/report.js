@@ -1,4 +1,4 @@
-// Shows the figures of the mark nearest to the pointer or finger, and of those that lie on it; without scripts the marks' own titles do.
+// Shows the values of the mark nearest to the pointer and of marks that overlap it. Without scripts, the marks' titles do.
 (() => {
   const tip = document.getElementById("tip");
   let shown = null;
@@ -24,7 +24,7 @@
       const [near] = marks.filter((m) => 24 * 24 > far(m, p.x, p.y)).sort((a, b) => far(a, p.x, p.y) - far(b, p.x, p.y));
       hide();
       if (!near) return;
-      // Marks that lie on it are shown, too: from top to bottom, as they stand.
+      // Overlapping marks are listed, too, from top to bottom.
       const heap = marks.filter((m) => 6 * 6 > far(m, near.x, near.y)).sort((a, b) => a.y - b.y);
       shown = near.mark;
       shown.classList.add("near");

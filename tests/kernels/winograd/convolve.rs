@@ -1,4 +1,4 @@
-//! The convolution of tiles.
+//! Convolution by tiles.
 
 use mbn::kernel::Kernel;
 use mbn::kernel::winograd::{Convolve, Layout, Tile};
@@ -40,7 +40,7 @@ impl Case {
         at.first + (rows - 1) * at.step + columns * at.channels
     }
 
-    /// What is there, and what the convolution makes of it.
+    /// The output before, and after the convolution.
     fn expected<T: Real>(&self, x: &[T], kernels: &Kernels<T>, y: &[T]) -> Vec<Sum> {
         let ([x_at, y_at], side) = (self.layouts(), self.tile.outputs());
         let pixel = |at: &Layout, y: usize, x: usize| at.first + y * at.step + x * at.channels;
@@ -74,7 +74,7 @@ impl Case {
         sums
     }
 
-    /// Checks the whole, and that two parts with their own pieces of the output are the same to the bit.
+    /// Checks the whole, and that computing it in two parts gives bitwise the same.
     fn check<T: Real>(&self, values: Values<T>, compare: fn(&str, &[f64], &[Sum])) {
         let [x_at, y_at] = self.layouts();
         let x = GuardedBuffer::new(&values("x", self.len(&x_at, 2)));
@@ -128,7 +128,7 @@ fn the_error_is_within_its_bound() {
     }
 }
 
-/// The factors of 4x4 tiles' weights are no finite binary fractions: those always round.
+/// The factors of 4x4 tiles' weights are not finite binary fractions, so they are always rounded.
 #[test]
 fn numbers_that_need_no_rounding_get_none() {
     on_every_isa(|| {

@@ -1,4 +1,4 @@
-//! The transforms in f64.
+//! The matrices of the transforms, in f64.
 
 use mbn::kernel::winograd::Tile;
 
@@ -10,7 +10,7 @@ pub struct Matrices {
     pub g: Matrix,
     pub b: Matrix,
     pub a: Matrix,
-    /// What a term passes in each of them, both axes together.
+    /// Roundings of a term in each of them, both axes together.
     pub roundings: [usize; 3],
 }
 
@@ -58,7 +58,7 @@ impl Matrices {
         }
     }
 
-    /// Those of the magnitudes.
+    /// The matrices of absolute values.
     pub fn abs(&self) -> Self {
         Self { g: abs(&self.g), b: abs(&self.b), a: abs(&self.a), roundings: self.roundings }
     }
@@ -68,7 +68,7 @@ fn rows<const R: usize, const C: usize>(rows: [[f64; C]; R]) -> Matrix {
     rows.iter().map(|row| row.to_vec()).collect()
 }
 
-/// Magnitudes.
+/// Absolute values.
 pub fn abs(m: &Matrix) -> Matrix {
     m.iter().map(|row| row.iter().map(|v| v.abs()).collect()).collect()
 }

@@ -1,4 +1,4 @@
-//! The weights' transform.
+//! The transform of the weights.
 
 use mbn::kernel::Kernel;
 use mbn::kernel::contract::padded;
@@ -42,7 +42,7 @@ fn check<T: Real>(tile: Tile, inputs: usize, outputs: usize) {
     let (matrices, points) = (Matrices::of(tile), tile.points());
     let (g, g_abs, roundings) = (&matrices.g, &matrices.abs().g, matrices.roundings[0]);
     let kernels = Kernels::<T>::new(tile, random, inputs, outputs);
-    // Between the points nothing is written.
+    // Nothing is written between the points.
     let before = random::<T>("u", Weights::<T>::room(tile, inputs, kernels.pitch));
     let mut want: Vec<Sum> = before.iter().map(Sum::exactly).collect();
     let step = want.len() / points;

@@ -1,31 +1,31 @@
 //! Axes: scales, ranges, ticks and their labels.
 
-/// How values become distances.
+/// How values map to positions.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Scale {
-    /// Evenly.
+    /// Linear.
     Linear,
-    /// Evenly, with labels at whole numbers only.
+    /// Linear, with labels at whole numbers only.
     Count,
-    /// By doublings, for batch sizes.
+    /// Logarithmic to base 2, for batch sizes.
     Log2,
-    /// By powers of ten.
+    /// Logarithmic to base 10.
     Log10,
-    /// Shares by powers of ten of what is missing to 1: 90 %, 99 % and 99.9 % stand equally far apart.
+    /// Fractions, logarithmic in 1 minus the value: 90 %, 99 % and 99.9 % are equally spaced.
     Error,
 }
 
-/// Less than this is missing to 1 nowhere on an axis.
+/// Smallest error that an axis by [`Scale::Error`] shows.
 const LEAST_ERROR: f64 = 1e-4;
 
-/// Shares that an axis by [`Scale::Error`] may label, the rounder ones first.
+/// Fractions that an axis by [`Scale::Error`] may label, the rounder ones first.
 const SHARES: [f64; 20] = [
     0.5, 0.9, 0.99, 0.999, 0.0, 0.8, 0.95, 0.98, 0.995, 0.998, 0.7, 0.2, 0.97, 0.6, 0.4, 0.85, 0.93, 0.985, 0.993,
     0.997,
 ];
 
 impl Scale {
-    /// A value as an evenly divided axis would have it.
+    /// Maps a value to a linear axis.
     pub fn stretch(self, value: f64) -> f64 {
         match self {
             Self::Linear | Self::Count => value,
@@ -51,7 +51,7 @@ impl Scale {
 pub struct Axis {
     /// Name and unit.
     pub title: String,
-    /// How values become distances.
+    /// How values map to positions.
     pub scale: Scale,
     /// The smallest value shown.
     pub min: f64,
@@ -62,13 +62,13 @@ pub struct Axis {
 }
 
 impl Axis {
-    /// Where `value` lies, 0 at the beginning and 1 at the end.
+    /// The position of `value`: 0 at the beginning of the axis, 1 at its end.
     pub fn place(&self, value: f64) -> f64 {
         let [value, min, max] = [value, self.min, self.max].map(|x| self.scale.stretch(x));
         (value - min) / (max - min)
     }
 
-    /// Values worth a label, with the label.
+    /// Ticks: values with their labels.
     pub fn ticks(&self) -> Vec<(f64, String)> {
         match self.scale {
             Scale::Linear => self.linear_ticks(0.0),
@@ -80,7 +80,7 @@ impl Axis {
         }
     }
 
-    /// As many of [`SHARES`] as leave room for each other's labels.
+    /// As many of [`SHARES`] as have room for their labels.
     fn share_ticks(&self) -> Vec<(f64, String)> {
         let mut taken: Vec<f64> = vec![];
         for share in SHARES.into_iter().filter(|share| (self.min - 1e-9..=self.max + 1e-9).contains(share)) {
@@ -117,7 +117,7 @@ impl Axis {
     }
 }
 
-/// A label with that many decimals; thousands and millions are abbreviated, since labels stand side by side.
+/// A label with that many decimals; thousands and millions are abbreviated to save space.
 fn label(value: f64, decimals: usize) -> String {
     match value.abs() {
         size if size >= 1e6 => format!("{}M", plain(value / 1e6)),
@@ -126,7 +126,7 @@ fn label(value: f64, decimals: usize) -> String {
     }
 }
 
-/// A number without superfluous digits.
+/// A number without trailing zeros.
 fn plain(value: f64) -> String {
     if value != 0.0 && !(1e-3..1e5).contains(&value.abs()) {
         return format!("{value:.0e}");

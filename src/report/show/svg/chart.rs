@@ -1,4 +1,4 @@
-//! A chart of lines with bands, its legend below.
+//! A chart of lines with interval bands, and a legend below.
 
 use std::fmt::Write;
 
@@ -15,32 +15,32 @@ const TOP: f64 = 46.0;
 const HEIGHT: f64 = 226.0;
 /// From the plot's lower edge to the legend.
 const BELOW: f64 = 56.0;
-/// Markers on a line; more would hide it.
+/// Most markers on a line; more would hide it.
 const MARKERS: usize = 16;
 
-/// A chart: lines in a frame, with its words.
+/// A chart: lines in a frame, with titles, legend and footnote.
 #[derive(Debug, Clone)]
 pub struct Chart {
-    /// A name that is unique on a page.
+    /// An id that is unique on a page.
     pub id: String,
-    /// First line.
+    /// First line of the heading.
     pub title: String,
-    /// Second line.
+    /// Second line of the heading.
     pub subtitle: String,
     /// The horizontal axis.
     pub x: Axis,
     /// The vertical axis.
     pub y: Axis,
-    /// A horizontal line at 0.
+    /// Whether to draw a horizontal line at 0.
     pub zero: bool,
     /// The methods.
     pub lines: Vec<Line>,
-    /// What a reader must know to not be misled.
+    /// What a reader must know, such as runs that are not shown.
     pub footnote: String,
 }
 
 impl Chart {
-    /// The chart as SVG; `alone` as a file of its own, else as a part of a page.
+    /// The chart as SVG: with `alone` as a file, else as part of a page.
     pub fn svg(&self, alone: bool) -> String {
         let bottom = TOP + HEIGHT + BELOW;
         let (legend, after) = legend(&self.lines, bottom);
@@ -81,7 +81,7 @@ impl Chart {
         out
     }
 
-    /// What the bands or bars are, and whether some are cut.
+    /// Explains the bands or bars, and whether some are cut off.
     fn about_intervals(&self) -> &'static str {
         let mut intervals =
             self.lines.iter().flat_map(|line| line.marks.iter().filter_map(|mark| mark.interval)).peekable();
@@ -138,11 +138,12 @@ impl Chart {
     }
 
     fn y_at(&self, value: f64) -> f64 {
-        // What lies far outside is clipped anyway; the numbers stay small.
+        // Points far outside are clipped anyway; this keeps their coordinates short.
         TOP + (1.0 - self.y.place(value).clamp(-2.0, 3.0)) * HEIGHT
     }
 
-    /// Where a mark stands. Methods measured at one batch size only would all stand in one place: they stand side by side.
+    /// The position of a mark. Methods measured at a single batch size are placed side by side instead of on top of each
+    /// other.
     fn at(&self, line: &Line, mark: &Mark) -> (f64, f64) {
         (self.x_at(mark.x) + self.aside(line), self.y_at(mark.y))
     }
@@ -158,7 +159,7 @@ impl Chart {
         (place - (count - 1.0) / 2.0) * (300.0 / count).min(36.0)
     }
 
-    /// The intervals: a band along neighbouring marks, a bar where one stands alone.
+    /// The intervals: a band through neighbouring marks, a bar for a single one.
     fn bands(&self, out: &mut String, line: &Line) {
         let Style { colour, .. } = style::of(line.style);
         for stretch in line.marks.split(|mark| mark.interval.is_none()).filter(|stretch| !stretch.is_empty()) {

@@ -1,4 +1,4 @@
-//! The words around a plot: the legend, and text cut or wrapped to the chart's width.
+//! Text around the plot: the legend, and text shortened or wrapped to the chart's width.
 
 use std::fmt::Write;
 
@@ -9,10 +9,10 @@ use super::style::{self, Style};
 /// Height of a row of the legend.
 const ROW: f64 = 20.0;
 
-/// Average width of a letter of size 13.
+/// Average width of a character at font size 13.
 const LETTER: f64 = 7.4;
 
-/// The legend from `top` on, and where it ends.
+/// Writes the legend from `top` on; returns where it ends.
 pub(super) fn legend(lines: &[Line], top: f64) -> (String, f64) {
     let (mut x, mut y) = (10.0, top);
     let mut out = String::new();
@@ -37,7 +37,7 @@ pub(super) fn legend(lines: &[Line], top: f64) -> (String, f64) {
     (out, y + ROW)
 }
 
-/// Text of at most `most` letters.
+/// Text of at most `most` characters.
 pub(super) fn shorten(text: &str, most: usize) -> String {
     if text.chars().count() <= most {
         return text.to_string();
@@ -45,7 +45,7 @@ pub(super) fn shorten(text: &str, most: usize) -> String {
     text.chars().take(most - 1).chain(['…']).collect()
 }
 
-/// Text in lines of at most `width` letters, words kept whole.
+/// Text in lines of at most `width` characters, broken between words.
 pub(super) fn wrap(text: &str, width: usize) -> Vec<String> {
     let mut lines: Vec<String> = vec![];
     for word in text.split(' ').filter(|word| !word.is_empty()) {

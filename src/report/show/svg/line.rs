@@ -1,6 +1,6 @@
-//! What a chart and its legend both draw.
+//! Lines and marks, drawn by the chart and its legend.
 
-/// Width of a chart in its own units: those of a phone's screen, so that text of size 13 is readable there.
+/// Width of a chart in its own units: that of a phone's screen, so that text of size 13 is readable there.
 pub(super) const WIDTH: f64 = 380.0;
 
 /// A mean with its interval.
@@ -12,7 +12,7 @@ pub struct Mark {
     pub y: f64,
     /// Its 95 % interval, where it has one.
     pub interval: Option<(f64, f64)>,
-    /// What it is, in words and figures.
+    /// Its tooltip.
     pub text: String,
 }
 
@@ -21,7 +21,7 @@ pub struct Mark {
 pub struct Line {
     /// The method.
     pub name: String,
-    /// Number of its style: the same method looks the same in every chart.
+    /// Number of its style, the same for a method in every chart.
     pub style: usize,
     /// Its marks.
     pub marks: Vec<Mark>,

@@ -1,4 +1,4 @@
-//! Charts as SVG: text and paths, no display, no fonts but the reader's own.
+//! Charts as SVG: text and paths, in the reader's own fonts.
 
 mod axis;
 mod chart;
@@ -10,7 +10,7 @@ pub use axis::{Axis, Scale};
 pub use chart::Chart;
 pub use line::{Line, Mark};
 
-/// Text as XML allows it.
+/// Text escaped for XML.
 pub(super) fn escape(text: &str) -> String {
     let mut safe = String::with_capacity(text.len());
     for c in text.chars() {
@@ -20,7 +20,7 @@ pub(super) fn escape(text: &str) -> String {
             '>' => safe.push_str("&gt;"),
             '"' => safe.push_str("&quot;"),
             '\'' => safe.push_str("&#39;"),
-            // XML has no way to write them.
+            // XML cannot represent them.
             c if c.is_control() && !matches!(c, '\n' | '\t') => safe.push('\u{fffd}'),
             '\u{fffe}' | '\u{ffff}' => safe.push('\u{fffd}'),
             c => safe.push(c),

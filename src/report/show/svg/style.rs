@@ -1,7 +1,6 @@
-//! How lines are told apart: by colour (Okabe and Ito's, for colour-blind readers too), by dashes and by markers, so that
-//! any one of the three is enough.
+//! Styles of lines: colours (Okabe and Ito's, distinguishable for colour-blind readers), dashes and markers.
 
-/// Okabe and Ito's colours without yellow, which white paper swallows; the last is that of the text.
+/// Okabe and Ito's colours without yellow, which is too faint on white; the last is that of the text.
 const COLOURS: [&str; 7] = ["#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "inherit"];
 
 const DASHES: [&str; 4] = ["none", "6 3", "2 2.5", "9 3 2 3"];
@@ -17,7 +16,7 @@ const MARKERS: [&str; 7] = [
     "M-1.5-5H1.5V-1.5H5V1.5H1.5V5H-1.5V1.5H-5V-1.5H-1.5Z",
 ];
 
-/// How a line looks.
+/// The style of a line.
 pub(super) struct Style {
     /// A colour, or `inherit` for that of the text.
     pub colour: &'static str,
@@ -29,7 +28,7 @@ pub(super) struct Style {
     pub class: &'static str,
 }
 
-/// The look of line number `i`; 28 lines differ.
+/// The style of line number `i`; 28 lines differ.
 pub(super) fn of(i: usize) -> Style {
     let class = if (i / MARKERS.len()).is_multiple_of(2) { "mark" } else { "mark hollow" };
     Style {
@@ -40,7 +39,7 @@ pub(super) fn of(i: usize) -> Style {
     }
 }
 
-/// The attributes that a class of markers has where no style sheet says otherwise.
+/// The SVG attributes of a class of markers; a style sheet may override them.
 pub(super) fn paint(class: &str) -> &'static str {
     if class.contains("hollow") {
         "fill=\"#fff\" stroke=\"currentColor\" stroke-width=\"1.6\""
