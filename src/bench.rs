@@ -29,7 +29,7 @@ pub struct BenchCase {
     /// Fused, direct or plain kernels.
     pub kernels: Kernels,
     /// Whether Double-Forward's second pass runs by itself instead of together with the next step's first.
-    pub refresh_at_once: bool,
+    pub separate_refresh: bool,
     /// Whether a step is an evaluation of the batch (forward pass, loss, accuracy) instead of training on it.
     pub evaluation: bool,
 }
@@ -92,7 +92,7 @@ impl BenchCase {
         let kind = crate::data::find(&config.dataset)?;
         let task = Task { shape: kind.shape, classes: kind.classes };
         let mut trainer = Trainer::new(&config, task, Store::fresh(0), device, 1)?;
-        trainer.refresh_at_once = self.refresh_at_once;
+        trainer.separate_refresh = self.separate_refresh;
         let batch = random_batch(task, self.batch_size, device)?;
         for _ in 0..WARM_UP {
             match self.step(&mut trainer, &batch) {

@@ -100,7 +100,7 @@ impl BenchArgs {
                     norm: norm.clone(),
                     batch_size,
                     kernels: self.kernels.into(),
-                    refresh_at_once: self.separate_refresh,
+                    separate_refresh: self.separate_refresh,
                     evaluation: self.eval,
                 }));
             }

@@ -98,8 +98,8 @@ impl DryRunLine<'_> {
 fn word(state: &State) -> &'static str {
     match state {
         State::New => "new",
-        State::Begun => "interrupted",
-        State::Busy => "running",
+        State::Interrupted => "interrupted",
+        State::Running => "running",
         State::Over(summary) => match summary.status {
             Status::Done => "done",
             Status::Diverged => "diverged",

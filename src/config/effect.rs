@@ -7,7 +7,7 @@ use crate::{Result, model};
 
 /// A setting that was given but has no effect on the run.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct IdleSetting {
+pub struct UnusedSetting {
     /// Where it was given: `file:line`, `--set key=value` or `--flag`.
     pub origin: String,
     /// The key; `mbn.size` for a normalizer's parameter.
@@ -20,7 +20,7 @@ pub struct IdleSetting {
     pub is_measure: bool,
 }
 
-impl std::fmt::Display for IdleSetting {
+impl std::fmt::Display for UnusedSetting {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "{}: `{}` has no effect: {}", self.origin, self.key, self.why)
     }
@@ -31,7 +31,7 @@ impl Layers {
     ///
     /// # Errors
     /// As [`Config::to_table`].
-    pub fn without_effect(&self, config: &Config) -> Result<Vec<IdleSetting>> {
+    pub fn without_effect(&self, config: &Config) -> Result<Vec<UnusedSetting>> {
         let defaults = Config { norm: config.norm.clone(), ..Config::default() }.complete()?.flat()?;
         let reasons = reasons(config)?;
         let mut idle = vec![];
@@ -50,7 +50,7 @@ impl Layers {
                 };
                 let is_default = default.is_some_and(|value| value == entry.value);
                 let is_measure = MEASURES.contains(&key.as_str());
-                idle.push(IdleSetting { origin: entry.origin.clone(), key, why, is_default, is_measure });
+                idle.push(UnusedSetting { origin: entry.origin.clone(), key, why, is_default, is_measure });
             }
         }
         Ok(idle)

@@ -11,8 +11,8 @@ mod text;
 mod validate;
 
 pub use device::DeviceName;
-pub use effect::IdleSetting;
 pub(crate) use effect::MEASURES;
+pub use effect::UnusedSetting;
 pub(crate) use keys::is_known;
 pub use layers::Layers;
 pub(crate) use messages::in_plain_words;

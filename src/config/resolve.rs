@@ -64,7 +64,7 @@ impl Config {
     ///
     /// # Errors
     /// It has another `data_digest` already.
-    pub fn on(&self, digest: &str, place: impl AsRef<Path>) -> Result<Self> {
+    pub fn with_data_digest(&self, digest: &str, place: impl AsRef<Path>) -> Result<Self> {
         match &self.data_digest {
             Some(own) if own != digest => {
                 let why = format!(

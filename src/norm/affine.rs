@@ -6,7 +6,7 @@ use candle_core::{Result, Shape, Tensor};
 use candle_nn::{Init, VarBuilder};
 
 use super::{Coefficients, Gradient, Moments, NormError};
-use crate::ops::Linear;
+use crate::ops::ChannelMap;
 
 /// Scale and shift per channel, `weight` and `bias`, with the layer's name for messages.
 #[derive(Debug, Clone)]
@@ -94,7 +94,7 @@ impl Affine {
         let scale = self.scale(&moments.var)?;
         let slope = scale.broadcast_mul(&self.gamma())?;
         let mean = moments.mean.clone();
-        let map = Linear { mean: mean.clone(), slope: slope.clone(), shift: self.beta() };
+        let map = ChannelMap { mean: mean.clone(), slope: slope.clone(), shift: self.beta() };
         Ok(Coefficients::new(map, move |sums| {
             let along = (&sums.gx * &scale)?;
             let parameters = vec![along.clone(), sums.g.clone()];

@@ -16,7 +16,7 @@ use serde::{Deserialize, Serialize};
 
 use super::registry::{Family, Site};
 use super::state::{RUNNING, StateTensor};
-use super::{Affine, BatchNorm, BatchStatistics, Beyond, Coefficients, Gradient, Input, Norm, module_t};
+use super::{Affine, AfterMap, BatchNorm, BatchStatistics, Coefficients, Gradient, Input, Norm, module_t};
 use crate::ops;
 
 /// Parameters of [`EnhancedBatchNorm`].
@@ -92,8 +92,8 @@ impl Norm for EnhancedBatchNorm {
         vec![]
     }
 
-    fn beyond(&self) -> Option<Beyond> {
-        Some(Beyond { parameters: self.linear.clone(), map: transformed })
+    fn after_map(&self) -> Option<AfterMap> {
+        Some(AfterMap { parameters: self.linear.clone(), map: transformed })
     }
 
     fn batch_statistics(&self) -> Option<BatchStatistics<'_>> {

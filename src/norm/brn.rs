@@ -22,7 +22,7 @@ use super::registry::{Family, Site};
 use super::running::{Blend, RunningAverage};
 use super::state::{RUNNING, StateTensor};
 use super::{Affine, BatchStatistics, Coefficients, Gradient, Input, Moments, Norm, module_t};
-use crate::ops::Linear;
+use crate::ops::ChannelMap;
 
 /// How the limits of r and d grow after the warm-up.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -125,7 +125,7 @@ impl BatchRenorm {
     /// y = gamma (r x̂ + d) + beta, given the map for r = 1 and d = 0.
     fn corrected(&self, plain: Coefficients, [r, d]: [Tensor; 2]) -> Result<Coefficients> {
         let shift = (&plain.map.shift + (self.affine.gamma() * &d)?)?;
-        let map = Linear { mean: plain.map.mean.clone(), slope: (&plain.map.slope * &r)?, shift };
+        let map = ChannelMap { mean: plain.map.mean.clone(), slope: (&plain.map.slope * &r)?, shift };
         Ok(Coefficients::new(map, move |sums| {
             let Gradient { b, center, d: constant, mut parameters } = plain.gradient(sums)?;
             parameters[0] = ((&parameters[0] * &r)? + (&sums.g * &d)?)?;

@@ -8,7 +8,7 @@ use candle_core::{Result, Shape, Tensor};
 
 use super::Call;
 use super::length::Extent;
-use crate::ops::{Linear, Moments, Sums};
+use crate::ops::{ChannelMap, Moments, Sums};
 
 /// What [`super::Norm::coefficients`] may use.
 pub struct Input<'a> {
@@ -62,7 +62,7 @@ pub trait Producer {
 #[derive(Clone)]
 pub struct Coefficients {
     /// The map.
-    pub map: Linear,
+    pub map: ChannelMap,
     gradient: Arc<Backward>,
 }
 
@@ -71,7 +71,7 @@ type Backward = dyn Fn(&Sums) -> Result<Gradient> + Send + Sync;
 
 impl Coefficients {
     /// A map and its gradient rule, which is called once per training pass and may update the layer's state.
-    pub fn new(map: Linear, gradient: impl Fn(&Sums) -> Result<Gradient> + Send + Sync + 'static) -> Self {
+    pub fn new(map: ChannelMap, gradient: impl Fn(&Sums) -> Result<Gradient> + Send + Sync + 'static) -> Self {
         Self { map, gradient: Arc::new(gradient) }
     }
 

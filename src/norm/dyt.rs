@@ -12,8 +12,8 @@ use serde::{Deserialize, Serialize};
 
 use super::registry::{Family, Site};
 use super::state::StateTensor;
-use super::{Affine, Beyond, Coefficients, Gradient, Input, Norm, Pass, module_t};
-use crate::ops::{self, Linear};
+use super::{Affine, AfterMap, Coefficients, Gradient, Input, Norm, Pass, module_t};
+use crate::ops::{self, ChannelMap};
 
 /// Parameters of [`DynamicTanh`].
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
@@ -60,7 +60,7 @@ impl Norm for DynamicTanh {
     fn coefficients(&self, input: &Input) -> Result<Coefficients> {
         let slope = self.alpha.detach().broadcast_as(input.shape.dims()[1])?.contiguous()?;
         let zero = slope.zeros_like()?;
-        let map = Linear { mean: zero.clone(), slope, shift: zero.clone() };
+        let map = ChannelMap { mean: zero.clone(), slope, shift: zero.clone() };
         Ok(Coefficients::new(map, move |sums| {
             let parameters = vec![sums.gx.sum_all()?.reshape(1)?];
             Ok(Gradient { b: zero.clone(), center: zero.clone(), d: zero.clone(), parameters })
@@ -72,9 +72,9 @@ impl Norm for DynamicTanh {
     }
 
     /// gamma tanh(·) + beta.
-    fn beyond(&self) -> Option<Beyond> {
+    fn after_map(&self) -> Option<AfterMap> {
         let parameters = self.affine.parameters().map(Tensor::clone).to_vec();
-        Some(Beyond {
+        Some(AfterMap {
             parameters,
             map: |y, parameters| ops::scale_and_shift(&y.tanh()?, &parameters[0], &parameters[1]),
         })

@@ -3,7 +3,7 @@
 use candle_core::{Result, Tensor};
 
 use super::{Call, Input, Norm, Producer, remembered};
-use crate::ops::{self, LinearGradient};
+use crate::ops::{self, ChannelMapGradient};
 
 pub(super) fn forward<N: Norm + ?Sized>(
     norm: &N,
@@ -24,9 +24,9 @@ pub(super) fn forward<N: Norm + ?Sized>(
         let map = &coefficients.map;
         let sums = ops::gradient_sums(x, g, &map.mean, per)?;
         let gradient = coefficients.gradient(&sums)?;
-        let by = LinearGradient { a: map.slope.clone(), b: gradient.b, center: gradient.center, d: gradient.d };
-        let dx = wanted.then(|| ops::linear_map_gradient(x, g, &by)).transpose()?;
+        let by = ChannelMapGradient { a: map.slope.clone(), b: gradient.b, center: gradient.center, d: gradient.d };
+        let dx = wanted.then(|| ops::channel_map_gradient(x, g, &by)).transpose()?;
         Ok((dx, gradient.parameters))
     })?;
-    norm.beyond().map_or(Ok(y.clone()), |beyond| beyond.apply(&y, call.pass))
+    norm.after_map().map_or(Ok(y.clone()), |after_map| after_map.apply(&y, call.pass))
 }

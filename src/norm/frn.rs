@@ -16,7 +16,7 @@ use serde::{Deserialize, Serialize};
 use super::registry::{Family, Site};
 use super::state::StateTensor;
 use super::{Affine, Coefficients, Gradient, Granularity, Input, Norm, Pass, module_t};
-use crate::ops::Linear;
+use crate::ops::ChannelMap;
 
 /// Parameters of [`FilterResponseNorm`].
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
@@ -98,7 +98,7 @@ impl Norm for FilterResponseNorm {
         };
         let (gamma, pixels) = (self.affine.gamma(), (input.count() / input.images()) as f64);
         let slope = scale.broadcast_mul(&gamma)?;
-        let map = Linear { mean: square.zeros_like()?, slope: slope.clone(), shift: self.affine.beta() };
+        let map = ChannelMap { mean: square.zeros_like()?, slope: slope.clone(), shift: self.affine.beta() };
         Ok(Coefficients::new(map, move |sums| {
             let zero = slope.zeros_like()?;
             // -2 dL/d(s²) of each image and channel, with y = gamma x/s.

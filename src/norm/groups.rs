@@ -3,7 +3,7 @@
 use candle_core::{Result, Shape, bail};
 
 use super::{Affine, Coefficients, Gradient, Moments, NormError};
-use crate::ops::{self, Groups, Linear};
+use crate::ops::{self, ChannelMap, Groups};
 
 /// Default number of groups.
 pub(super) const GROUPS: usize = 8;
@@ -47,7 +47,7 @@ pub(super) fn normalized(affine: &Affine, own: &Moments, groups: Groups, input: 
     let Moments { mean, var } = ops::group_moments(own, &groups)?;
     let scale = affine.scale(&var)?;
     let slope = scale.broadcast_mul(&affine.gamma())?;
-    let map = Linear { mean: mean.clone(), slope: slope.clone(), shift: affine.beta() };
+    let map = ChannelMap { mean: mean.clone(), slope: slope.clone(), shift: affine.beta() };
     Ok(Coefficients::new(map, move |sums| {
         let (b, d) = ops::group_projection(&groups, sums, &slope, &scale, pixels)?;
         let parameters = vec![ops::sum_images(&(&sums.gx * &scale)?)?, ops::sum_images(&sums.g)?];

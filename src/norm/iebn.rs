@@ -19,7 +19,7 @@ use super::{
     Affine, BatchNorm, BatchNormConfig, BatchStatistics, Coefficients, Gradient, Granularity, Input, Norm, Pass,
     batch_norm, module_t,
 };
-use crate::ops::{Linear, Sums, sum_images};
+use crate::ops::{ChannelMap, Sums, sum_images};
 
 /// Parameters of [`InstanceEnhancementBatchNorm`].
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
@@ -84,8 +84,8 @@ impl Norm for InstanceEnhancementBatchNorm {
         let bn = self.bn.coefficients(&Input { call: input.call, shape: input.shape, moments, producer: None })?;
         let (mean, weight) = (own.mean.clone(), self.gate_weight.detach());
         let gate = sigmoid(&mean.broadcast_mul(&weight)?.broadcast_add(&self.gate_bias.detach())?)?;
-        let Linear { mean: center, slope, shift } = bn.map.clone();
-        let map = Linear { mean: center, slope: gate.broadcast_mul(&slope)?, shift };
+        let ChannelMap { mean: center, slope, shift } = bn.map.clone();
+        let map = ChannelMap { mean: center, slope: gate.broadcast_mul(&slope)?, shift };
         let pixels = (input.count() / input.images()) as f64;
         Ok(Coefficients::new(map, move |sums| {
             let gated = Sums { g: (&sums.g * &gate)?, gx: (&sums.gx * &gate)? };

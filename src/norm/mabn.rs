@@ -25,7 +25,7 @@ use super::ring::Ring;
 use super::running::{Blend, RunningAverage};
 use super::state::{RUNNING, StateTensor};
 use super::{Affine, BatchStatistics, Call, Coefficients, Gradient, Input, Moments, Norm, Pass, WeightForm, module_t};
-use crate::ops::{self, Linear};
+use crate::ops::{self, ChannelMap};
 
 /// Parameters of [`MovingAverageBatchNorm`].
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
@@ -138,10 +138,10 @@ impl Squares {
 
 impl MovingAverageBatchNorm {
     /// The map for E[x²] = `chi` and r, and 1/s.
-    fn map(&self, chi: &Tensor, r: &Tensor) -> Result<(Linear, Tensor)> {
+    fn map(&self, chi: &Tensor, r: &Tensor) -> Result<(ChannelMap, Tensor)> {
         let scale = self.affine.scale(chi)?;
         let slope = ((&self.affine.gamma() * &scale)? * r)?;
-        Ok((Linear { mean: chi.zeros_like()?, slope, shift: self.affine.beta() }, scale))
+        Ok((ChannelMap { mean: chi.zeros_like()?, slope, shift: self.affine.beta() }, scale))
     }
 
     /// The map with the gradient dx = (gamma r g - z Psi)/s; `pool` turns Psi_B into Psi.

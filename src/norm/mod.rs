@@ -3,8 +3,8 @@
 //! Every layer takes (N,C,H,W) or (N,C) and returns the same shape; every call says which [`Pass`] it belongs to.
 
 mod affine;
+mod after_map;
 mod batch_statistics;
-mod beyond;
 mod bn;
 mod bnet;
 mod brn;
@@ -40,8 +40,8 @@ mod stochnorm;
 mod weight_form;
 
 pub use affine::{Affine, Projection};
+pub use after_map::AfterMap;
 pub use batch_statistics::BatchStatistics;
-pub use beyond::Beyond;
 pub use bn::{BatchNorm, BatchNormConfig, batch_norm};
 pub use bnet::{EnhancedBatchNorm, EnhancedBatchNormConfig, enhanced_batch_norm};
 pub use brn::{BatchRenorm, BatchRenormConfig, Relaxation, batch_renorm};
@@ -107,7 +107,7 @@ pub trait Norm: Send + Sync + std::fmt::Debug {
     }
 
     /// What the layer computes after the map of [`Self::coefficients`], if anything.
-    fn beyond(&self) -> Option<Beyond> {
+    fn after_map(&self) -> Option<AfterMap> {
         None
     }
 

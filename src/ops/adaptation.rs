@@ -10,7 +10,7 @@ use crate::kernel::{Float, Kernel, with_values, with_values_mut};
 /// The t-th update of a parameter p by its gradient g: p -= lr w p; m += (1 - beta1)(g - m);
 /// v = beta2 v + (1 - beta2) g²; p -= lr m / (1 - beta1^t) / (sqrt(v / (1 - beta2^t)) + eps).
 #[derive(Debug, Clone, Copy)]
-pub struct Adaptation {
+pub struct AdamWStep {
     /// The learning rate lr.
     pub rate: f64,
     /// beta1 and beta2.
@@ -23,7 +23,7 @@ pub struct Adaptation {
     pub number: usize,
 }
 
-impl Adaptation {
+impl AdamWStep {
     /// 1 - lr w, lr / (1 - beta1^t) and 1 / sqrt(1 - beta2^t).
     fn factors(&self) -> [f64; 3] {
         let t = i32::try_from(self.number).unwrap_or(i32::MAX);
@@ -36,8 +36,8 @@ impl Adaptation {
 ///
 /// # Errors
 /// Tensors that differ in shape or type.
-pub fn adapt(parameter: &Tensor, gradient: &Tensor, averages: [&Tensor; 2], by: Adaptation) -> Result<()> {
-    check_form("adapt", parameter, averages.into_iter().chain([gradient]))?;
+pub fn adamw_step(parameter: &Tensor, gradient: &Tensor, averages: [&Tensor; 2], by: AdamWStep) -> Result<()> {
+    check_form("adamw_step", parameter, averages.into_iter().chain([gradient]))?;
     let gradient = gradient.contiguous()?;
     match parameter.dtype() {
         DType::F32 if own_kernel(parameter) => in_place::<f32>(parameter, &gradient, averages, by),
@@ -46,19 +46,19 @@ pub fn adapt(parameter: &Tensor, gradient: &Tensor, averages: [&Tensor; 2], by: 
     }
 }
 
-fn in_place<T: Float>(parameter: &Tensor, gradient: &Tensor, [m, v]: [&Tensor; 2], by: Adaptation) -> Result<()> {
+fn in_place<T: Float>(parameter: &Tensor, gradient: &Tensor, [m, v]: [&Tensor; 2], by: AdamWStep) -> Result<()> {
     let [keep, rate, root] = by.factors().map(T::from_f64);
     let betas = by.betas.map(T::from_f64);
     let new = by.betas.map(|beta| T::from_f64(1.0 - beta));
     let eps = T::from_f64(by.eps);
-    let adapt = |p: &mut [T], m: &mut [T], v: &mut [T]| {
+    let adamw_step = |p: &mut [T], m: &mut [T], v: &mut [T]| {
         with_values(gradient, |g| Adapt { p, m, v, g, keep, betas, new, rate, root, eps }.compute())
     };
-    with_values_mut(parameter, |p| with_values_mut(m, |m| with_values_mut(v, |v| adapt(p, m, v))))???
+    with_values_mut(parameter, |p| with_values_mut(m, |m| with_values_mut(v, |v| adamw_step(p, m, v))))???
 }
 
 /// The same in candle's operations.
-fn plain(parameter: &Tensor, gradient: &Tensor, [m, v]: [&Tensor; 2], by: Adaptation) -> Result<()> {
+fn plain(parameter: &Tensor, gradient: &Tensor, [m, v]: [&Tensor; 2], by: AdamWStep) -> Result<()> {
     let set = |to: &Tensor, value: &Tensor| to.slice_set(&value.contiguous()?, 0, 0);
     let [keep, rate, root] = by.factors();
     let [beta1, beta2] = by.betas;

@@ -7,7 +7,7 @@ use super::{Granularity, Moments, check, cpu, own_kernel, plain, sum_images};
 
 /// y = slope (x - mean) + shift, each of shape (C), or (N,C) where every image has its own.
 #[derive(Debug, Clone)]
-pub struct Linear {
+pub struct ChannelMap {
     /// What is subtracted.
     pub mean: Tensor,
     /// What multiplies.
@@ -16,9 +16,9 @@ pub struct Linear {
     pub shift: Tensor,
 }
 
-/// dx = a g + b (x - center) + d, shapes as in [`Linear`].
+/// dx = a g + b (x - center) + d, shapes as in [`ChannelMap`].
 #[derive(Debug, Clone)]
-pub struct LinearGradient {
+pub struct ChannelMapGradient {
     /// The coefficient of g: the slope of the forward pass.
     pub a: Tensor,
     /// The coefficient of x - center.
@@ -61,12 +61,12 @@ pub fn moments(x: &Tensor, per: Granularity) -> Result<Moments> {
 }
 
 /// slope (x - mean) + shift of (N,C,H,W) or (N,C).
-pub fn linear_map(x: &Tensor, by: &Linear) -> Result<Tensor> {
+pub fn channel_map(x: &Tensor, by: &ChannelMap) -> Result<Tensor> {
     let x = x.detach();
     let sizes = check::coefficients("normalize", &x, &[&by.mean, &by.slope, &by.shift])?;
     match own_kernel(&x) {
-        true => cpu::linear_map(&x, sizes, by),
-        false => plain::linear_map(&x, by),
+        true => cpu::channel_map(&x, sizes, by),
+        false => plain::channel_map(&x, by),
     }
 }
 
@@ -80,10 +80,10 @@ pub fn gradient_sums(x: &Tensor, g: &Tensor, mean: &Tensor, per: Granularity) ->
 }
 
 /// The second pass of the gradient: dx = a g + b (x - center) + d.
-pub fn linear_map_gradient(x: &Tensor, g: &Tensor, by: &LinearGradient) -> Result<Tensor> {
+pub fn channel_map_gradient(x: &Tensor, g: &Tensor, by: &ChannelMapGradient) -> Result<Tensor> {
     let sizes = check::coefficients("normalize", x, &[&by.a, &by.b, &by.center, &by.d])?;
     match own_kernel(x) {
-        true => cpu::linear_map_gradient(x, g, sizes, by),
-        false => plain::linear_map_gradient(x, g, by),
+        true => cpu::channel_map_gradient(x, g, sizes, by),
+        false => plain::channel_map_gradient(x, g, by),
     }
 }

@@ -4,7 +4,7 @@
 use candle_core::backend::BackendStorage;
 use candle_core::{CpuStorage, CudaStorage, CustomOp2, CustomOp3, Layout, MetalStorage, Result, Shape, Tensor};
 
-use super::{Linear, cpu, linear_map, own_kernel};
+use super::{ChannelMap, channel_map, cpu, own_kernel};
 
 /// Given x, g = dL/dy and whether dx is wanted: dx, and the gradients of the parameters.
 type Backward = Box<dyn Fn(&Tensor, &Tensor, bool) -> Result<(Option<Tensor>, Vec<Tensor>)> + Send + Sync>;
@@ -13,11 +13,11 @@ type Backward = Box<dyn Fn(&Tensor, &Tensor, bool) -> Result<(Option<Tensor>, Ve
 pub fn differentiable_linear_map(
     x: &Tensor,
     parameters: &[Tensor],
-    by: Linear,
+    by: ChannelMap,
     backward: impl Fn(&Tensor, &Tensor, bool) -> Result<(Option<Tensor>, Vec<Tensor>)> + Send + Sync + 'static,
 ) -> Result<Tensor> {
     if !x.track_op() && !parameters.iter().any(Tensor::track_op) {
-        return linear_map(x, &by);
+        return channel_map(x, &by);
     }
     // candle's operations take at most three operands, so the parameters are packed into one.
     let packed = match parameters {
@@ -29,12 +29,12 @@ pub fn differentiable_linear_map(
         let op = LinearMap { by, backward: Box::new(backward) };
         return x.apply_op2(&packed, op);
     }
-    let y = linear_map(&x, &by)?.contiguous()?;
+    let y = channel_map(&x, &by)?.contiguous()?;
     x.apply_op3(&packed, &y, LinearMap { by, backward: Box::new(backward) })
 }
 
 struct LinearMap {
-    by: Linear,
+    by: ChannelMap,
     backward: Backward,
 }
 
@@ -50,11 +50,11 @@ impl LinearMap {
 /// On the CPU: the map itself.
 impl CustomOp2 for LinearMap {
     fn name(&self) -> &'static str {
-        "linear_map"
+        "channel_map"
     }
 
     fn cpu_fwd(&self, x: &CpuStorage, layout: &Layout, _: &CpuStorage, _: &Layout) -> Result<(CpuStorage, Shape)> {
-        cpu::linear_map_storage(x, layout, &self.by)
+        cpu::channel_map_storage(x, layout, &self.by)
     }
 
     fn bwd(&self, x: &Tensor, packed: &Tensor, _: &Tensor, g: &Tensor) -> Result<(Option<Tensor>, Option<Tensor>)> {
@@ -65,7 +65,7 @@ impl CustomOp2 for LinearMap {
 /// On other devices: the map, already computed with candle's operations, is the third operand.
 impl CustomOp3 for LinearMap {
     fn name(&self) -> &'static str {
-        "linear_map"
+        "channel_map"
     }
 
     fn cpu_fwd(

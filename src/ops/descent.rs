@@ -9,7 +9,7 @@ use crate::kernel::{Float, Kernel, with_values, with_values_mut};
 /// The update of a parameter p by its gradient g: d = g + w p; b = m b + d; p -= lr b, or lr (d + m b) for Nesterov, lr d
 /// without momentum.
 #[derive(Debug, Clone, Copy)]
-pub struct Descent {
+pub struct SgdStep {
     /// The learning rate lr.
     pub rate: f64,
     /// The momentum m.
@@ -24,8 +24,8 @@ pub struct Descent {
 ///
 /// # Errors
 /// Tensors that differ in shape or type.
-pub fn descend(parameter: &Tensor, gradient: &Tensor, buffer: Option<&Tensor>, by: Descent) -> Result<()> {
-    check_form("descend", parameter, buffer.into_iter().chain([gradient]))?;
+pub fn sgd_step(parameter: &Tensor, gradient: &Tensor, buffer: Option<&Tensor>, by: SgdStep) -> Result<()> {
+    check_form("sgd_step", parameter, buffer.into_iter().chain([gradient]))?;
     let gradient = gradient.contiguous()?;
     match parameter.dtype() {
         DType::F32 if own_kernel(parameter) => in_place::<f32>(parameter, &gradient, buffer, by),
@@ -34,20 +34,20 @@ pub fn descend(parameter: &Tensor, gradient: &Tensor, buffer: Option<&Tensor>, b
     }
 }
 
-fn in_place<T: Float>(parameter: &Tensor, gradient: &Tensor, buffer: Option<&Tensor>, by: Descent) -> Result<()> {
+fn in_place<T: Float>(parameter: &Tensor, gradient: &Tensor, buffer: Option<&Tensor>, by: SgdStep) -> Result<()> {
     let [rate, momentum, decay] = [by.rate, by.momentum, by.decay].map(T::from_f64);
     let nesterov = by.nesterov;
-    let descend = |p: &mut [T], b: &mut [T]| {
+    let sgd_step = |p: &mut [T], b: &mut [T]| {
         with_values(gradient, |g| Descend { p, b, g, momentum, decay, rate, nesterov }.compute())
     };
     match buffer {
-        Some(buffer) => with_values_mut(parameter, |p| with_values_mut(buffer, |b| descend(p, b)))??,
-        None => with_values_mut(parameter, |p| descend(p, &mut []))?,
+        Some(buffer) => with_values_mut(parameter, |p| with_values_mut(buffer, |b| sgd_step(p, b)))??,
+        None => with_values_mut(parameter, |p| sgd_step(p, &mut []))?,
     }
 }
 
 /// The same in candle's operations.
-fn plain(parameter: &Tensor, gradient: &Tensor, buffer: Option<&Tensor>, by: Descent) -> Result<()> {
+fn plain(parameter: &Tensor, gradient: &Tensor, buffer: Option<&Tensor>, by: SgdStep) -> Result<()> {
     let set = |to: &Tensor, value: Tensor| to.slice_set(&value.contiguous()?, 0, 0);
     let decayed = (gradient + parameter.affine(by.decay, 0.0)?)?;
     let mut direction = decayed.clone();

@@ -21,11 +21,13 @@ mod moments;
 pub mod plain;
 mod rows;
 
-pub use adaptation::{Adaptation, adapt};
-pub use channelwise::{Linear, LinearGradient, Sums, gradient_sums, linear_map, linear_map_gradient, moments};
+pub use adaptation::{AdamWStep, adamw_step};
+pub use channelwise::{
+    ChannelMap, ChannelMapGradient, Sums, channel_map, channel_map_gradient, gradient_sums, moments,
+};
 pub use custom::differentiable_linear_map;
 pub use depthwise::depthwise;
-pub use descent::{Descent, descend};
+pub use descent::{SgdStep, sgd_step};
 pub use groups::{Groups, group_moments, group_projection};
 pub use host::{from_host, sum_images, to_host};
 pub use maps::{conv2d, global_avg_pool, linear, max_pool2d, rectify, relu, scale_and_shift, shortcut};

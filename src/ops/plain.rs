@@ -1,7 +1,7 @@
 //! The operations in terms of candle's own, on every device: what runs where there is no kernel of ours, and what the
 //! kernels are tested against. Signatures and meaning are those of the parent module.
 
-use super::{Granularity, Groups, Linear, LinearGradient, Moments, Sums, check};
+use super::{ChannelMap, ChannelMapGradient, Granularity, Groups, Moments, Sums, check};
 use candle_core::{Result, Tensor};
 
 /// See [`super::moments`].
@@ -12,8 +12,8 @@ pub fn moments(x: &Tensor, per: Granularity) -> Result<Moments> {
     Ok(Moments { mean: flat(x, mean, per)?, var: flat(x, var, per)? })
 }
 
-/// See [`super::linear_map`].
-pub fn linear_map(x: &Tensor, by: &Linear) -> Result<Tensor> {
+/// See [`super::channel_map`].
+pub fn channel_map(x: &Tensor, by: &ChannelMap) -> Result<Tensor> {
     let [mean, slope, shift] = [&by.mean, &by.slope, &by.shift].map(|t| spread(x, t));
     x.broadcast_sub(&mean?)?.broadcast_mul(&slope?)?.broadcast_add(&shift?)
 }
@@ -41,8 +41,8 @@ pub fn gradient_sums(x: &Tensor, g: &Tensor, mean: &Tensor, per: Granularity) ->
     Ok(Sums { g: sum(g)?, gx: sum(&along)? })
 }
 
-/// See [`super::linear_map_gradient`].
-pub fn linear_map_gradient(x: &Tensor, g: &Tensor, by: &LinearGradient) -> Result<Tensor> {
+/// See [`super::channel_map_gradient`].
+pub fn channel_map_gradient(x: &Tensor, g: &Tensor, by: &ChannelMapGradient) -> Result<Tensor> {
     let [a, b, center, d] = [&by.a, &by.b, &by.center, &by.d].map(|t| spread(x, t));
     let along = x.broadcast_sub(&center?)?.broadcast_mul(&b?)?;
     (g.broadcast_mul(&a?)? + along)?.broadcast_add(&d?)

@@ -78,12 +78,12 @@ impl Stats {
     }
 
     /// Whether they are never a method's own inference rule, but measured in addition to it.
-    pub fn is_beside(self) -> bool {
+    pub fn is_extra(self) -> bool {
         matches!(self, Self::Precise | Self::Weighing | Self::Evalnorm | Self::Batch)
     }
 
     /// Whether they are computed afresh, so that those in a checkpoint do not matter.
-    pub fn is_anew(self) -> bool {
+    pub fn is_re_estimated(self) -> bool {
         matches!(self, Self::Precise | Self::Evalnorm | Self::Batch)
     }
 }

@@ -42,7 +42,7 @@ pub fn by_layer<'a>(measurements: impl IntoIterator<Item = (&'a str, f64)>) -> V
 }
 
 /// One number for a network: the median of its layers' medians.
-pub fn typical(layers: &[LayerSpread]) -> Option<f64> {
+pub fn median_of_medians(layers: &[LayerSpread]) -> Option<f64> {
     let mut medians: Vec<f64> = layers.iter().map(|layer| layer.median).collect();
     medians.sort_by(f64::total_cmp);
     quantile(&medians, 0.5)
@@ -58,7 +58,7 @@ fn quantile(sorted: &[f64], part: f64) -> Option<f64> {
 
 #[cfg(test)]
 mod tests {
-    use super::{by_layer, typical};
+    use super::{by_layer, median_of_medians};
 
     #[test]
     fn one_layer_and_one_measurement_dominate_nothing() {
@@ -71,7 +71,7 @@ mod tests {
             assert!((found - expected).abs() < 1e-12, "{found} is not {expected}");
         }
         assert_eq!((bn1.count, bn1.median, bn1.high, bn1.largest), (12, 0.2, 0.2, 4000.0));
-        assert_eq!(typical(&layers), Some(0.5));
-        assert_eq!(typical(&[]), None);
+        assert_eq!(median_of_medians(&layers), Some(0.5));
+        assert_eq!(median_of_medians(&[]), None);
     }
 }

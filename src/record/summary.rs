@@ -195,7 +195,7 @@ fn known_scores<'de, D: Deserializer<'de>>(deserializer: D) -> std::result::Resu
 fn gap<'a>(rows: impl Iterator<Item = &'a MetricRow>) -> Option<f64> {
     let test: Vec<_> = rows.filter(|row| row.split == Split::Test).collect();
     let batch = test.iter().find(|row| row.stats == Stats::Batch)?.accuracy?;
-    let own = test.iter().find(|row| !row.stats.is_beside())?.accuracy?;
+    let own = test.iter().find(|row| !row.stats.is_extra())?.accuracy?;
     Some(batch - own)
 }
 

@@ -22,6 +22,6 @@ mod show;
 
 pub use read::{Collection, FinalScore, Note, Point, Run, RunState, Series, collect};
 pub use show::{
-    CompareOptions, Comparison, CurveX, Grid, Group, MethodScore, Metric, Pair, Sample, Section, Table, TidyRow,
-    UnscoredRun, X, apart, differences, legend, overview, scores, t_quantile, tidy, tidy_csv, welch, write,
+    BatchSizeAxis, CompareOptions, Comparison, CurveX, Grid, Group, MethodScore, Metric, Pair, Sample, Section, Table,
+    TidyRow, UnscoredRun, apart, differences, legend, overview, scores, t_quantile, tidy, tidy_csv, welch, write,
 };

@@ -20,7 +20,7 @@ use crate::{Error, Result, data};
 /// why, and can still be resumed. A run that becomes non-finite is not an error: its summary says `diverged`.
 pub fn run(config: &Config, options: &RunOptions, watcher: &mut dyn Watcher) -> Result<Outcome> {
     let dataset = data::load(&config.dataset, &options.source)?;
-    let config = &config.on(&dataset.digest, &dataset.origin)?;
+    let config = &config.with_data_digest(&dataset.digest, &dataset.origin)?;
     let path = options.out.join(config.run_name()?);
     if let Some(outcome) = finished(&path, config, options, watcher)? {
         return Ok(outcome);

@@ -218,7 +218,7 @@ impl<'a> ActiveRun<'a> {
         record::write_rows(&self.dir.metrics(), &self.rows)?;
         let shifts = record::by_layer(self.shifts.iter().filter_map(|row| Some((row.layer.as_str(), row.shift?))));
         let parameters = self.trainer.parameter_count();
-        let shift = record::typical(&shifts);
+        let shift = record::median_of_medians(&shifts);
         let summary = Summary::new(self.config, &self.rows, diverged, shift, self.seconds(), parameters)?;
         let summary = summary.with_shifts(shifts);
         summary.write(&self.dir.summary())?;

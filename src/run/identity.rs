@@ -58,7 +58,7 @@ pub(super) fn on_other_data(out: &Path, config: &Config) -> Result<Option<(PathB
 pub(super) fn notes(config: &Config, session: &Session, test: bool) -> Result<Vec<String>> {
     let (dataset, name) = (&session.dataset, &config.dataset);
     if !test {
-        config.on(&dataset.digest, &dataset.origin)?;
+        config.with_data_digest(&dataset.digest, &dataset.origin)?;
     }
     let other = config.data_digest.as_ref().filter(|own| **own != dataset.digest);
     let other = other.map(|own| {

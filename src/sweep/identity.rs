@@ -75,7 +75,7 @@ impl Sweep {
 impl Job {
     /// Data are part of a run's name.
     fn is_on(&mut self, digest: &str) -> Result<()> {
-        self.config = self.config.on(digest, &self.config.dataset)?;
+        self.config = self.config.with_data_digest(digest, &self.config.dataset)?;
         self.name = self.config.run_name()?;
         Ok(())
     }

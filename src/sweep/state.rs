@@ -10,9 +10,9 @@ pub enum State {
     /// It has no folder.
     New,
     /// Interrupted; it will be resumed from its checkpoint, if there is one.
-    Begun,
+    Interrupted,
     /// A process is training it.
-    Busy,
+    Running,
     /// It has a summary: done, diverged or failed.
     Over(Box<Summary>),
 }
@@ -22,8 +22,8 @@ pub enum State {
 pub fn look(dir: &Path) -> State {
     match read_summary(dir) {
         Ok(Some(summary)) => State::Over(Box::new(summary)),
-        _ if RunDir::is_busy(dir) => State::Busy,
-        _ if dir.exists() => State::Begun,
+        _ if RunDir::is_busy(dir) => State::Running,
+        _ if dir.exists() => State::Interrupted,
         _ => State::New,
     }
 }

@@ -54,11 +54,11 @@ impl Part<'_> {
 
 /// Scores the network under its inference rule.
 pub fn evaluate(network: &Network, part: Part) -> Result<Score> {
-    evaluate_under(network, part, Pass::Eval)
+    evaluate_with_pass(network, part, Pass::Eval)
 }
 
 /// Scores the network in a pass that treats each image independently.
-pub fn evaluate_under(network: &Network, part: Part, pass: Pass) -> Result<Score> {
+pub fn evaluate_with_pass(network: &Network, part: Part, pass: Pass) -> Result<Score> {
     let mut sum = Sum::default();
     for from in (0..part.indices.len()).step_by(EVAL_BATCH) {
         let to = (from + EVAL_BATCH).min(part.indices.len());

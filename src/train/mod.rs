@@ -16,7 +16,7 @@ pub mod weighing;
 
 pub use checkpoint::{Checkpoint, Position};
 pub use diagnostics::{PreUpdateMoments, ShiftRow, divergence};
-pub use evaluate::{EVAL_BATCH, Part, Score, evaluate, evaluate_batch, evaluate_batch_statistics, evaluate_under};
+pub use evaluate::{EVAL_BATCH, Part, Score, evaluate, evaluate_batch, evaluate_batch_statistics, evaluate_with_pass};
 pub use guard::{is_finite, is_never_negative};
 pub use optimizer::{OPTIMIZERS, Optimizer};
 pub use schedule::{Schedule, full_rate};

@@ -24,7 +24,7 @@ pub struct Trainer {
     pub step: usize,
     /// Whether Double-Forward's second passes run at the end of each step instead of together with the next step's first
     /// pass: the same results, more slowly.
-    pub refresh_at_once: bool,
+    pub separate_refresh: bool,
     /// Whether statistics are frozen: steps normalize by those of inference, which no longer change, and there are no second
     /// passes.
     pub frozen: bool,
@@ -63,7 +63,7 @@ impl Trainer {
             optimizer: Optimizer::new(network.parameters(), config)?,
             network,
             step: 0,
-            refresh_at_once: false,
+            separate_refresh: false,
             frozen: false,
             pending: Mutex::default(),
             gradients: Gradients::default(),
@@ -77,7 +77,7 @@ impl Trainer {
 
     /// Forward, backward and update on `batch`, in consecutive micro-batches of the normalization batch size whose
     /// gradients add up; then, with Double-Forward, the forward passes again to refresh the remembered statistics. Unless
-    /// [`Self::refresh_at_once`] is set, those wait for the next step, whose first forward pass uses the same weights and
+    /// [`Self::separate_refresh`] is set, those wait for the next step, whose first forward pass uses the same weights and
     /// runs together with them, or for a call of [`Self::network`].
     ///
     /// `after_backward` is called between backward pass and update (diagnostics look at the statistics there).
@@ -112,7 +112,7 @@ impl Trainer {
         if self.double_forward && !self.frozen {
             self.pending = Mutex::new(self.refreshes(micro_batches, progress));
         }
-        if self.refresh_at_once {
+        if self.separate_refresh {
             self.settle()?;
         }
         Ok(report)

@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-use super::evaluate::{Part, Score, evaluate_under};
+use super::evaluate::{Part, Score, evaluate_with_pass};
 use crate::Result;
 use crate::model::Network;
 use crate::norm::Pass;
@@ -25,7 +25,7 @@ pub struct WeightScore {
 /// weight if no loss is finite.
 pub fn choose(network: &Network, part: Part) -> Result<(Option<f64>, Vec<WeightScore>)> {
     let tried = WEIGHTS.iter().map(|&weight| {
-        let Score { loss, accuracy, .. } = evaluate_under(network, part, Pass::Weighed { weight })?;
+        let Score { loss, accuracy, .. } = evaluate_with_pass(network, part, Pass::Weighed { weight })?;
         Ok(WeightScore { weight, loss, accuracy })
     });
     let tried = tried.collect::<Result<Vec<_>>>()?;

@@ -63,7 +63,7 @@ fn a_run_that_is_in_no_summary_yet_has_its_label_from_the_sweep_file() {
     // The run's name depends on its data, which the folder of the sweep records.
     let digest = "0123456789abcdef";
     fs::write(dir.path().join("data.toml"), format!("{} = \"{digest}\"\n", config.dataset)).unwrap();
-    let config = config.on(digest, "here").unwrap();
+    let config = config.with_data_digest(digest, "here").unwrap();
     let run = dir.path().join("runs").join(config.run_name().unwrap());
     fs::create_dir_all(&run).unwrap();
     fs::write(run.join("config.toml"), config.to_toml().unwrap()).unwrap();

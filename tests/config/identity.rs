@@ -59,13 +59,14 @@ fn the_name_tells_runs_apart() {
 fn the_data_are_part_of_the_name_and_of_the_file_and_other_data_are_refused() {
     let plain = resolve("").unwrap();
     assert!(!plain.canonical().unwrap().contains("data_digest"), "not known before the data are looked at");
-    let [one, other] = ["00112233aabbccdd", "ffeeddcc00112233"].map(|digest| plain.on(digest, "data").unwrap());
+    let [one, other] =
+        ["00112233aabbccdd", "ffeeddcc00112233"].map(|digest| plain.with_data_digest(digest, "data").unwrap());
     assert_ne!(one.run_name().unwrap(), other.run_name().unwrap());
     assert!(one.canonical().unwrap().contains("data_digest = \"00112233aabbccdd\"\n"));
     let again = resolve(&one.to_toml().unwrap()).unwrap();
     assert_eq!(again, one);
-    assert_eq!(again.on("00112233aabbccdd", "data").unwrap(), one);
-    let message = again.on("ffeeddcc00112233", "data/mnist").unwrap_err().to_string();
+    assert_eq!(again.with_data_digest("00112233aabbccdd", "data").unwrap(), one);
+    let message = again.with_data_digest("ffeeddcc00112233", "data/mnist").unwrap_err().to_string();
     for part in ["data/mnist: ", "00112233aabbccdd", "ffeeddcc00112233", "digits", "--data-dir"] {
         assert!(message.contains(part), "`{part}` is not in: {message}");
     }

@@ -75,10 +75,10 @@ impl Summary {
         close(&format!("{what}: sum"), values.iter().sum(), self.sum, self.norm);
         close(&format!("{what}: norm"), norm, self.norm, self.norm);
         close(&format!("{what}: dot"), dot, self.dot, self.norm);
-        let typical = self.norm / (self.len as f64).sqrt();
+        let median_of_medians = self.norm / (self.len as f64).sqrt();
         let ends = values.iter().zip(&self.first).chain(values.iter().rev().zip(self.last.iter().rev()));
         for (i, (&ours, &theirs)) in ends.enumerate() {
-            close(&format!("{what}: value {i} of the ends"), ours, theirs, typical);
+            close(&format!("{what}: value {i} of the ends"), ours, theirs, median_of_medians);
         }
     }
 }

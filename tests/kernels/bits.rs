@@ -81,7 +81,7 @@ fn double_forward_beside_the_next_step_is_double_forward_at_once() {
             ];
             let settings = settings.map(|setting: &str| setting);
             let mut at_once = trainer(TASK, &settings);
-            at_once.refresh_at_once = true;
+            at_once.separate_refresh = true;
             // The last batch of an epoch may be smaller.
             let sizes = [8, 8, 6, 8];
             let what = settings.join(" ");

@@ -147,12 +147,12 @@ fn tiles_stay_inside() {
 
 #[test]
 fn updates_take_parameters_gradients_and_momenta_of_one_length() {
-    let descend = |[mut p, mut b, g]: [Vec<f32>; 3]| {
+    let sgd_step = |[mut p, mut b, g]: [Vec<f32>; 3]| {
         let (p, b) = (&mut p, &mut b);
         Descend { p, b, g: &g, momentum: 0.9, decay: 0.0, rate: 0.1, nesterov: false }.compute();
     };
-    refuses("descend", [17, 17, 17], descend);
-    descend([17, 0, 17].map(|len| vec![0.5; len]));
+    refuses("sgd_step", [17, 17, 17], sgd_step);
+    sgd_step([17, 0, 17].map(|len| vec![0.5; len]));
 }
 
 #[test]

@@ -132,7 +132,7 @@ fn unclipped_batch_renorm_is_inference_with_the_averages_before_the_batch() {
         assert_close(&host(&norm.forward(&x, Pass::Train).unwrap()), &host(&before), 1e-12);
         let seen = norm.observed().unwrap();
         let hat = norm.affine().constant(&seen.used).unwrap().map;
-        assert_close(&host(&ops::linear_map(&x, &hat).unwrap()), &host(&before), 1e-12);
+        assert_close(&host(&ops::channel_map(&x, &hat).unwrap()), &host(&before), 1e-12);
     }
 }
 

@@ -163,7 +163,7 @@ fn a_layer_observes_the_statistics_it_normalized_with() {
             let x = data(&[4, 3, 2, 2], step);
             let y = norm.forward(&x, Pass::Train).unwrap();
             let map = norm.affine().constant(&norm.observed().unwrap().used).unwrap().map;
-            assert_close(&host(&ops::linear_map(&x, &map).unwrap()), &host(&y), 1e-12);
+            assert_close(&host(&ops::channel_map(&x, &map).unwrap()), &host(&y), 1e-12);
         }
     }
     // Each image has statistics of its own; the batch is told the averages it began with.

@@ -1,7 +1,7 @@
 //! For any shapes, an operation gives a result or an error, never a panic.
 
 use candle_core::{DType, Device, Result, Tensor};
-use mbn::ops::{self, Granularity, Linear, plain};
+use mbn::ops::{self, ChannelMap, Granularity, plain};
 use proptest::prelude::*;
 
 fn ones(shape: &[usize], dtype: DType) -> Tensor {
@@ -66,10 +66,10 @@ proptest! {
     fn of_normalization_and_loss(a in shape(), c in 0usize..5, d in 0usize..5, wrong in 0usize..8, smoothing in 0f64..1.0) {
         let x = ones(&a, DType::F32);
         let vector = |i: usize| ones(&[if i == wrong { d } else { c }], DType::F32);
-        let map = Linear { mean: vector(0), slope: vector(1), shift: vector(2) };
+        let map = ChannelMap { mean: vector(0), slope: vector(1), shift: vector(2) };
         let fits = |i: usize| a[1] == if i == wrong { d } else { c };
         let valid = matches!(a.len(), 2 | 4) && !a.contains(&0) && (0..3).all(fits);
-        prop_assert_eq!(ops::linear_map(&x, &map).is_ok(), valid);
+        prop_assert_eq!(ops::channel_map(&x, &map).is_ok(), valid);
         let targets = Tensor::zeros(c, DType::U32, &Device::Cpu).unwrap();
         stands("cross_entropy", ops::cross_entropy(&x, &targets, smoothing))?;
         let other = plain::cross_entropy(&x, &targets, smoothing);

@@ -3,7 +3,7 @@
 
 use crate::support::{assert_close, difference, list, random};
 use candle_core::{DType, Tensor, Var};
-use mbn::ops::{self, Granularity, Linear, LinearGradient, plain};
+use mbn::ops::{self, ChannelMap, ChannelMapGradient, Granularity, plain};
 
 const SHAPES: [&[usize]; 5] = [&[2, 3, 7, 7], &[3, 1, 5, 9], &[1, 5, 3, 2], &[9, 4], &[2, 1]];
 const BOTH: [Granularity; 2] = [Granularity::Channel, Granularity::Image];
@@ -16,8 +16,8 @@ fn coefficient(name: &str, shape: &[usize], per: Granularity) -> Tensor {
     }
 }
 
-fn map(shape: &[usize], [mean, slope, shift]: [Granularity; 3]) -> Linear {
-    Linear {
+fn map(shape: &[usize], [mean, slope, shift]: [Granularity; 3]) -> ChannelMap {
+    ChannelMap {
         mean: coefficient("mean", shape, mean),
         slope: coefficient("slope", shape, slope),
         shift: coefficient("shift", shape, shift),
@@ -80,18 +80,18 @@ fn kernels_equal_the_plain_form() {
                 let to = |t: Tensor| t.to_dtype(dtype).unwrap();
                 let (x, g) = (to(random("x", shape)), to(random("g", shape)));
                 let by = map(shape, [per(0), per(1), per(2)]);
-                let by = Linear { mean: to(by.mean), slope: to(by.slope), shift: to(by.shift) };
+                let by = ChannelMap { mean: to(by.mean), slope: to(by.slope), shift: to(by.shift) };
                 let what = format!("{shape:?} {mixture} {dtype:?}");
                 let same = |own: &Tensor, other: &Tensor| assert_close(&what, own, other, tolerance);
-                same(&ops::linear_map(&x, &by).unwrap(), &plain::linear_map(&x, &by).unwrap());
+                same(&ops::channel_map(&x, &by).unwrap(), &plain::channel_map(&x, &by).unwrap());
                 let own = ops::gradient_sums(&x, &g, &by.mean, per(3)).unwrap();
                 let other = plain::gradient_sums(&x, &g, &by.mean, per(3)).unwrap();
                 same(&own.g, &other.g);
                 same(&own.gx, &other.gx);
                 let b = to(coefficient("b", shape, per(3)));
-                let by = LinearGradient { a: by.slope, b, center: by.mean, d: by.shift };
-                let own = ops::linear_map_gradient(&x, &g, &by).unwrap();
-                same(&own, &plain::linear_map_gradient(&x, &g, &by).unwrap());
+                let by = ChannelMapGradient { a: by.slope, b, center: by.mean, d: by.shift };
+                let own = ops::channel_map_gradient(&x, &g, &by).unwrap();
+                same(&own, &plain::channel_map_gradient(&x, &g, &by).unwrap());
             }
         }
     }
@@ -109,11 +109,11 @@ fn a_map_passes_its_gradients_on_and_takes_tensors_that_are_not_contiguous() {
     let (slope, center) = (by.slope.clone(), by.mean.clone());
     let y =
         ops::differentiable_linear_map(&turned, &[parameter.as_tensor().clone()], by.clone(), move |x, g, wanted| {
-            let by = LinearGradient { a: slope.clone(), b: zero.clone(), center: center.clone(), d: zero.clone() };
-            Ok((wanted.then(|| ops::linear_map_gradient(x, g, &by)).transpose()?, vec![random("told", &[2])]))
+            let by = ChannelMapGradient { a: slope.clone(), b: zero.clone(), center: center.clone(), d: zero.clone() };
+            Ok((wanted.then(|| ops::channel_map_gradient(x, g, &by)).transpose()?, vec![random("told", &[2])]))
         });
     let y = y.unwrap();
-    assert_close("value", &y.detach(), &plain::linear_map(&turned.detach(), &by).unwrap(), 1e-13);
+    assert_close("value", &y.detach(), &plain::channel_map(&turned.detach(), &by).unwrap(), 1e-13);
     let grads = (&y * random("g", &shape)).unwrap().sum_all().unwrap().backward().unwrap();
     let spread = by.slope.reshape((3, 4, 1, 1)).unwrap();
     let expected = random("g", &shape).broadcast_mul(&spread).unwrap().permute((3, 2, 1, 0)).unwrap();

@@ -1,7 +1,7 @@
 //! Optimizer updates: the CPU's kernels against candle's operations, which half precision uses.
 
 use candle_core::{DType, Device, Tensor};
-use mbn::ops::{Adaptation, Descent, adapt, descend};
+use mbn::ops::{AdamWStep, SgdStep, adamw_step, sgd_step};
 
 const LEN: usize = 37;
 
@@ -35,14 +35,14 @@ fn host(t: &Tensor) -> Vec<f32> {
 fn kernels_and_tensors_make_the_same_updates() {
     for (momentum, nesterov) in [(0.0, false), (0.9, false), (0.9, true)] {
         compare(&format!("momentum {momentum}, nesterov {nesterov}"), |p, g, [buffer, _]| {
-            let by = Descent { rate: 0.5, momentum, decay: 0.25, nesterov };
-            descend(p, g, (momentum > 0.0).then_some(buffer), by).unwrap();
+            let by = SgdStep { rate: 0.5, momentum, decay: 0.25, nesterov };
+            sgd_step(p, g, (momentum > 0.0).then_some(buffer), by).unwrap();
         });
     }
     for number in [1, 7] {
         compare(&format!("update {number} of adamw"), |p, g, averages| {
-            let by = Adaptation { rate: 0.25, betas: [0.875, 0.75], eps: 1e-3, decay: 0.5, number };
-            adapt(p, g, averages, by).unwrap();
+            let by = AdamWStep { rate: 0.25, betas: [0.875, 0.75], eps: 1e-3, decay: 0.5, number };
+            adamw_step(p, g, averages, by).unwrap();
         });
     }
 }
@@ -51,9 +51,9 @@ fn kernels_and_tensors_make_the_same_updates() {
 fn what_does_not_belong_to_a_parameter_is_refused() {
     let [p, g] = ["p", "g"].map(|tag| values(tag, DType::F32));
     let short = g.narrow(0, 0, LEN - 1).unwrap();
-    let by = Adaptation { rate: 0.25, betas: [0.9, 0.99], eps: 1e-8, decay: 0.0, number: 1 };
+    let by = AdamWStep { rate: 0.25, betas: [0.9, 0.99], eps: 1e-8, decay: 0.0, number: 1 };
     for (gradient, average) in [(&short, &g), (&g, &short), (&g, &values("m", DType::F64))] {
-        let error = adapt(&p, gradient, [&g.copy().unwrap(), average], by).unwrap_err().to_string();
-        assert!(error.contains("adapt: the parameter is"), "{error}");
+        let error = adamw_step(&p, gradient, [&g.copy().unwrap(), average], by).unwrap_err().to_string();
+        assert!(error.contains("adamw_step: the parameter is"), "{error}");
     }
 }

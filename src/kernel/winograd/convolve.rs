@@ -84,8 +84,8 @@ impl<T: Float> Kernel<T> for Convolve<'_, T> {
     #[inline(always)]
     unsafe fn run<S: Simd<T = T>>(self) {
         match self.tile {
-            Tile::Two => self.convolve::<S, F2>(),
-            Tile::Four => self.convolve::<S, F4>(),
+            Tile::F2 => self.convolve::<S, F2>(),
+            Tile::F4 => self.convolve::<S, F4>(),
         }
     }
 }

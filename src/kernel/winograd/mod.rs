@@ -21,20 +21,20 @@ pub use weights::Weights;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Tile {
     /// F(2x2, 3x3): 16 multiplications instead of 36.
-    Two,
+    F2,
     /// F(4x4, 3x3): 36 multiplications instead of 144. Its rounding error is some three times larger.
-    Four,
+    F4,
 }
 
 impl Tile {
     /// All of them.
-    pub const ALL: [Tile; 2] = [Tile::Two, Tile::Four];
+    pub const ALL: [Tile; 2] = [Tile::F2, Tile::F4];
 
     /// Rows and columns of outputs.
     pub fn outputs(self) -> usize {
         match self {
-            Tile::Two => F2::OUT,
-            Tile::Four => F4::OUT,
+            Tile::F2 => F2::OUT,
+            Tile::F4 => F4::OUT,
         }
     }
 

@@ -59,8 +59,8 @@ impl<T: Float> Kernel<T> for Weights<'_, T> {
     #[inline(always)]
     unsafe fn run<S: Simd<T = T>>(self) {
         match self.tile {
-            Tile::Two => self.transform::<S, F2>(),
-            Tile::Four => self.transform::<S, F4>(),
+            Tile::F2 => self.transform::<S, F2>(),
+            Tile::F4 => self.transform::<S, F4>(),
         }
     }
 }

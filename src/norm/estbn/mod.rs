@@ -21,7 +21,7 @@ use super::registry::{Family, Site};
 use super::running::MomentVars;
 use super::state::{RUNNING, StateTensor};
 use super::{Affine, BatchStatistics, Coefficients, Gradient, Granularity, Input, Moments, Norm, Pass, module_t};
-use crate::ops::{self, Groups, Linear, Sums, from_host, to_host};
+use crate::ops::{self, ChannelMap, Groups, Sums, from_host, to_host};
 use passage::Passage;
 
 /// Parameters of [`EstimatedBatchNorm`].
@@ -123,7 +123,7 @@ impl Norm for EstimatedBatchNorm {
         let (slope, shift) = passage.map(&to_host(&self.affine.beta())?);
         let (shape, like, center) = (own.mean.shape().clone(), own.mean.clone(), estimate.mean);
         let tensor = move |values: Vec<f64>| from_host(values, &shape, &like);
-        let map = Linear { mean: center.clone(), slope: tensor(slope)?, shift: tensor(shift)? };
+        let map = ChannelMap { mean: center.clone(), slope: tensor(slope)?, shift: tensor(shift)? };
         Ok(Coefficients::new(map, move |Sums { g, gx }| {
             let ([b, d], parameters) = passage.gradient(&to_host(g)?, &to_host(gx)?);
             let parameters = parameters.into_iter().map(|values| from_host(values, center.shape(), &center));

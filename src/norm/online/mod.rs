@@ -21,7 +21,7 @@ use super::registry::{Family, Site};
 use super::running::MomentVars;
 use super::state::{RUNNING, StateTensor};
 use super::{Affine, BatchStatistics, Coefficients, Gradient, Granularity, Input, Moments, Norm, Pass, module_t};
-use crate::ops::{Linear, Sums, from_host, to_host};
+use crate::ops::{ChannelMap, Sums, from_host, to_host};
 use passage::{Control, Passage};
 
 /// What keeps errors in the statistics from growing from layer to layer.
@@ -158,7 +158,7 @@ impl Norm for OnlineNorm {
         let gain = if controls { 1.0 - self.config.grad_decay } else { 0.0 };
         let tensor = move |values: Vec<f64>| from_host(values, like.shape(), &like);
         let mean = tensor(passage.mean.clone())?;
-        let map = Linear { mean: mean.clone(), slope: tensor(slope)?, shift: tensor(shift)? };
+        let map = ChannelMap { mean: mean.clone(), slope: tensor(slope)?, shift: tensor(shift)? };
         Ok(Coefficients::new(map, move |Sums { g, gx }| {
             let [uc, vc] = control.each_ref().map(Var::as_detached_tensor);
             let mut process = Control { mean: to_host(&uc)?, cov: to_host(&vc)?, gain };

@@ -9,7 +9,7 @@ mod norm;
 
 pub(super) use depthwise::{depthwise_kernel_gradient, depthwise_storage};
 pub(super) use loss::cross_entropy;
-pub(super) use norm::{gradient_sums, linear_map, linear_map_gradient, linear_map_storage, moments};
+pub(super) use norm::{channel_map, channel_map_gradient, channel_map_storage, gradient_sums, moments};
 
 use candle_core::{CpuStorage, Device, Layout, Result, Shape, Storage, Tensor, WithDType, bail};
 use rayon::prelude::*;

@@ -2,7 +2,7 @@
 
 use super::{Real, for_each_plane, like, map, output, read, read2, values, with_real};
 use crate::ops::check::Channels;
-use crate::ops::{Granularity, Linear, LinearGradient, Moments, Sums};
+use crate::ops::{ChannelMap, ChannelMapGradient, Granularity, Moments, Sums};
 use candle_core::backend::BackendStorage;
 use candle_core::{CpuStorage, Device, Layout, Result, Shape, Tensor, WithDType};
 
@@ -49,18 +49,22 @@ pub(in crate::ops) fn moments(x: &Tensor, sizes: Channels, per: Granularity) -> 
     })
 }
 
-pub(in crate::ops) fn linear_map(x: &Tensor, sizes: Channels, by: &Linear) -> Result<Tensor> {
+pub(in crate::ops) fn channel_map(x: &Tensor, sizes: Channels, by: &ChannelMap) -> Result<Tensor> {
     let x = x.contiguous()?;
     with_real!(x, T => like(&x, read(&x, |x: &[T]| mapped(x, sizes, by))??))
 }
 
-/// [`linear_map`] of the values that a custom operation is given.
-pub(in crate::ops) fn linear_map_storage(x: &CpuStorage, layout: &Layout, by: &Linear) -> Result<(CpuStorage, Shape)> {
+/// [`channel_map`] of the values that a custom operation is given.
+pub(in crate::ops) fn channel_map_storage(
+    x: &CpuStorage,
+    layout: &Layout,
+    by: &ChannelMap,
+) -> Result<(CpuStorage, Shape)> {
     let sizes = Channels::of("normalize", layout.dims())?;
     with_real!(x, T => output(mapped(values::<T>(x, layout)?, sizes, by)?, layout.shape()))
 }
 
-fn mapped<T: Real>(x: &[T], sizes: Channels, by: &Linear) -> Result<Vec<T>> {
+fn mapped<T: Real>(x: &[T], sizes: Channels, by: &ChannelMap) -> Result<Vec<T>> {
     let [mean, slope, shift] = [&by.mean, &by.slope, &by.shift].map(PerPlane::<T>::new);
     let (mean, slope, shift) = (mean?, slope?, shift?);
     let mut y = vec![T::zero(); x.len()];
@@ -97,11 +101,11 @@ pub(in crate::ops) fn gradient_sums(
     })
 }
 
-pub(in crate::ops) fn linear_map_gradient(
+pub(in crate::ops) fn channel_map_gradient(
     x: &Tensor,
     g: &Tensor,
     sizes: Channels,
-    by: &LinearGradient,
+    by: &ChannelMapGradient,
 ) -> Result<Tensor> {
     let (x, g) = (x.contiguous()?, g.contiguous()?);
     with_real!(x, T => {

@@ -11,7 +11,7 @@ use super::run::{FinalScore, Run};
 use super::sheet::{Sheet, Step};
 use super::{rows, settings};
 use crate::Error;
-use crate::record::{SplitScore, Status, Summary, by_layer, read_summary, typical};
+use crate::record::{SplitScore, Status, Summary, by_layer, median_of_medians, read_summary};
 
 /// Files any of which makes a folder a run folder.
 const MARKS: [&str; 3] = ["metrics.csv", "config.toml", "summary.json"];
@@ -176,6 +176,6 @@ fn shifts(run: &mut Run, path: &Path, notes: &mut Notes) {
     }
     for (name, measured) in NAMES.into_iter().zip(measured) {
         let layers = by_layer(measured.iter().map(|(layer, value)| (layer.as_str(), *value)));
-        run.measured.extend(typical(&layers).map(|value| (name, value)));
+        run.measured.extend(median_of_medians(&layers).map(|value| (name, value)));
     }
 }

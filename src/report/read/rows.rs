@@ -129,7 +129,7 @@ impl RowReader<'_> {
             }
         }
         // A non-finite loss under `batch` or `precise`, measured beside the method's own rule, is no divergence.
-        let own = split == Some(Split::Train) || !stats.is_some_and(Stats::is_beside);
+        let own = split == Some(Split::Train) || !stats.is_some_and(Stats::is_extra);
         if own && sheet.number(columns[13]).is_ok_and(|loss| loss.is_some_and(|loss| !loss.is_finite())) {
             let run = &mut self.runs[place];
             run.not_finite = run.not_finite.max(epoch);

@@ -217,6 +217,6 @@ fn pick<T>(all: &[T], split: Split, stats: Option<Stats>, of: fn(&T) -> (Option<
     match stats {
         Some(wanted) => named(wanted).or_else(|| named(Stats::Sample)),
         None if split == Split::Train => here().next(),
-        None => here().find(|entry| !of(entry).1.is_some_and(Stats::is_beside)),
+        None => here().find(|entry| !of(entry).1.is_some_and(Stats::is_extra)),
     }
 }

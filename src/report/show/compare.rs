@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::document::{Comparison, MethodScore, PostHocScore, Section, Table, UnscoredRun};
 use super::group::{ComparableRuns, Group, Length, tasks};
-use super::horizontal::X;
+use super::horizontal::BatchSizeAxis;
 use super::judge;
 use super::metric::Metric;
 use super::options::CompareOptions;
@@ -83,7 +83,7 @@ fn section(task: ComparableRuns, runs: &[Run], options: &CompareOptions, notes: 
     let mut section = Section {
         split,
         stats: options.stats,
-        batch_size: members.first().filter(|_| x == X::NormBatchSize).map(|run| run.batch_size),
+        batch_size: members.first().filter(|_| x == BatchSizeAxis::NormBatchSize).map(|run| run.batch_size),
         baseline: baseline(&groups, options.baseline.as_deref()),
         apart: apart(&groups, runs),
         tables: vec![],

@@ -3,7 +3,7 @@
 use serde::Serialize;
 
 use super::group::Group;
-use super::horizontal::X;
+use super::horizontal::BatchSizeAxis;
 use super::metric::Metric;
 use crate::record::{Split, Stats};
 use crate::report::read::{Note, Run};
@@ -96,8 +96,8 @@ pub struct Section {
     /// The statistics that scores are compared under; none for each method's own rule.
     pub stats: Option<Stats>,
     /// Which batch size varies in this section.
-    pub x: X,
-    /// Where [`X::NormBatchSize`] varies: the batch size of all runs.
+    pub x: BatchSizeAxis,
+    /// Where [`BatchSizeAxis::NormBatchSize`] varies: the batch size of all runs.
     pub batch_size: Option<usize>,
     /// The method that others are compared with.
     pub baseline: Option<String>,

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use super::document::{Comparison, MethodScore, Pair, PostHocScore, Section, Table, UnscoredRun};
-use super::horizontal::X;
+use super::horizontal::BatchSizeAxis;
 use super::metric::Metric;
 use crate::record::Stats;
 use crate::stats::Sample;
@@ -49,8 +49,8 @@ impl Section {
 
     fn x_name(&self) -> &'static str {
         match self.x {
-            X::BatchSize => "batch",
-            X::NormBatchSize => "norm batch",
+            BatchSizeAxis::BatchSize => "batch",
+            BatchSizeAxis::NormBatchSize => "norm batch",
         }
     }
 

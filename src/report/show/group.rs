@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde::Serialize;
 
-use super::horizontal::X;
+use super::horizontal::BatchSizeAxis;
 use super::labels::{self, Labels};
 use crate::lookup::closest;
 use crate::norm::NORMS;
@@ -31,7 +31,7 @@ pub(super) struct ComparableRuns {
     pub dataset: String,
     pub model: String,
     pub length: Length,
-    pub x: X,
+    pub x: BatchSizeAxis,
     pub groups: Vec<Group>,
 }
 
@@ -58,7 +58,7 @@ pub(super) fn tasks(runs: &[Run], by: &[String]) -> Result<Vec<ComparableRuns>> 
         places.into_iter().flat_map(|(task, places)| by_length(runs, places).into_iter().map(move |l| (task, l)));
     let task = |((dataset, model), (length, places)): ((&str, &str), (Length, Vec<usize>))| {
         let here: Vec<&Run> = places.iter().map(|i| &runs[*i]).collect();
-        let x = X::choose(&here);
+        let x = BatchSizeAxis::choose(&here);
         let labels = Labels::of(x, &here);
         let groups = groups(runs, &places, |run| if by.is_empty() { labels.full(run) } else { labels::by(run, by) });
         ComparableRuns { dataset: dataset.into(), model: model.into(), length, x, groups }
@@ -68,7 +68,7 @@ pub(super) fn tasks(runs: &[Run], by: &[String]) -> Result<Vec<ComparableRuns>> 
 
 /// Separates runs of different lengths, unless the length depends on the batch size.
 fn by_length(runs: &[Run], places: Vec<usize>) -> BTreeMap<Length, Vec<usize>> {
-    let x = X::choose(&places.iter().map(|i| &runs[*i]).collect::<Vec<_>>());
+    let x = BatchSizeAxis::choose(&places.iter().map(|i| &runs[*i]).collect::<Vec<_>>());
     let mut lengths = BTreeMap::<Length, Vec<usize>>::new();
     let mut sizes = BTreeMap::<usize, BTreeSet<Option<usize>>>::new();
     for run in places.iter().map(|i| &runs[*i]) {

@@ -9,14 +9,14 @@ use crate::report::read::Run;
 /// The quantity on the horizontal axis.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
-pub enum X {
+pub enum BatchSizeAxis {
     /// Images per update.
     BatchSize,
     /// Images whose statistics are taken together, at a fixed batch size.
     NormBatchSize,
 }
 
-impl X {
+impl BatchSizeAxis {
     /// The value of `run`.
     pub fn of(self, run: &Run) -> usize {
         match self {

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::horizontal::X;
+use super::horizontal::BatchSizeAxis;
 use crate::report::read::{Run, settings};
 
 /// The normalization batch size, as a key beside the settings.
@@ -10,7 +10,7 @@ const NORM_BATCH: &str = "norm_batch_size";
 
 /// The labels of the runs of one section.
 pub(super) struct Labels {
-    x: X,
+    x: BatchSizeAxis,
     /// Settings that differ anywhere in the section.
     anywhere: BTreeSet<String>,
     /// Settings that differ among runs of the same name at the same batch size, by that name.
@@ -19,7 +19,7 @@ pub(super) struct Labels {
 
 impl Labels {
     /// Determines in what `runs` differ.
-    pub fn of(x: X, runs: &[&Run]) -> Self {
+    pub fn of(x: BatchSizeAxis, runs: &[&Run]) -> Self {
         let mut anywhere = BTreeMap::<&str, BTreeSet<&str>>::new();
         let mut cells = BTreeMap::<(String, usize), Vec<&Run>>::new();
         for run in runs {
@@ -53,7 +53,7 @@ impl Labels {
             run.settings.iter().filter(|(key, _)| differs(key)).partition(|(key, _)| key.contains('.'));
         parts.extend(params.into_iter().chain(general).map(|(key, value)| said(key, value)));
         let varies = run.label.is_none() || differs(NORM_BATCH);
-        if self.x == X::BatchSize && varies && run.norm_batch_size != run.batch_size {
+        if self.x == BatchSizeAxis::BatchSize && varies && run.norm_batch_size != run.batch_size {
             parts.push(format!("nb={}", run.norm_batch_size));
         }
         parts.join(" ")

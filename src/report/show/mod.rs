@@ -26,6 +26,6 @@ pub use document::{Comparison, MethodScore, Pair, Section, Table, UnscoredRun};
 pub use files::{TidyRow, tidy, tidy_csv, write};
 pub use grid::{Grid, apart, differences, legend, overview, scores};
 pub use group::Group;
-pub use horizontal::X;
+pub use horizontal::BatchSizeAxis;
 pub use metric::Metric;
 pub use options::CompareOptions;

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::document::{MethodScore, Section};
-use super::horizontal::X;
+use super::horizontal::BatchSizeAxis;
 use super::labels::differences;
 use super::metric::Metric;
 use super::options::CompareOptions;
@@ -91,8 +91,8 @@ impl Places {
     fn of(section: &Section, runs: &[Run], options: &CompareOptions) -> Self {
         let mut places = Self::default();
         let size = match section.x {
-            X::BatchSize => "batch size",
-            X::NormBatchSize => "normalization batch size",
+            BatchSizeAxis::BatchSize => "batch size",
+            BatchSizeAxis::NormBatchSize => "normalization batch size",
         };
         for group in &section.groups {
             let mut cells: BTreeMap<usize, Vec<&Run>> = BTreeMap::new();

@@ -66,7 +66,7 @@ fn complete(
     };
     let absent: Vec<_> = initial.into_iter().filter(|(name, _)| is_absent(name)).collect();
     let Some((name, _)) = absent.first() else { return Ok(None) };
-    let Some(stats) = stats.filter(|stats| stats.is_anew()) else {
+    let Some(stats) = stats.filter(|stats| stats.is_re_estimated()) else {
         let why = format!("tensor `{name}` is missing; --stats precise and --stats batch do not need it");
         return Err(Error::checkpoint(path, why));
     };
@@ -103,7 +103,7 @@ fn check_values(path: &Path, network: &Network, stats: Option<Stats>) -> Result<
     let used = |name: &str| match (is_statistic(name), stats) {
         (false, _) => true,
         (true, Some(Stats::Ema)) => last_component(name).starts_with("ema_") || is_running(name),
-        (true, stats) => is_running(name) && !stats.is_some_and(Stats::is_anew),
+        (true, stats) => is_running(name) && !stats.is_some_and(Stats::is_re_estimated),
     };
     for (name, var) in network.store().vars().into_iter().filter(|(name, _)| used(name)) {
         let tensor = var.as_detached_tensor();

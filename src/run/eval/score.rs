@@ -54,7 +54,7 @@ pub(super) fn score(
 
 /// The score in a pass that treats every image by itself.
 fn scored(network: &Network, part: Part, stats: &'static str, pass: Pass) -> Result<StatsScore> {
-    let score = finite(train::evaluate_under(network, part, pass)?, stats)?;
+    let score = finite(train::evaluate_with_pass(network, part, pass)?, stats)?;
     Ok(StatsScore { score, stats, pass, tried: vec![] })
 }
 

@@ -60,7 +60,7 @@ impl ActiveRun<'_> {
         if train::precise::first_not_finite(network, statistics)?.is_some() {
             return Ok(None);
         }
-        let score = || train::evaluate_under(network, self.session.test(), pass).map(Some);
+        let score = || train::evaluate_with_pass(network, self.session.test(), pass).map(Some);
         train::precise::with_statistics(network, statistics, score)
     }
 
@@ -68,7 +68,7 @@ impl ActiveRun<'_> {
     fn weighed(&self) -> Result<Option<Score>> {
         let network = self.trainer.network()?;
         let (Some(weight), _) = train::weighing::choose(network, self.session.val())? else { return Ok(None) };
-        train::evaluate_under(network, self.session.test(), Pass::Weighed { weight }).map(Some)
+        train::evaluate_with_pass(network, self.session.test(), Pass::Weighed { weight }).map(Some)
     }
 
     /// The row of a score and the time it took.

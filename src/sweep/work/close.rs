@@ -38,9 +38,9 @@ impl Work<'_> {
     fn record_failure(&self, run: &OpenRun, why: &str, begun: Instant) {
         let (folder, config) = (self.folder(run.index), &self.jobs[run.index].config);
         match look(&folder) {
-            State::New | State::Begun => {}
+            State::New | State::Interrupted => {}
             State::Over(summary) if run.failure.as_ref() == Some(&summary) => {}
-            State::Over(_) | State::Busy => return,
+            State::Over(_) | State::Running => return,
         }
         let record = || {
             let dir = RunDir::create(&folder)?;

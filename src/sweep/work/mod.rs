@@ -133,7 +133,7 @@ impl Work<'_> {
                     self.count(run.index, &summary);
                     self.report();
                 }
-                State::Busy => self.elsewhere.push(run),
+                State::Running => self.elsewhere.push(run),
                 _ => self.start(slot, run)?,
             }
         }

@@ -12,7 +12,7 @@ use candle_core::{Result, Tensor, bail};
 
 use super::{Kind, Rule, Step};
 use crate::config::Config;
-use crate::ops::{self, Adaptation};
+use crate::ops::{self, AdamWStep};
 
 pub(super) const KIND: Kind = Kind {
     name: "adamw",
@@ -49,7 +49,7 @@ impl Rule for AdamW {
     fn update(&self, parameter: &Tensor, gradient: &Tensor, kept: &[Tensor], step: Step) -> Result<()> {
         let [first, second] = kept else { bail!("adamw: two tensors are kept beside a parameter, not {}", kept.len()) };
         let Step { rate, decay, number } = step;
-        let by = Adaptation { rate, betas: self.betas, eps: self.eps, decay, number };
-        ops::adapt(parameter, gradient, [first, second], by)
+        let by = AdamWStep { rate, betas: self.betas, eps: self.eps, decay, number };
+        ops::adamw_step(parameter, gradient, [first, second], by)
     }
 }

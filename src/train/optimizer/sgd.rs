@@ -5,7 +5,7 @@ use candle_core::{Result, Tensor};
 
 use super::{Kind, Rule, Step};
 use crate::config::Config;
-use crate::ops::{self, Descent};
+use crate::ops::{self, SgdStep};
 
 pub(super) const KIND: Kind = Kind {
     name: "sgd",
@@ -42,7 +42,7 @@ impl Rule for Sgd {
     }
 
     fn update(&self, parameter: &Tensor, gradient: &Tensor, kept: &[Tensor], step: Step) -> Result<()> {
-        let by = Descent { rate: step.rate, momentum: self.momentum, decay: step.decay, nesterov: self.nesterov };
-        ops::descend(parameter, gradient, kept.first(), by)
+        let by = SgdStep { rate: step.rate, momentum: self.momentum, decay: step.decay, nesterov: self.nesterov };
+        ops::sgd_step(parameter, gradient, kept.first(), by)
     }
 }

@@ -132,7 +132,7 @@ fn the_error_is_within_its_bound() {
 #[test]
 fn numbers_that_need_no_rounding_get_none() {
     on_every_isa(|| {
-        every_case::<f32>(Tile::Two, quarters, |what, got, want| {
+        every_case::<f32>(Tile::F2, quarters, |what, got, want| {
             let want: Vec<f64> = want.iter().map(|sum| sum.value).collect();
             assert_eq!(got, want, "{what}");
         });

@@ -18,14 +18,14 @@ impl Matrices {
     pub fn of(tile: Tile) -> Self {
         match tile {
             // By axis: two sums, halves being exact; one sum; two sums.
-            Tile::Two => Self {
+            Tile::F2 => Self {
                 g: rows([[1., 0., 0.], [0.5, 0.5, 0.5], [0.5, -0.5, 0.5], [0., 0., 1.]]),
                 b: rows([[1., 0., -1., 0.], [0., 1., 1., 0.], [0., -1., 1., 0.], [0., 1., 0., -1.]]),
                 a: rows([[1., 1., 1., 0.], [0., 1., -1., -1.]]),
                 roundings: [4, 2, 4],
             },
             // By axis: a factor that is rounded, its product, two sums; two products, two sums, the same.
-            Tile::Four => {
+            Tile::F4 => {
                 let [p, q]: [f64; 2] = [5. / 8., 3. / 2.];
                 let [pp, qq, product, sum] = [p * p, q * q, p * p * q * q, p * p + q * q];
                 let [u, v] = [(p, qq), (q, pp)].map(|(x, other)| 1. / (2. * x * x * (x * x - other)));

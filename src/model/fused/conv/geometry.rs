@@ -37,7 +37,7 @@ impl Geometry {
             let whole = y.h.is_multiple_of(side) && y.w.is_multiple_of(side);
             whole && channels >= fewest && y.n * y.pixels() / (side * side) >= tiles
         };
-        let sizes = [(Tile::Four, 16, 16), (Tile::Two, 32, 64)];
+        let sizes = [(Tile::F4, 16, 16), (Tile::F2, 32, 64)];
         sizes.iter().find(|size| worthwhile(size)).filter(|_| fits).map(|(tile, ..)| *tile)
     }
 

@@ -24,7 +24,7 @@ pub fn rows_together(sizes: &Sizes) -> usize {
     const PIXELS: usize = 64;
     let pieces = (TASKS / sizes.n.max(1)).clamp(1, (sizes.pixels() / PIXELS).max(1));
     // A multiple of the largest Winograd tile, so that no tile is cut.
-    sizes.h.div_ceil(pieces).next_multiple_of(Tile::Four.outputs())
+    sizes.h.div_ceil(pieces).next_multiple_of(Tile::F4.outputs())
 }
 
 /// A convolution to compute.

@@ -1,6 +1,6 @@
 //! Normalization of maps with what follows it, by the normalizer's coefficients, per channel or per image and channel.
 
-mod beyond;
+mod after_map;
 mod moments;
 mod passes;
 mod pooled;
@@ -14,7 +14,7 @@ use crate::model::Gradients;
 use crate::norm::{Call, Coefficients, Granularity, Input, Norm, Producer, remembered};
 use crate::ops::Sums;
 
-use beyond::{Detour, identity};
+use after_map::{Detour, identity};
 
 pub use moments::{PieceMoments, observe, observe_all};
 
@@ -70,11 +70,11 @@ pub fn map_coefficients<T: Float>(
     let moments = remembered::observes(norm, call.pass).then(|| seen.tensors::<T>(per)).transpose()?;
     let coefficients = remembered::coefficients(norm, Input { call, shape, moments, producer })?;
     let (threshold, channels) = (norm.threshold(), seen.sizes.c);
-    let Some(beyond) = norm.beyond() else {
+    let Some(after_map) = norm.after_map() else {
         return MapCoefficients::new(coefficients, per, channels, rectify, threshold);
     };
     let after = MapCoefficients::new(identity::<T>(&seen.sizes)?, Granularity::Channel, channels, rectify, threshold)?;
-    let detour = Some(Box::new(Detour::new(beyond, call, shape, after)));
+    let detour = Some(Box::new(Detour::new(after_map, call, shape, after)));
     Ok(MapCoefficients { detour, ..MapCoefficients::new(coefficients, per, channels, false, None)? })
 }
 

@@ -1,4 +1,4 @@
-//! What a normalizer computes after its affine map ([`Beyond`]): from maps to tensors, through candle's graph, and back to
+//! What a normalizer computes after its affine map ([`AfterMap`]): from maps to tensors, through candle's graph, and back to
 //! maps, where residual and ReLU follow.
 
 use std::sync::Arc;
@@ -9,12 +9,12 @@ use super::{MapCoefficients, tensor};
 use crate::kernel::Float;
 use crate::model::Gradients;
 use crate::model::fused::{Map, Sizes, Workspace};
-use crate::norm::{Beyond, Call, Coefficients, Gradient, Norm};
-use crate::ops::{Granularity, Linear};
+use crate::norm::{AfterMap, Call, Coefficients, Gradient, Norm};
+use crate::ops::{ChannelMap, Granularity};
 
 /// A layer's detour through candle's graph.
 pub(super) struct Detour<T: Float> {
-    beyond: Beyond,
+    after_map: AfterMap,
     call: Call,
     /// The input's shape as the normalizer knows it.
     shape: Shape,
@@ -31,8 +31,8 @@ struct Made<T: Float> {
 }
 
 impl<T: Float> Detour<T> {
-    pub fn new(beyond: Beyond, call: Call, shape: &Shape, after: MapCoefficients<T>) -> Self {
-        Self { beyond, call, shape: shape.clone(), after, made: None }
+    pub fn new(after_map: AfterMap, call: Call, shape: &Shape, after: MapCoefficients<T>) -> Self {
+        Self { after_map, call, shape: shape.clone(), after, made: None }
     }
 
     fn make(&mut self, x: &Map<T>) -> Result<()> {
@@ -41,7 +41,7 @@ impl<T: Float> Detour<T> {
             true => Var::from_tensor(&values)?.into_inner(),
             false => values,
         };
-        let to = self.beyond.apply(&from, self.call.pass)?;
+        let to = self.after_map.apply(&from, self.call.pass)?;
         let y = Map::from_tensor(&to, [0, 0], x.workspace())?.reshaped(x.sizes);
         self.made = Some(Made { from, to, y });
         Ok(())
@@ -59,7 +59,7 @@ impl<T: Float> Detour<T> {
         let Made { from, to, y } = self.made()?;
         let mut found = (to * g.to_tensor(&self.shape)?)?.sum_all()?.backward()?;
         let mut of = |tensor: &Tensor| found.remove(tensor).map_or_else(|| tensor.zeros_like(), |g| Ok(g.detach()));
-        for parameter in &self.beyond.parameters {
+        for parameter in &self.after_map.parameters {
             gradients.add(parameter, of(parameter)?)?;
         }
         Ok(Map::from_tensor(&of(from)?, [0, 0], g.workspace())?.reshaped(y.sizes))
@@ -70,7 +70,7 @@ impl<T: Float> Detour<T> {
 pub(super) fn identity<T: Float>(sizes: &Sizes) -> Result<Coefficients> {
     let all = |value: f64| tensor::<T>(&vec![value; sizes.c], sizes, Granularity::Channel);
     let (zero, one) = (all(0.0)?, all(1.0)?);
-    let map = Linear { mean: zero.clone(), slope: one, shift: zero.clone() };
+    let map = ChannelMap { mean: zero.clone(), slope: one, shift: zero.clone() };
     Ok(Coefficients::new(map, move |_| {
         Ok(Gradient { b: zero.clone(), center: zero.clone(), d: zero.clone(), parameters: vec![] })
     }))
