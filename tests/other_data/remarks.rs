@@ -17,6 +17,11 @@ fn a_class_that_is_missing_is_remarked_upon() {
         assert!(text.contains("training images include none of class 7"), "{text}");
         assert!(text.contains("the 4 test images (test_limit = 4) include none of the classes "), "{text}");
     }
+    let finished = said(&train(dir.path(), "few", &["--test-limit", "4", "--quiet"]));
+    let repeated = said(&train(dir.path(), "few", &["--test-limit", "4", "--quiet", "--fresh"]));
+    for text in [finished, repeated] {
+        assert!(text.contains("include none of class 7") && !text.contains("epoch 1/"), "{text}");
+    }
     let whole = train(dir.path(), "a", &["--test-limit", "10", "--train-limit", "20"]);
     assert!(!said(&whole).contains("none of"), "{}", said(&whole));
 }
