@@ -25,6 +25,7 @@ use std::process::ExitCode;
 pub use memory::Allocator;
 
 use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand};
+use mbn::data::{Origin, Source};
 
 /// Memorized Batch Normalization with Double-Forward: training, evaluation, sweeps, data.
 #[derive(Parser)]
@@ -87,23 +88,28 @@ struct DataDir {
 }
 
 impl DataDir {
-    fn source(&self) -> mbn::data::Source {
+    const VARIABLE: &str = "MBN_DATA_DIR";
+
+    fn source(&self) -> Source {
         // Not by clap's `env`, which would take an empty variable for a value.
-        let variable = || std::env::var_os("MBN_DATA_DIR").filter(|dir| !dir.is_empty()).map(Into::into);
-        mbn::data::Source::with_data_dir(self.data_dir.clone().or_else(variable))
+        let variable = || std::env::var_os(Self::VARIABLE).filter(|dir| !dir.is_empty()).map(Into::into);
+        let source = Source::with_data_dir(self.data_dir.clone().or_else(variable));
+        match self.data_dir {
+            Some(_) => source,
+            None => Source { data_dir_from: Self::VARIABLE, ..source },
+        }
     }
 
-    /// A note where --data-dir is given but the data set is generated.
-    fn without_effect(&self, dataset: &str) -> Option<String> {
-        let flag = self
-            .data_dir
-            .as_ref()
-            .is_some_and(|dir| std::env::var_os("MBN_DATA_DIR").as_deref() != Some(dir.as_os_str()));
-        let generated =
-            mbn::data::find(dataset).is_ok_and(|kind| matches!(kind.origin, mbn::data::Origin::Generated { .. }));
-        (flag && generated).then(|| {
-            format!("note: --data-dir has no effect: {dataset} is generated; choose another data set with --dataset")
-        })
+    /// A note where --data-dir is given but all data sets are generated.
+    fn without_effect<'a>(&self, datasets: impl IntoIterator<Item = &'a str>) -> Option<String> {
+        let mut first = None;
+        for name in datasets {
+            let kind = mbn::data::find(name).ok()?;
+            matches!(kind.origin, Origin::Generated { .. }).then_some(())?;
+            first = first.or(Some(kind.name));
+        }
+        let (_, generated) = (self.data_dir.as_ref()?, first?);
+        Some(format!("note: --data-dir has no effect: {generated} is generated and needs no files"))
     }
 }
 

@@ -61,7 +61,7 @@ pub fn run(args: &TrainArgs) -> anyhow::Result<End> {
     let (config, notes) = args.settings.resolve()?;
     if !args.quiet {
         notes.iter().for_each(|note| output::note(note));
-        args.data_dir.without_effect(&config.dataset).iter().for_each(|note| output::note(note));
+        args.data_dir.without_effect([&*config.dataset]).iter().for_each(|note| output::note(note));
     }
     if args.print_config {
         output::print(&config.to_toml()?)?;

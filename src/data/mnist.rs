@@ -18,6 +18,7 @@ pub(super) const MNIST: Kind = Kind {
     origin: Origin::Files(Files {
         wanted: "mnist/train-images-idx3-ubyte.gz and its three companions, compressed or not, or MNIST/raw/ as \
                  torchvision lays it out",
+        names: &[&NAMES],
         locate: |folder| locate(folder, &["mnist", "MNIST/raw", "MNIST", "raw", ""]),
         read,
         hub: HubSet { id: "ylecun/mnist", config: "mnist", image: "image", label: "label" },
@@ -33,6 +34,7 @@ pub(super) const FASHION_MNIST: Kind = Kind {
     origin: Origin::Files(Files {
         wanted: "fashion-mnist/train-images-idx3-ubyte.gz and its three companions, compressed or not, or \
                  FashionMNIST/raw/ as torchvision lays it out",
+        names: &[&NAMES],
         locate: |folder| locate(folder, &["fashion-mnist", "FashionMNIST/raw", "FashionMNIST", "raw", ""]),
         read,
         hub: HubSet { id: "zalando-datasets/fashion_mnist", config: "fashion_mnist", image: "image", label: "label" },

@@ -48,6 +48,9 @@ fn an_empty_variable_is_unset_and_a_flag_goes_before_it() {
     let dir = two();
     let with = |value: &str, args: &[&str]| small(dir.path(), args).env("MBN_DATA_DIR", value).output().unwrap();
     failed(&with("", &[]), &["mnist: not found"]);
+    failed(&with("gone", &[]), &["gone: the data folder that MBN_DATA_DIR names does not exist"]);
+    failed(&with("gone", &["--data-dir", "lost"]), &["lost: the data folder that --data-dir names does not exist"]);
+    failed(&with("a/mnist/t10k-labels-idx1-ubyte", &[]), &["is a file", "MBN_DATA_DIR=a/mnist"]);
     assert!(with("", &["--dataset", "digits", "--train-limit", "20", "--test-limit", "20"]).status.success());
     let own = json(&with("a", &[]));
     assert_ne!(digest(&own), digest(&json(&with("a", &["--data-dir", "b"]))));
