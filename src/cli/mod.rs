@@ -1,7 +1,6 @@
 //! The command line: one file per command, and no logic that a user of the library would need.
 
 mod bench;
-mod bus_error;
 mod compare;
 mod data;
 mod eval;
@@ -13,6 +12,7 @@ mod memory;
 mod output;
 mod progress;
 mod settings;
+mod signals;
 mod sweep;
 mod sweep_dry_run;
 mod sweep_progress;
@@ -132,6 +132,17 @@ impl Command {
         }
     }
 
+    /// The options with which the command takes less memory.
+    fn memory_hint(&self) -> &'static str {
+        match self {
+            Self::Train(_) => "use a smaller --batch-size, or fewer --threads, or ",
+            Self::Bench(_) => "use smaller --batch-sizes, or fewer --threads, or ",
+            Self::Eval(_) => "use fewer --threads, or ",
+            Self::Sweep(_) | Self::Worker(_) => "use a smaller batch_size, or fewer --jobs or --threads, or ",
+            _ => "",
+        }
+    }
+
     fn run(&self) -> anyhow::Result<exit::End> {
         match self {
             Self::Train(args) => train::run(args),
@@ -202,7 +213,8 @@ pub fn main() -> ExitCode {
         Ok(cli) => cli,
         Err(error) => return exit::usage(&error),
     };
-    bus_error::install();
+    signals::install();
+    memory::note_hint(cli.command.memory_hint());
     exit::report(threads::start(cli.command.threads()).and_then(|()| {
         // On a thread of the pool: from outside, every parallel operation would hand its work over to the pool and wait.
         rayon::scope(|_| cli.command.run())

@@ -26,7 +26,7 @@ use std::path::Path;
 
 pub use check::check;
 pub use estimate::Estimate;
-pub use event::{Ending, Event};
+pub use event::{Ending, Event, OUT_OF_MEMORY};
 pub use identity::Need;
 pub use observe::{Observer, SweepOptions, Tally};
 pub use select::Shard;
