@@ -7,6 +7,7 @@
 use std::path::{Path, PathBuf};
 
 use crate::data::{Files, HubSet, Images, Kind, Origin, Source, archive, folder, gzip, images, magic, pickle};
+use crate::text::count;
 use crate::{Error, Result};
 
 /// No published file holds more images.
@@ -191,7 +192,7 @@ fn read_pickle(kind: &Kind, path: &Path, bytes: &[u8], layout: &Layout) -> Resul
         )
     })?;
     if pixels.len() != labels.len() * kind.shape.iter().product::<usize>() {
-        return Err(Error::data(path, format!("{} pixel bytes for {} labels", pixels.len(), labels.len())));
+        return Err(Error::data(path, format!("{} pixel bytes for {}", pixels.len(), count(labels.len(), "label"))));
     }
     Ok((pixels, labels))
 }

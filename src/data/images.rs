@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use crate::data::Bytes;
+use crate::text::count;
 use crate::{Error, Result};
 
 const NONE: &str = "holds no images";
@@ -60,8 +61,8 @@ impl Images {
             return Err(Error::data(path, NONE));
         }
         if pixels.len() != labels.len() * size {
-            let n = labels.len();
-            return Err(Error::data(path, format!("{} pixel bytes for {n} labels: not {n} x {size}", pixels.len())));
+            let (n, labelled) = (labels.len(), count(labels.len(), "label"));
+            return Err(Error::data(path, format!("{} pixel bytes for {labelled}: not {n} x {size}", pixels.len())));
         }
         check_labels(&labels, classes).map_err(|why| Error::data(path, why))?;
         Ok(Self::at_intervals(shape, pixels, 0, labels))

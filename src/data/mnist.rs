@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use crate::data::{Files, HubSet, Images, Kind, Origin, Source, folder, idx};
-use crate::{Error, Result};
+use crate::{Error, Result, text};
 
 /// Handwritten digits (LeCun, Bottou, Bengio, Haffner 1998).
 pub(super) const MNIST: Kind = Kind {
@@ -85,7 +85,10 @@ fn read_split(kind: &Kind, images: &Path, labels: &Path) -> Result<Images> {
     }
     let ([labelled], bytes) = idx::read::<1>(labels)?;
     if labelled != count {
-        return Err(Error::data(labels, format!("{labelled} labels for {count} images")));
+        return Err(Error::data(
+            labels,
+            format!("{} for {}", text::count(labelled, "label"), text::count(count, "image")),
+        ));
     }
     Images::new(labels, kind.shape, kind.classes, pixels, bytes.to_vec())
 }

@@ -22,6 +22,8 @@ fn a_class_that_is_missing_is_remarked_upon() {
     for text in [finished, repeated] {
         assert!(text.contains("include none of class 7") && !text.contains("epoch 1/"), "{text}");
     }
+    let single = said(&train(dir.path(), "few", &["--test-limit", "1"]));
+    assert!(single.contains("the 1 test image (test_limit = 1) includes none of the classes"), "{single}");
     let whole = train(dir.path(), "a", &["--test-limit", "10", "--train-limit", "20"]);
     assert!(!said(&whole).contains("none of"), "{}", said(&whole));
 }
