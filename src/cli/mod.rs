@@ -30,9 +30,7 @@ use mbn::data::{Origin, Source};
 /// Memorized Batch Normalization with Double-Forward: training, evaluation, sweeps, data.
 #[derive(Parser)]
 #[command(name = "mbn", version, arg_required_else_help = true, help_template = TEMPLATE, before_help = EXAMPLES)]
-#[command(
-    after_help = "Exit codes: 0 done, 1 failed or diverged (sweep: runs failed or died), 2 wrong usage, 130 interrupted."
-)]
+#[command(after_help = exit_codes())]
 struct Cli {
     #[command(subcommand)]
     command: Command,
@@ -50,6 +48,11 @@ Examples:
   mbn compare results/runs --out report
   mbn sweep experiments/smoke.toml --jobs 2
   mbn data list";
+
+fn exit_codes() -> String {
+    let codes = exit::CODES.map(|(code, meaning)| format!("{code} {meaning}"));
+    format!("Exit codes: {}.", codes.join(", "))
+}
 
 #[derive(Subcommand)]
 enum Command {
