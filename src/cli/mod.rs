@@ -197,7 +197,8 @@ fn positive(text: &str) -> Result<u16, String> {
 /// The command line. Negative numbers are taken as values, so that the error about one names its range, not an unknown
 /// flag.
 fn command() -> clap::Command {
-    let with_negative = |arg: clap::Arg| match arg.get_action().takes_values() {
+    let takes_values = |arg: &clap::Arg| arg.get_action().takes_values() && arg.get_num_args() != Some(0.into());
+    let with_negative = |arg: clap::Arg| match takes_values(&arg) {
         true => arg.allow_negative_numbers(true),
         false => arg,
     };
