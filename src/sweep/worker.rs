@@ -72,12 +72,17 @@ fn listen(mut child: Child, reader: PipeReader, slot: usize, to: &Sender<(usize,
         }
     }
     let status = child.wait();
-    let ending = over.unwrap_or_else(|| match words.iter().find_map(|line| line.strip_prefix("error: ")) {
-        // It would run out of memory again: a failure like any other, not a death that the next call makes up for.
-        Some(why) if why.starts_with(OUT_OF_MEMORY) => Ending::Failed(why.to_string()),
-        _ => Ending::Died(death(status, words)),
-    });
+    let ending = over.or_else(|| out_of_memory(&words)).unwrap_or_else(|| Ending::Died(death(status, words)));
     let _ = to.send((slot, Message::Gone(ending)));
+}
+
+/// The failure of a process that ran out of memory, and its hint: it would do so again, so that this is not a death that the
+/// next call makes up for.
+fn out_of_memory(words: &VecDeque<String>) -> Option<Ending> {
+    let is_error = |line: &String| line.strip_prefix("error: ").is_some_and(|why| why.starts_with(OUT_OF_MEMORY));
+    let said: Vec<&str> = words.iter().skip_while(|line| !is_error(line)).map(String::as_str).collect();
+    let why = said.join("; ");
+    why.strip_prefix("error: ").map(|why| Ending::Failed(why.to_string()))
 }
 
 /// `its process died (signal: 9 (SIGKILL)); error: out of memory ...`
