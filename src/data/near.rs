@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use crate::data::folder::{listing, names, quoted};
+use crate::data::folder::{listing, names, points_nowhere, quoted};
 use crate::data::{DATASETS, Files, Kind, Origin};
 
 /// Number of subfolders that are searched at most, on each level.
@@ -89,7 +89,7 @@ fn misnamed(place: &Path, name: &str, files: &Files) -> Option<String> {
     let ending = &plain[published.len()..];
     let path = place.join(name);
     let (shown, file) = (path.display(), quoted(&path));
-    if path.is_symlink() && !path.exists() {
+    if points_nowhere(&path) {
         let target = path.read_link().unwrap_or_default();
         return Some(format!("{shown} is a link that points nowhere, to {}", target.display()));
     }

@@ -211,6 +211,15 @@ fn a_link_that_points_nowhere_is_called_so() {
     std::os::unix::fs::symlink("/no/such/disk/images.gz", &link).unwrap();
     let message = load("mnist", &source(root.path())).unwrap_err().to_string();
     assert!(message.contains("is a link that points nowhere, to /no/such/disk/images.gz"), "{message}");
+
+    for (name, bytes) in mnist() {
+        put(&root.path().join("data/mnist").join(name), &bytes);
+    }
+    let labels = root.path().join("data/mnist/t10k-labels-idx1-ubyte");
+    fs::remove_file(&labels).unwrap();
+    std::os::unix::fs::symlink("gone", &labels).unwrap();
+    let message = load("mnist", &source(root.path())).unwrap_err().to_string();
+    assert!(message.contains("missing") && message.contains("ubyte (a link that points nowhere)"), "{message}");
 }
 
 #[test]
