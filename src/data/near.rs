@@ -81,7 +81,8 @@ fn nearly(place: &Path, name: &str, kind: &Kind, files: &Files) -> Option<String
 
 /// What is wrong with a file of the set that is there under its name, or nearly, but cannot be read.
 fn misnamed(place: &Path, name: &str, files: &Files) -> Option<String> {
-    let plain = without_number(name.trim_end_matches('/'));
+    let name = name.trim_end_matches('/');
+    let plain = without_number(name);
     let published = files.names.iter().copied().flatten().find_map(|published| {
         let spellings = [published.to_string(), published.replace("-idx", ".idx")];
         spellings.into_iter().find(|spelling| plain.strip_prefix(&**spelling).is_some_and(|e| ENDINGS.contains(&e)))
