@@ -16,10 +16,10 @@ pub(super) fn check_labels(labels: &[u8], classes: usize) -> std::result::Result
     let Some(i) = labels.iter().position(|&label| usize::from(label) >= classes) else { return Ok(()) };
     let range = labels.iter().min().zip(labels.iter().max());
     let hint = match range.map(|(least, most)| (usize::from(*least), usize::from(*most))) {
-        Some((1, most)) if most == classes => "; they start at 1, so subtract 1 from each",
-        _ => "",
+        Some((1, most)) if most == classes => "these start at 1, so subtract 1 from each",
+        _ => "these may be of another data set",
     };
-    Err(format!("label {} of image {i} is not below {classes}: labels are 0 to {}{hint}", labels[i], classes - 1))
+    Err(format!("label {} of image {i} is not below {classes}: labels are 0 to {}; {hint}", labels[i], classes - 1))
 }
 
 /// Labelled images of one size. They stay bytes, in place in a mapped file where it stores them uncompressed; only a
