@@ -55,6 +55,16 @@ pub enum Error {
         source: std::io::Error,
     },
 
+    /// The process of a sweep's run that the system does not start.
+    #[error(
+        "a run's process could not be started: {source}; use fewer --jobs or --threads, or raise the limits of processes \
+         and threads (ulimit -u) and of open files (ulimit -n)"
+    )]
+    Process {
+        /// The system's error.
+        source: std::io::Error,
+    },
+
     /// A device that this build or this machine does not have.
     #[error("device `{name}`: {reason}")]
     Device {

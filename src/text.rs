@@ -1,8 +1,13 @@
-//! Text files in whatever encoding other programs wrote them.
+//! Text files in whatever encoding other programs wrote them; numbers with their nouns.
 
 use std::path::Path;
 
 use crate::{Error, Result};
+
+/// `1 image`, `2 images`
+pub(crate) fn count(n: usize, noun: &str) -> String {
+    format!("{n} {noun}{}", if n == 1 { "" } else { "s" })
+}
 
 /// Whether `bytes` begin with a byte-order mark of UTF-16, which spreadsheets and some editors write.
 pub(crate) fn is_utf16(bytes: &[u8]) -> bool {

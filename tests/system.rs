@@ -89,10 +89,10 @@ fn a_sweep_that_ignores_a_signal_has_runs_that_do() {
     assert_eq!(output.status.code(), Some(0), "{}", String::from_utf8_lossy(&output.stderr));
 }
 
-/// The program under a limit of `kib` KiB of address space.
-fn limited(kib: usize, args: &[&str]) -> Output {
+/// The program under a limit of the shell's `ulimit`, such as `-v` and KiB of address space.
+fn limited(limit: &str, args: &[&str]) -> Output {
     let mut command = Command::new("sh");
-    command.args(["-c", &format!("ulimit -v {kib} && exec \"$0\" \"$@\""), env!("CARGO_BIN_EXE_mbn")]).args(args);
+    command.args(["-c", &format!("ulimit {limit} && exec \"$0\" \"$@\""), env!("CARGO_BIN_EXE_mbn")]).args(args);
     command.env_remove("MBN_DATA_DIR").env_remove("RUST_BACKTRACE").output().unwrap()
 }
 
@@ -111,7 +111,7 @@ fn fails(output: &Output, parts: &[&str]) {
 fn threads_that_cannot_be_made_are_an_error() {
     let args = ["bench", "--models", "lenet", "--norms", "bn", "--batch-sizes", "2", "--seconds", "0"];
     fails(
-        &limited(2_000_000, &[&args[..], &["--threads", "3000"]].concat()),
+        &limited("-v 2000000", &[&args[..], &["--threads", "3000"]].concat()),
         &["error: cannot start 3000 threads", "fewer"],
     );
 }
@@ -122,5 +122,28 @@ fn memory_that_cannot_be_had_is_an_error() {
     let dir = tempfile::tempdir().unwrap();
     let out = dir.path().to_str().unwrap();
     let args = ["train", "--model", "lenet", "--batch-size", "3000", "--epochs", "1", "--threads", "1", "--out", out];
-    fails(&limited(300_000, &args), &["error: out of memory", "a training step needs at least", "--batch-size"]);
+    let output = limited("-v 300000", &args);
+    fails(&output, &["error: out of memory", "a training step needs at least", "--batch-size"]);
+    assert!(!String::from_utf8_lossy(&output.stderr).contains("--jobs"), "`train` has no such option");
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn a_run_that_runs_out_of_memory_has_failed() {
+    let dir = tempfile::tempdir().unwrap();
+    let (file, out) = (dir.path().join("s.toml"), dir.path().join("out"));
+    std::fs::write(&file, "[fixed]\nmodel = \"lenet\"\nbatch_size = 3000\nepochs = 1\n").unwrap();
+    let args = ["sweep", file.to_str().unwrap(), "--out", out.to_str().unwrap(), "--threads", "1"];
+    let output = limited("-v 300000", &args);
+    fails(&output, &["failed: out of memory", "1 run failed; --retry-failed"]);
+    let rows = std::fs::read_to_string(out.join("summary.csv")).unwrap();
+    assert!(rows.contains("failed") && rows.contains("out of memory"), "{rows}");
+}
+
+#[test]
+fn a_file_that_may_not_grow_is_an_error() {
+    let dir = tempfile::tempdir().unwrap();
+    let args =
+        ["train", "--model", "mlp", "--epochs", "1", "--train-limit", "64", "--out", dir.path().to_str().unwrap()];
+    fails(&limited("-f 16", &args), &["error: ", "File too large"]);
 }

@@ -38,6 +38,13 @@ struct NameArgs {
     json: bool,
 }
 
+impl NameArgs {
+    /// Says so where the folder given is not looked at.
+    fn note(&self) {
+        self.data_dir.without_effect([&*self.name]).iter().for_each(|note| output::note(note));
+    }
+}
+
 /// Runs `mbn data`.
 pub fn run(args: &DataArgs) -> anyhow::Result<End> {
     match &args.command {
@@ -66,6 +73,7 @@ fn list(json: bool) -> anyhow::Result<()> {
 }
 
 fn fetch(named: &NameArgs) -> anyhow::Result<()> {
+    named.note();
     let found = data::fetch(&named.name, &named.data_dir.source())?;
     if named.json {
         return output::print_json(&serde_json::json!({ "name": named.name, "path": found }));
@@ -77,6 +85,7 @@ fn fetch(named: &NameArgs) -> anyhow::Result<()> {
 }
 
 fn check(named: &NameArgs) -> anyhow::Result<()> {
+    named.note();
     let report = data::check(&named.name, &named.data_dir.source())?;
     if named.json {
         return output::print_json(&report);

@@ -1,5 +1,6 @@
 //! Exit codes and error messages.
 
+use std::io::{self, ErrorKind, Write};
 use std::process::ExitCode;
 
 use super::output;
@@ -17,14 +18,25 @@ pub enum End {
     Interrupted,
 }
 
+/// The exit codes and what they mean, for help and manual pages.
+pub const CODES: [(&str, &str); 4] = [
+    ("0", "done"),
+    ("1", "failed or diverged (sweep: runs failed or died)"),
+    ("2", "wrong usage"),
+    ("130", "interrupted"),
+];
+
 /// Exit code after Ctrl-C, as shells have it: 128 + SIGINT.
 pub const INTERRUPTED: u8 = 130;
 
-/// Prints help and version to stdout (code 0), wrong usage to stderr (code 2), as clap decides.
+/// Prints help and version to stdout (code 0; 1 if that fails, except for a closed pipe), wrong usage to stderr (code 2),
+/// as clap decides.
 pub fn usage(error: &clap::Error) -> ExitCode {
-    // A closed pipe is not an error.
-    let _ = error.print();
-    ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(2))
+    let printed = error.print().and_then(|()| io::stdout().flush());
+    match printed.err().filter(|failure| failure.kind() != ErrorKind::BrokenPipe && !error.use_stderr()) {
+        Some(failure) => report(Err(anyhow::Error::new(failure).context("stdout"))),
+        None => ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(2)),
+    }
 }
 
 /// Prints the error, if there is one, and turns the end into an exit code.

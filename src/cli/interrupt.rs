@@ -25,11 +25,17 @@ pub fn install_silently() -> anyhow::Result<&'static AtomicBool> {
 
 fn handle(first: fn()) -> anyhow::Result<&'static AtomicBool> {
     let ignored = inherited::ignored();
-    ctrlc::set_handler(move || {
+    let signalled = move || {
         if STOP.swap(true, Ordering::SeqCst) {
             std::process::exit(INTERRUPTED.into());
         }
         first();
+    };
+    ctrlc::set_handler(signalled).map_err(|error| match error {
+        ctrlc::Error::System(cause) => anyhow::Error::new(cause).context(
+            "the thread that listens for Ctrl-C could not be started: too many processes or threads (see ulimit -u)",
+        ),
+        other => other.into(),
     })?;
     inherited::ignore(&ignored);
     Ok(&STOP)

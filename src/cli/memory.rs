@@ -2,8 +2,10 @@
 
 use std::alloc::{GlobalAlloc, Layout};
 use std::io::{self, Write};
+use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use mbn::sweep::OUT_OF_MEMORY;
 use mimalloc::MiMalloc;
 
 /// The program's allocator. A step allocates and frees the same megabytes again and again: mimalloc keeps them, glibc
@@ -16,6 +18,15 @@ static STEP: AtomicU64 = AtomicU64::new(0);
 /// Sets the lower bound on the memory of a training step, for the out-of-memory message.
 pub fn note_step(bytes: u64) {
     STEP.store(bytes, Ordering::Relaxed);
+}
+
+/// What the command can do about it.
+static HINT: OnceLock<&str> = OnceLock::new();
+
+/// Sets the options with which this command takes less memory, for the out-of-memory message.
+pub fn note_hint(options: &'static str) {
+    // It is set once, at the start.
+    let _ = HINT.set(options);
 }
 
 // SAFETY: every call is forwarded to mimalloc unchanged; its null pointer for a failure is never returned.
@@ -56,11 +67,12 @@ fn give_up(size: usize) -> ! {
     let mib = |bytes: u64| bytes.div_ceil(1 << 20);
     let step = STEP.load(Ordering::Relaxed);
     // A message that does not fit is cut off.
-    let _ = write!(rest, "error: out of memory: the system refused another {} MiB", mib(size as u64));
+    let _ = write!(rest, "error: {OUT_OF_MEMORY}: the system refused another {} MiB", mib(size as u64));
     if step > 0 {
         let _ = write!(rest, "; a training step needs at least {} MiB in all", mib(step));
     }
-    let _ = writeln!(rest, "\nhint: use a smaller --batch-size, or fewer --threads or --jobs, or raise the limit");
+    let hint = HINT.get().copied().unwrap_or_default();
+    let _ = writeln!(rest, "\nhint: {hint}raise the limit (ulimit -v), or use a machine with more memory");
     let unused = rest.len();
     let _ = io::stderr().write_all(&text[..text.len() - unused]);
     leave()

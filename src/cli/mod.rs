@@ -1,7 +1,6 @@
 //! The command line: one file per command, and no logic that a user of the library would need.
 
 mod bench;
-mod bus_error;
 mod compare;
 mod data;
 mod eval;
@@ -13,6 +12,7 @@ mod memory;
 mod output;
 mod progress;
 mod settings;
+mod signals;
 mod sweep;
 mod sweep_dry_run;
 mod sweep_progress;
@@ -25,13 +25,12 @@ use std::process::ExitCode;
 pub use memory::Allocator;
 
 use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand};
+use mbn::data::{Origin, Source};
 
 /// Memorized Batch Normalization with Double-Forward: training, evaluation, sweeps, data.
 #[derive(Parser)]
 #[command(name = "mbn", version, arg_required_else_help = true, help_template = TEMPLATE, before_help = EXAMPLES)]
-#[command(
-    after_help = "Exit codes: 0 done, 1 failed or diverged (sweep: runs failed or died), 2 wrong usage, 130 interrupted."
-)]
+#[command(after_help = exit_codes())]
 struct Cli {
     #[command(subcommand)]
     command: Command,
@@ -49,6 +48,11 @@ Examples:
   mbn compare results/runs --out report
   mbn sweep experiments/smoke.toml --jobs 2
   mbn data list";
+
+fn exit_codes() -> String {
+    let codes = exit::CODES.map(|(code, meaning)| format!("{code} {meaning}"));
+    format!("Exit codes: {}.", codes.join(", "))
+}
 
 #[derive(Subcommand)]
 enum Command {
@@ -87,23 +91,28 @@ struct DataDir {
 }
 
 impl DataDir {
-    fn source(&self) -> mbn::data::Source {
+    const VARIABLE: &str = "MBN_DATA_DIR";
+
+    fn source(&self) -> Source {
         // Not by clap's `env`, which would take an empty variable for a value.
-        let variable = || std::env::var_os("MBN_DATA_DIR").filter(|dir| !dir.is_empty()).map(Into::into);
-        mbn::data::Source::with_data_dir(self.data_dir.clone().or_else(variable))
+        let variable = || std::env::var_os(Self::VARIABLE).filter(|dir| !dir.is_empty()).map(Into::into);
+        let source = Source::with_data_dir(self.data_dir.clone().or_else(variable));
+        match self.data_dir {
+            Some(_) => source,
+            None => Source { data_dir_from: Self::VARIABLE, ..source },
+        }
     }
 
-    /// A note where --data-dir is given but the data set is generated.
-    fn without_effect(&self, dataset: &str) -> Option<String> {
-        let flag = self
-            .data_dir
-            .as_ref()
-            .is_some_and(|dir| std::env::var_os("MBN_DATA_DIR").as_deref() != Some(dir.as_os_str()));
-        let generated =
-            mbn::data::find(dataset).is_ok_and(|kind| matches!(kind.origin, mbn::data::Origin::Generated { .. }));
-        (flag && generated).then(|| {
-            format!("note: --data-dir has no effect: {dataset} is generated; choose another data set with --dataset")
-        })
+    /// A note where --data-dir is given but all data sets are generated.
+    fn without_effect<'a>(&self, datasets: impl IntoIterator<Item = &'a str>) -> Option<String> {
+        let mut first = None;
+        for name in datasets {
+            let kind = mbn::data::find(name).ok()?;
+            matches!(kind.origin, Origin::Generated { .. }).then_some(())?;
+            first = first.or(Some(kind.name));
+        }
+        let (_, generated) = (self.data_dir.as_ref()?, first?);
+        Some(format!("note: --data-dir has no effect: {generated} is generated and needs no files"))
     }
 }
 
@@ -123,6 +132,17 @@ impl Command {
             Self::Eval(args) => args.threads.threads,
             Self::Bench(args) => Some(args.threads),
             _ => None,
+        }
+    }
+
+    /// The options with which the command takes less memory.
+    fn memory_hint(&self) -> &'static str {
+        match self {
+            Self::Train(_) => "use a smaller --batch-size, or fewer --threads, or ",
+            Self::Bench(_) => "use smaller --batch-sizes, or fewer --threads, or ",
+            Self::Eval(_) => "use fewer --threads, or ",
+            Self::Sweep(_) | Self::Worker(_) => "use a smaller batch_size, or fewer --jobs or --threads, or ",
+            _ => "",
         }
     }
 
@@ -177,7 +197,8 @@ fn positive(text: &str) -> Result<u16, String> {
 /// The command line. Negative numbers are taken as values, so that the error about one names its range, not an unknown
 /// flag.
 fn command() -> clap::Command {
-    let with_negative = |arg: clap::Arg| match arg.get_action().takes_values() {
+    let takes_values = |arg: &clap::Arg| arg.get_action().takes_values() && arg.get_num_args() != Some(0.into());
+    let with_negative = |arg: clap::Arg| match takes_values(&arg) {
         true => arg.allow_negative_numbers(true),
         false => arg,
     };
@@ -196,7 +217,8 @@ pub fn main() -> ExitCode {
         Ok(cli) => cli,
         Err(error) => return exit::usage(&error),
     };
-    bus_error::install();
+    signals::install();
+    memory::note_hint(cli.command.memory_hint());
     exit::report(threads::start(cli.command.threads()).and_then(|()| {
         // On a thread of the pool: from outside, every parallel operation would hand its work over to the pool and wait.
         rayon::scope(|_| cli.command.run())

@@ -54,7 +54,7 @@ impl EpochMeans {
 }
 
 impl Progress {
-    /// A bar or lines, whichever stderr can show; nothing if `quiet`.
+    /// A bar or lines, whichever stderr can show; if `quiet`, only notes.
     pub fn new(quiet: bool) -> Self {
         let bar = (!quiet && can_draw_bars()).then(|| ProgressBar::new(0).with_style(style(colours())));
         Self { quiet, bar, epochs: 0, steps_per_epoch: 0, running: EpochMeans::new(), last_line: Instant::now() }
@@ -67,9 +67,15 @@ impl Progress {
         }
     }
 
+    /// A line of progress.
     fn line(&self, text: &str) {
+        if !self.quiet {
+            self.say(text);
+        }
+    }
+
+    fn say(&self, text: &str) {
         match &self.bar {
-            _ if self.quiet => {}
             Some(bar) => bar.println(text),
             None => output::note(text),
         }
@@ -90,7 +96,7 @@ impl Watcher for Progress {
     }
 
     fn note(&mut self, text: &str) {
-        self.line(text);
+        self.say(text);
     }
 
     fn step(&mut self, epoch: usize, batch: usize, report: &StepReport) {

@@ -72,6 +72,8 @@ pub fn run(args: &SweepArgs) -> anyhow::Result<End> {
     let sweep = Sweep::load(&args.file)?;
     if !args.quiet {
         sweep.notes.iter().for_each(|note| output::note(&format!("note: {note}")));
+        let datasets = sweep.jobs.iter().map(|job| &*job.config.dataset);
+        args.data_dir.without_effect(datasets).iter().for_each(|note| output::note(note));
     }
     let selection = args.selection(sweep.jobs.len())?;
     let (out, source) = (args.out(), args.data_dir.source());

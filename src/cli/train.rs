@@ -20,7 +20,7 @@ Examples:
   mbn train --dataset cifar10 --data-dir ./data --model resnet20 --batch-size 8 --epochs 10
   mbn train --config results/runs/RUN/config.toml --seed 1
 
-Flags override --set, --set overrides the file, the file overrides the defaults.";
+Flags and --set override the file, the file overrides the defaults.";
 
 /// Arguments of `mbn train`.
 #[derive(Args)]
@@ -61,7 +61,7 @@ pub fn run(args: &TrainArgs) -> anyhow::Result<End> {
     let (config, notes) = args.settings.resolve()?;
     if !args.quiet {
         notes.iter().for_each(|note| output::note(note));
-        args.data_dir.without_effect(&config.dataset).iter().for_each(|note| output::note(note));
+        args.data_dir.without_effect([&*config.dataset]).iter().for_each(|note| output::note(note));
     }
     if args.print_config {
         output::print(&config.to_toml()?)?;

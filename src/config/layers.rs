@@ -113,18 +113,9 @@ impl Layers {
         Ok(self)
     }
 
-    /// Checks that no setting is given twice.
-    ///
-    /// # Errors
-    /// The first one that is, with both places.
-    pub fn once(&self) -> Result<()> {
-        for (i, entry) in self.0.iter().enumerate() {
-            if let Some(first) = self.0[..i].iter().find(|first| first.path() == entry.path()) {
-                let (first, again) = (&first.origin, &entry.origin);
-                return Err(Error::config(format!("`{}` is given twice: {first}, {again}", entry.path())));
-            }
-        }
-        Ok(())
+    /// Whether nothing was given.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
     }
 
     /// The keys that were given, `mbn.size` for a parameter, each with its place.
@@ -145,6 +136,12 @@ impl Layers {
     /// Adds settings given as flags, which are named like the keys with `-` for `_`.
     pub fn flags(self, table: Table) -> Self {
         self.table(table, |path| format!("--{}", path.replace('_', "-")))
+    }
+
+    /// Adds settings that flags such as `--no-gap` set to false.
+    pub fn negated_flags(self, keys: &[&str]) -> Self {
+        let table = keys.iter().map(|key| (key.to_string(), false.into())).collect();
+        self.table(table, |path| format!("--no-{path}"))
     }
 
     fn push(&mut self, key: String, value: Value, origin: impl Fn(&str) -> String) {

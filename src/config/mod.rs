@@ -8,6 +8,7 @@ mod messages;
 mod resolve;
 mod schema;
 mod text;
+mod twice;
 mod validate;
 
 pub use device::DeviceName;

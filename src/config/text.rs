@@ -8,6 +8,13 @@ use toml::{Table, Value};
 /// The one TOML value that `text` is; a bare word is a string.
 pub(super) fn parse_value(text: &str) -> Result<Value, String> {
     let is_word = !text.is_empty() && text.chars().all(|c| c.is_alphanumeric() || "-_.:/+".contains(c));
+    if text.starts_with('=') {
+        return Err("one `=` is enough".into());
+    }
+    let with_point = text.replacen(',', ".", 1);
+    if text.contains(',') && with_point.parse::<f64>().is_ok() {
+        return Err(format!("decimals are written with a point: {with_point}"));
+    }
     match format!("value = {text}").parse::<Table>() {
         Ok(mut table) if table.len() == 1 => table.remove("value").ok_or_else(|| "a value is missing".into()),
         _ if is_word && text.parse::<f64>().is_ok() => Err(TOO_LARGE.into()),

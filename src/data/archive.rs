@@ -30,6 +30,16 @@ pub(super) fn unpack(archive: &Path, versions: &[&[&str]], limit: u64, cache: &P
     if is_whole(&place) {
         return Ok(place);
     }
+    unpack_to(place, archive, versions, limit).map_err(|error| match error {
+        Error::Io { path, source } if path.starts_with(cache) => Error::data(path, format!("{source}; {REMEDY}")),
+        other => other,
+    })
+}
+
+/// What to do where the cache cannot be made or written.
+const REMEDY: &str = "archives are unpacked into this cache; name another folder for it with MBN_CACHE_DIR";
+
+fn unpack_to(place: PathBuf, archive: &Path, versions: &[&[&str]], limit: u64) -> Result<PathBuf> {
     let parent = place.parent().unwrap_or(Path::new("."));
     fs::create_dir_all(parent).map_err(Error::io(parent))?;
     let lock = lock::wait(parent)?;
@@ -66,9 +76,13 @@ fn remove_unfinished(cache: &Path) -> Result<()> {
 
 /// Whether the folder holds what was unpacked into it, unchanged.
 fn is_whole(place: &Path) -> bool {
+    // Name, size and modification time, which are the same in a copy of the cache and under other permissions.
+    let lasting = |list: &str| -> Vec<Vec<String>> {
+        list.lines().map(|line| line.split('\t').take(3).map(str::to_string).collect()).collect()
+    };
     let Ok(list) = fs::read_to_string(place.join(LIST)) else { return false };
     let files: Vec<PathBuf> = list.lines().filter_map(|line| Some(place.join(line.split('\t').next()?))).collect();
-    !files.is_empty() && stamp::of(&files, last_name).is_some_and(|now| now == list)
+    !files.is_empty() && stamp::of(&files, last_name).is_some_and(|now| lasting(&now) == lasting(&list))
 }
 
 fn last_name(path: &Path) -> String {
@@ -116,7 +130,7 @@ fn extract(archive: &Path, versions: &[&[&str]], limit: u64, target: &Path) -> R
             {
                 return Err(gzip::damaged(archive, &e));
             }
-            Err(e) => return Err(Error::data(archive, format!("cannot unpack {name}: {e}"))),
+            Err(e) => return Err(Error::io(&file)(e)),
         }
     }
     // Read to the end, where gzip keeps its checksum.

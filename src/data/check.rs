@@ -4,6 +4,7 @@ use serde::Serialize;
 
 use crate::Result;
 use crate::data::{Images, Kind, Source, find, load};
+use crate::text::count;
 
 /// Largest deviation of a complete set's measured mean or standard deviation from the customary constant.
 const TOLERANCE: f32 = 2e-3;
@@ -67,7 +68,7 @@ pub(super) fn remarks(kind: &Kind, train: &Images, test: &Images) -> Vec<String>
     {
         let found = images.len();
         if found != complete {
-            remarks.push(format!("{part}: {found} images, the complete set has {complete}"));
+            remarks.push(format!("{part}: {}, the complete set has {complete}", count(found, "image")));
         }
         // Fewer images deviate more by chance.
         let tolerance = tolerance * (complete as f32 / found.max(1) as f32).sqrt().max(1.0);

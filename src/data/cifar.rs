@@ -6,7 +6,8 @@
 
 use std::path::{Path, PathBuf};
 
-use crate::data::{Files, HubSet, Images, Kind, Origin, Source, archive, folder, gzip, magic, pickle};
+use crate::data::{Files, HubSet, Images, Kind, Origin, Source, archive, folder, gzip, images, magic, pickle};
+use crate::text::count;
 use crate::{Error, Result};
 
 /// No published file holds more images.
@@ -66,6 +67,7 @@ pub(super) const CIFAR10: Kind = Kind {
     origin: Origin::Files(Files {
         wanted: "cifar-10-binary.tar.gz, or the data_batch_1.bin to data_batch_5.bin and test_batch.bin in it, or \
                  either in the Python version",
+        names: &[LAYOUT10.binary, LAYOUT10.python, &["cifar-10-binary.tar.gz", "cifar-10-python.tar.gz"]],
         locate: |folder| locate(folder, &LAYOUT10),
         read: |kind, files, source| read(kind, files, source, &LAYOUT10),
         hub: HubSet { id: "uoft-cs/cifar10", config: "plain_text", image: "img", label: "label" },
@@ -81,6 +83,7 @@ pub(super) const CIFAR100: Kind = Kind {
     std: &[0.2673, 0.2564, 0.2762],
     origin: Origin::Files(Files {
         wanted: "cifar-100-binary.tar.gz, or the train.bin and test.bin in it, or either in the Python version",
+        names: &[LAYOUT100.binary, LAYOUT100.python, &["cifar-100-binary.tar.gz", "cifar-100-python.tar.gz"]],
         locate: |folder| locate(folder, &LAYOUT100),
         read: |kind, files, source| read(kind, files, source, &LAYOUT100),
         hub: HubSet { id: "uoft-cs/cifar100", config: "cifar100", image: "img", label: "fine_label" },
@@ -148,6 +151,8 @@ fn read_file(kind: &Kind, path: &Path, layout: &Layout) -> Result<Images> {
     let (bytes, before, labels) = if pickle::is_pickle(&bytes) {
         let (pixels, labels) = read_pickle(kind, path, &bytes, layout)?;
         (pixels.into(), 0, labels)
+    } else if let Some(name) = other_records(&bytes, record, layout) {
+        return Err(Error::data(path, format!("holds records of {name}, not of {}", kind.name)));
     } else if bytes.is_empty() || bytes.len() % record != 0 || bytes.len() > MAX_RECORDS * record {
         let (length, what) = (bytes.len(), magic::describe(&bytes[..bytes.len().min(32)]));
         let why =
@@ -157,21 +162,37 @@ fn read_file(kind: &Kind, path: &Path, layout: &Layout) -> Result<Images> {
         let labels = bytes.chunks_exact(record).map(|record| record[layout.label_bytes - 1]).collect();
         (bytes, layout.label_bytes, labels)
     };
-    match labels.iter().position(|label| usize::from(*label) >= kind.classes) {
-        Some(i) => {
-            let label = labels[i];
-            Err(Error::data(path, format!("label {label} of record {i} is not below {}", kind.classes)))
-        }
-        None => Ok(Images::at_intervals(kind.shape, bytes, before, labels)),
-    }
+    images::check_labels(&labels, kind.classes).map_err(|why| Error::data(path, why))?;
+    Ok(Images::at_intervals(kind.shape, bytes, before, labels))
+}
+
+/// The other of the two sets, for files of it in the wrong folder.
+fn other(layout: &Layout) -> (&'static str, &'static Layout) {
+    if layout.label_bytes == LAYOUT10.label_bytes { ("cifar100", &LAYOUT100) } else { ("cifar10", &LAYOUT10) }
+}
+
+/// The name of the other set, if these are its records: of a length that `record`, the own one, does not divide.
+fn other_records(bytes: &[u8], record: usize, layout: &Layout) -> Option<&'static str> {
+    let (name, other) = other(layout);
+    let length = record - layout.label_bytes + other.label_bytes;
+    let is_whole = |record: usize| !bytes.is_empty() && bytes.len().is_multiple_of(record);
+    (is_whole(length) && !is_whole(record)).then_some(name)
 }
 
 /// The pixels and labels of a file of the Python version.
 fn read_pickle(kind: &Kind, path: &Path, bytes: &[u8], layout: &Layout) -> Result<(Vec<u8>, Vec<u8>)> {
-    let pickle::File { pixels, labels } = pickle::read(bytes, layout.label_key)
-        .map_err(|why| Error::data(path, format!("a Python pickle, but not CIFAR's: {why}; get the published file")))?;
+    let pickle::File { pixels, labels } = pickle::read(bytes, layout.label_key).map_err(|why| {
+        let (name, other) = other(layout);
+        Error::data(
+            path,
+            match pickle::read(bytes, other.label_key) {
+                Ok(_) => format!("holds records of {name}, not of {}", kind.name),
+                Err(_) => format!("a Python pickle, but not CIFAR's: {why}; get the published file"),
+            },
+        )
+    })?;
     if pixels.len() != labels.len() * kind.shape.iter().product::<usize>() {
-        return Err(Error::data(path, format!("{} pixel bytes for {} labels", pixels.len(), labels.len())));
+        return Err(Error::data(path, format!("{} pixel bytes for {}", pixels.len(), count(labels.len(), "label"))));
     }
     Ok((pixels, labels))
 }

@@ -73,9 +73,18 @@ pub(super) fn names(folder: &Path) -> Vec<String> {
     names
 }
 
+/// Whether there is a link to something that is not there.
+pub(super) fn points_nowhere(path: &Path) -> bool {
+    path.is_symlink() && !path.exists()
+}
+
 /// `holds a, b, c/ and 3 more`, or that it holds nothing.
 pub(super) fn listing(folder: &Path) -> String {
-    let names = names(folder);
+    let shown = |name: String| match points_nowhere(&folder.join(&name)) {
+        true => format!("{name} (a link that points nowhere)"),
+        false => name,
+    };
+    let names: Vec<String> = names(folder).into_iter().map(shown).collect();
     let more = names.len().saturating_sub(LISTED);
     let more = if more > 0 { format!(" and {more} more") } else { String::new() };
     match names.len() {

@@ -3,9 +3,24 @@
 use std::path::Path;
 
 use crate::data::Bytes;
+use crate::text::count;
 use crate::{Error, Result};
 
 const NONE: &str = "holds no images";
+
+/// Checks that the labels are those of `classes` classes.
+///
+/// # Errors
+/// The first that is not, and what that most likely means.
+pub(super) fn check_labels(labels: &[u8], classes: usize) -> std::result::Result<(), String> {
+    let Some(i) = labels.iter().position(|&label| usize::from(label) >= classes) else { return Ok(()) };
+    let range = labels.iter().min().zip(labels.iter().max());
+    let hint = match range.map(|(least, most)| (usize::from(*least), usize::from(*most))) {
+        Some((1, most)) if most == classes => "these start at 1, so subtract 1 from each",
+        _ => "these may be of another data set",
+    };
+    Err(format!("label {} of image {i} is not below {classes}: labels are 0 to {}; {hint}", labels[i], classes - 1))
+}
 
 /// Labelled images of one size. They stay bytes, in place in a mapped file where it stores them uncompressed; only a
 /// batch at a time is converted to floating point.
@@ -46,12 +61,10 @@ impl Images {
             return Err(Error::data(path, NONE));
         }
         if pixels.len() != labels.len() * size {
-            let n = labels.len();
-            return Err(Error::data(path, format!("{} pixel bytes for {n} labels: not {n} x {size}", pixels.len())));
+            let (n, labelled) = (labels.len(), count(labels.len(), "label"));
+            return Err(Error::data(path, format!("{} pixel bytes for {labelled}: not {n} x {size}", pixels.len())));
         }
-        if let Some(i) = labels.iter().position(|&l| usize::from(l) >= classes) {
-            return Err(Error::data(path, format!("label {} of image {i} is not below {classes}", labels[i])));
-        }
+        check_labels(&labels, classes).map_err(|why| Error::data(path, why))?;
         Ok(Self::at_intervals(shape, pixels, 0, labels))
     }
 

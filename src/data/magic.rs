@@ -2,7 +2,7 @@
 
 /// First bytes of a file, what the file is, and what to do with it.
 const KINDS: &[(&[u8], &str, &str)] = &[
-    (b"\x1f\x8b", "gzip-compressed several times", "decompress it with gunzip"),
+    (b"\x1f\x8b", "compressed more than twice by gzip", "decompress it with gunzip"),
     (b"PK\x03\x04", "a zip archive", "unpack it with unzip"),
     (b"BZh", "compressed by bzip2", "decompress it with bunzip2"),
     (b"\xfd7zXZ\0", "compressed by xz", "decompress it with unxz"),

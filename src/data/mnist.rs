@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use crate::data::{Files, HubSet, Images, Kind, Origin, Source, folder, idx};
-use crate::{Error, Result};
+use crate::{Error, Result, text};
 
 /// Handwritten digits (LeCun, Bottou, Bengio, Haffner 1998).
 pub(super) const MNIST: Kind = Kind {
@@ -18,6 +18,7 @@ pub(super) const MNIST: Kind = Kind {
     origin: Origin::Files(Files {
         wanted: "mnist/train-images-idx3-ubyte.gz and its three companions, compressed or not, or MNIST/raw/ as \
                  torchvision lays it out",
+        names: &[&NAMES],
         locate: |folder| locate(folder, &["mnist", "MNIST/raw", "MNIST", "raw", ""]),
         read,
         hub: HubSet { id: "ylecun/mnist", config: "mnist", image: "image", label: "label" },
@@ -33,6 +34,7 @@ pub(super) const FASHION_MNIST: Kind = Kind {
     origin: Origin::Files(Files {
         wanted: "fashion-mnist/train-images-idx3-ubyte.gz and its three companions, compressed or not, or \
                  FashionMNIST/raw/ as torchvision lays it out",
+        names: &[&NAMES],
         locate: |folder| locate(folder, &["fashion-mnist", "FashionMNIST/raw", "FashionMNIST", "raw", ""]),
         read,
         hub: HubSet { id: "zalando-datasets/fashion_mnist", config: "fashion_mnist", image: "image", label: "label" },
@@ -83,7 +85,10 @@ fn read_split(kind: &Kind, images: &Path, labels: &Path) -> Result<Images> {
     }
     let ([labelled], bytes) = idx::read::<1>(labels)?;
     if labelled != count {
-        return Err(Error::data(labels, format!("{labelled} labels for {count} images")));
+        return Err(Error::data(
+            labels,
+            format!("{} for {}", text::count(labelled, "label"), text::count(count, "image")),
+        ));
     }
     Images::new(labels, kind.shape, kind.classes, pixels, bytes.to_vec())
 }

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use crate::data::{HubSet, Images, Kind, Source};
 use crate::{Error, Result};
 
-const REASON: &str = "this program was built without the feature `hub`, so it cannot download data";
+const REASON: &str = "this program was built without the hub feature, so it cannot download data";
 
 pub(super) fn download(_: &HubSet, _: &Source) -> std::result::Result<[PathBuf; 2], String> {
     Err(REASON.into())

@@ -1,10 +1,12 @@
 //! Where the files of a data set are looked for: the user's folder first, then the program's cache, then the hub.
 
 use std::env;
+use std::fs;
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
 use crate::data::found::Found;
-use crate::data::{Dataset, Images, Kind, find, near};
+use crate::data::{Dataset, Images, Kind, find, folder, near};
 use crate::{Error, Result};
 
 /// How a data set is read from files.
@@ -12,6 +14,8 @@ use crate::{Error, Result};
 pub struct Files {
     /// What is looked for, in words.
     pub wanted: &'static str,
+    /// The names of its files, in lower case, by which those are recognized that have nearly such a name.
+    pub names: &'static [&'static [&'static str]],
     /// Finds the set's files in a data folder, in the order in which they are read; none if it is not there.
     pub locate: fn(&Path) -> Result<Option<Vec<PathBuf>>>,
     /// Reads training and test images from the files found.
@@ -38,6 +42,8 @@ pub struct HubSet {
 pub struct Source {
     /// The user's folder, looked at first.
     pub data_dir: Option<PathBuf>,
+    /// What names that folder, for messages: `--data-dir`, or an environment variable.
+    pub data_dir_from: &'static str,
     /// The program's own folder: unpacked archives, and data files put there by hand.
     pub cache_dir: PathBuf,
     /// Whether to ask the hub for what is in neither.
@@ -58,7 +64,14 @@ impl Default for Source {
             .or_else(|| folder("HOME").map(|p| p.join(".cache/mbn")))
             .unwrap_or_else(|| env::temp_dir().join("mbn"));
         let offline = env::var("HF_HUB_OFFLINE").is_ok_and(|v| !v.is_empty() && v != "0");
-        Self { data_dir: None, cache_dir, hub: !offline, hub_endpoint: None, hub_cache: None }
+        Self {
+            data_dir: None,
+            data_dir_from: "--data-dir",
+            cache_dir,
+            hub: !offline,
+            hub_endpoint: None,
+            hub_cache: None,
+        }
     }
 }
 
@@ -68,11 +81,32 @@ impl Source {
         Self { data_dir, ..Self::default() }
     }
 
+    /// Checks that the user's folder, if there is one, is a folder that can be read.
+    ///
+    /// # Errors
+    /// It does not exist, is a file, or may not be read.
+    pub fn check_data_dir(&self) -> Result<()> {
+        let (Some(path), from) = (&self.data_dir, self.data_dir_from) else { return Ok(()) };
+        match fs::metadata(path) {
+            Ok(meta) if meta.is_dir() => {
+                path.join(".").metadata().map(drop).map_err(|error| folder::refused(path, error))
+            }
+            Ok(_) => {
+                let parent = path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
+                let named = if from.starts_with('-') { format!("{from} ") } else { format!("{from}=") };
+                let why = format!("is a file, not a folder; {from} names the folder that holds the data");
+                Err(Error::data(path, format!("{why}: {named}{}", folder::quoted(parent))))
+            }
+            Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) => {
+                Err(Error::data(path, format!("the data folder that {from} names does not exist")))
+            }
+            Err(error) => Err(folder::refused(path, error)),
+        }
+    }
+
     /// The files in the first of the folders that has the set.
     pub(super) fn locate(&self, files: &Files) -> Result<Option<Vec<PathBuf>>> {
-        if let Some(folder) = &self.data_dir {
-            near::check_folder(folder)?;
-        }
+        self.check_data_dir()?;
         for folder in self.folders() {
             if let Some(found) = (files.locate)(folder)? {
                 return Ok(Some(found));
@@ -88,15 +122,19 @@ impl Source {
     /// What was looked for and where, what is there instead, and what to do, with the hub's reason.
     pub(super) fn not_found(&self, kind: &Kind, files: &Files, hub: &str) -> Error {
         let folders: Vec<String> = self.folders().map(|f| f.display().to_string()).collect();
-        let instead = self.data_dir.as_deref().map_or(String::new(), |folder| near::instead(folder, files));
+        let instead = self.data_dir.as_deref().map_or(String::new(), |folder| near::instead(folder, kind, files));
+        let name = kind.name;
+        let download = match cfg!(feature = "hub") {
+            true => format!("download it once with `mbn data fetch {name}`"),
+            false => format!("download it once with `mbn data fetch {name}` of a program built with the hub feature"),
+        };
         Error::data(
-            kind.name,
+            name,
             format!(
                 "not found. Looked in {} for {}; {hub}.{instead} Pass the folder that holds it with --data-dir (or \
-                 MBN_DATA_DIR), or download it once with `mbn data fetch {}` (feature `hub`)",
+                 MBN_DATA_DIR), or {download}",
                 folders.join(" and "),
-                files.wanted,
-                kind.name
+                files.wanted
             ),
         )
     }

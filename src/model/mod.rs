@@ -104,6 +104,21 @@ fn find(name: &str) -> Result<(&'static Family, usize)> {
     }
 }
 
+/// The largest depth in [`names`].
+const DEEPEST: usize = 110;
+
+/// The names of the networks, of families of any depth those of up to 110 layers.
+pub fn names() -> Vec<String> {
+    let members = |family: &'static Family| {
+        let depths = (0..=DEEPEST).filter(|depth| (family.has)(*depth));
+        depths.map(|depth| match family.name.strip_suffix('D') {
+            Some(stem) => format!("{stem}{depth}"),
+            None => family.name.to_string(),
+        })
+    };
+    MODELS.iter().flat_map(members).collect()
+}
+
 /// Whether there is a network of that name.
 ///
 /// # Errors

@@ -23,6 +23,10 @@ pub fn run(config: &Config, options: &RunOptions, watcher: &mut dyn Watcher) -> 
     let config = &config.with_data_digest(&dataset.digest, &dataset.origin)?;
     let path = options.out.join(config.run_name()?);
     if let Some(outcome) = finished(&path, config, options, watcher)? {
+        // Nothing is computed, so that the run's device need not be here.
+        let config = Config { device: Config::default().device, ..config.clone() };
+        let session = Session::new(&config, dataset)?;
+        warnings(&config, &session).iter().for_each(|text| watcher.note(text));
         return Ok(outcome);
     }
     let last = path.join(record::LAST);
@@ -99,16 +103,21 @@ fn attempt(
         }
         past => past?,
     };
-    let remarks = [session.dataset.remarks.clone(), session.remarks(config)].concat();
-    for remark in remarks.iter().map(|remark| format!("warning: {}: {remark}", config.dataset)) {
-        dir.log(&remark)?;
-        watcher.note(&remark);
+    for warning in warnings(config, &session) {
+        dir.log(&warning)?;
+        watcher.note(&warning);
     }
     let mut run = ActiveRun::open(config, options, dir, session, past)?;
     dir.log(&format!("start at epoch {} batch {}", run.position.epoch, run.position.batch))?;
     watcher.start(&run.plan()?);
     let ended = run.train(watcher);
     run.close(ended)
+}
+
+/// What the user should know of the data, whether they are trained on now or were earlier.
+fn warnings(config: &Config, session: &Session) -> Vec<String> {
+    let remarks = [session.dataset.remarks.clone(), session.remarks(config)].concat();
+    remarks.iter().map(|remark| format!("warning: {}: {remark}", config.dataset)).collect()
 }
 
 /// Records that a run failed, if that is possible: without a summary it counts as interrupted.

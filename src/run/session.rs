@@ -8,6 +8,7 @@ use super::open_device;
 use crate::config::Config;
 use crate::data::{self, Augment, Batch, Dataset, Images, Normalization, Source, gather};
 use crate::model::Task;
+use crate::text::count;
 use crate::train::Part;
 use crate::{Error, Result};
 
@@ -35,9 +36,9 @@ impl Session {
         let session = Self::for_evaluation(config, dataset)?;
         if session.train.len() < config.batch_size {
             return Err(Error::config(format!(
-                "batch_size = {}: only {} training images (val_fraction = {}, train_limit = {}); use a smaller batch",
+                "batch_size = {}: only {} (val_fraction = {}, train_limit = {}); use a smaller batch",
                 config.batch_size,
-                session.train.len(),
+                count(session.train.len(), "training image"),
                 config.val_fraction,
                 config.train_limit
             )));
@@ -49,9 +50,9 @@ impl Session {
     /// Checks that the splits and samples asked for have enough images.
     fn check_parts(&self, config: &Config) -> Result<()> {
         if config.val_fraction > 0.0 && self.val.is_empty() {
-            let (fraction, images) = (config.val_fraction, self.dataset.train.len());
+            let (fraction, images) = (config.val_fraction, count(self.dataset.train.len(), "training image"));
             return Err(Error::config(format!(
-                "val_fraction = {fraction}: of {images} training images that is less than one; use a larger fraction, or \
+                "val_fraction = {fraction}: of {images} that is less than one; use a larger fraction, or \
                  leave it out"
             )));
         }
@@ -91,9 +92,15 @@ impl Session {
         ];
         let remark = |(name, part, limit): (&str, Part, String)| {
             let missing = part.missing_classes(self.dataset.classes);
-            let count = part.indices.len();
-            (count > 0 && !missing.is_empty())
-                .then(|| format!("the {count} {name} images{limit} include none of {}", classes(&missing)))
+            let images = part.indices.len();
+            (images > 0 && !missing.is_empty()).then(|| {
+                let include = if images == 1 { "includes" } else { "include" };
+                format!(
+                    "the {}{limit} {include} none of {}",
+                    count(images, &format!("{name} image")),
+                    classes(&missing)
+                )
+            })
         };
         parts.into_iter().filter_map(remark).collect()
     }

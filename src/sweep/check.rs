@@ -9,6 +9,7 @@ use crate::data::{self, Kind, Source};
 use crate::model::{Network, Store, Task};
 use crate::norm::{NormSpec, Pass};
 use crate::run::open_device;
+use crate::text::count;
 use crate::{Error, Result};
 
 /// Builds every distinct network of `jobs` once; with a `source`, also makes sure that data and devices are
@@ -62,8 +63,8 @@ fn check_images(job: &Job, kind: &Kind) -> Result<()> {
     let config = &job.config;
     let held_out = (kind.counts[0] as f64 * config.val_fraction).round() as usize;
     if config.val_fraction > 0.0 && held_out == 0 {
-        let (fraction, images) = (config.val_fraction, kind.counts[0]);
-        let why = format!("val_fraction = {fraction}: of {images} training images that is less than one");
+        let (fraction, images) = (config.val_fraction, count(kind.counts[0], "training image"));
+        let why = format!("val_fraction = {fraction}: of {images} that is less than one");
         return Err(blame(job, Error::config(why)));
     }
     let limit = if config.train_limit == 0 { usize::MAX } else { config.train_limit };
@@ -71,7 +72,8 @@ fn check_images(job: &Job, kind: &Kind) -> Result<()> {
     if images >= config.batch_size {
         return Ok(());
     }
-    let why = format!("only {images} training images are left for batches of {}", config.batch_size);
+    let (images, are) = (count(images, "training image"), if images == 1 { "is" } else { "are" });
+    let why = format!("only {images} {are} left for batches of {}", config.batch_size);
     Err(blame(job, Error::config(why)))
 }
 

@@ -2,6 +2,9 @@
 
 use serde::{Deserialize, Serialize};
 
+/// How the error begins with which a process ends that runs out of memory; it can no longer report an event.
+pub const OUT_OF_MEMORY: &str = "out of memory";
+
 /// One line of a run's process.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
@@ -35,7 +38,7 @@ pub enum Ending {
     Busy,
     /// It was told to save and stop.
     Stopped,
-    /// The process died: killed, out of memory, a crash.
+    /// The process died: killed, a crash.
     Died(String),
 }
 

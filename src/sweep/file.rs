@@ -92,6 +92,7 @@ fn seeds(value: Option<Value>, places: &Places) -> Result<Vec<u64>> {
 fn settings(table: Table, origin: impl Fn(&str) -> String) -> Result<Layers> {
     let misplaced = [
         ("seed", "write seeds = 5, or seeds = [1, 2, 3], at the top"),
+        ("seeds", "it stands at the top of the file, before the first [table]"),
         ("label", "a label is given in a [[variant]] or an [[include]]"),
     ];
     for (key, advice) in misplaced {
@@ -111,7 +112,7 @@ impl LabelledSettings {
             Some(Value::String(label)) if !label.trim().is_empty() => Some(one_line(&label)),
             Some(_) => {
                 let place = places.line(&format!("{path}.label"));
-                return Err(Error::config(format!("{place}: `label`: expected a name in quotes")));
+                return Err(Error::config(format!("{place}: `label`: expected a name that is not empty, in quotes")));
             }
         };
         let table = nested(table);

@@ -9,7 +9,7 @@ use toml::{Table, Value};
 
 use super::table::{lock, replace};
 use super::{Job, Sweep};
-use crate::data::{self, Source};
+use crate::data::{self, Origin, Source};
 use crate::{Error, Result};
 
 const HEAD: &str = "# The digests of the data that the runs in this folder are on.\n";
@@ -35,6 +35,9 @@ impl Sweep {
         for job in &mut self.jobs {
             let name = &job.config.dataset;
             if !known.contains_key(name) {
+                if matches!(data::find(name)?.origin, Origin::Files(_)) {
+                    source.check_data_dir()?;
+                }
                 let digest = match (data::digest(name, source), recorded.get(name)) {
                     (Ok(digest), _) => Some(digest),
                     (Err(_), Some(digest)) => Some(digest.clone()),

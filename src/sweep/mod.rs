@@ -26,7 +26,7 @@ use std::path::Path;
 
 pub use check::check;
 pub use estimate::Estimate;
-pub use event::{Ending, Event};
+pub use event::{Ending, Event, OUT_OF_MEMORY};
 pub use identity::Need;
 pub use observe::{Observer, SweepOptions, Tally};
 pub use select::Shard;
@@ -70,7 +70,7 @@ pub struct Sweep {
     pub jobs: Vec<Job>,
     /// The text of the sweep file.
     pub text: String,
-    /// Settings of the file that have no effect in any of the runs, each in a sentence with its place.
+    /// What the user should know of the file: that it is empty; settings without effect in any of the runs, with places.
     pub notes: Vec<String>,
 }
 
@@ -90,7 +90,10 @@ impl Sweep {
     /// # Errors
     /// As [`Self::load`].
     pub fn parse(name: &str, text: &str) -> Result<Self> {
-        let (jobs, notes) = grid::expand(&file::read(name, text)?)?;
+        let (jobs, mut notes) = grid::expand(&file::read(name, text)?)?;
+        if text.parse::<toml::Table>().is_ok_and(|table| table.is_empty()) {
+            notes.push(format!("{name} holds no settings: the defaults are used, in one run"));
+        }
         Ok(Self { jobs, text: text.to_string(), notes })
     }
 }

@@ -6,7 +6,7 @@ use std::process::{Child, ChildStdin, Command, ExitStatus, Stdio};
 use std::sync::mpsc::Sender;
 use std::thread;
 
-use super::{Ending, Event, Job};
+use super::{Ending, Event, Job, OUT_OF_MEMORY};
 use crate::{Error, Result};
 
 /// Number of a process's last lines of output that are kept in case it dies.
@@ -32,10 +32,8 @@ impl Worker {
     /// # Errors
     /// The process cannot be started.
     pub(super) fn start(mut command: Command, job: &Job, slot: usize, to: Sender<(usize, Message)>) -> Result<Self> {
-        let program = command.get_program().to_os_string();
-        let refused = |error| Error::io(program)(error);
         let text = serde_json::to_string(&job.config.to_toml()?).map_err(|e| Error::config(e.to_string()))?;
-        let (mut child, reader) = spawn(&mut command).map_err(refused)?;
+        let (mut child, reader) = spawn(&mut command).map_err(|source| Error::Process { source })?;
         drop(command); // and with it our ends of its pipes
         let mut stdin = child.stdin.take();
         if let Some(stdin) = &mut stdin {
@@ -45,7 +43,7 @@ impl Worker {
         // If this fails, `stdin` is dropped, which stops the process, too.
         thread::Builder::new()
             .spawn(move || listen(child, reader, slot, &to))
-            .map_err(|error| Error::io("a thread to listen to the run")(error))?;
+            .map_err(|source| Error::Process { source })?;
         Ok(Self { _stdin: stdin })
     }
 }
@@ -74,8 +72,17 @@ fn listen(mut child: Child, reader: PipeReader, slot: usize, to: &Sender<(usize,
         }
     }
     let status = child.wait();
-    let ending = over.unwrap_or_else(|| Ending::Died(death(status, words)));
+    let ending = over.or_else(|| out_of_memory(&words)).unwrap_or_else(|| Ending::Died(death(status, words)));
     let _ = to.send((slot, Message::Gone(ending)));
+}
+
+/// The failure of a process that ran out of memory, and its hint: it would do so again, so that this is not a death that the
+/// next call makes up for.
+fn out_of_memory(words: &VecDeque<String>) -> Option<Ending> {
+    let is_error = |line: &String| line.strip_prefix("error: ").is_some_and(|why| why.starts_with(OUT_OF_MEMORY));
+    let said: Vec<&str> = words.iter().skip_while(|line| !is_error(line)).map(String::as_str).collect();
+    let why = said.join("; ");
+    why.strip_prefix("error: ").map(|why| Ending::Failed(why.to_string()))
 }
 
 /// `its process died (signal: 9 (SIGKILL)); error: out of memory ...`

@@ -1,6 +1,6 @@
 //! Help, completions and manual pages.
 
-use crate::support::{mbn, refused, stdout};
+use crate::support::{command, mbn, refused, stderr, stdout};
 
 #[test]
 fn without_a_command_there_is_help_and_exit_code_2() {
@@ -49,6 +49,10 @@ fn shells_and_manual_readers_are_told_every_option() {
         for word in ["norm-batch-size", "sweep", "completions"] {
             assert!(script.contains(word), "{shell}: {word}");
         }
+        // The other two complete options alone.
+        for word in ["fashion-mnist", "preact-resnet20", "estbn", "mbn-df"] {
+            assert!(script.contains(word) || ["powershell", "elvish"].contains(&shell), "{shell}: {word}");
+        }
     }
     refused(&["completions", "csh"], &["csh", "bash"]);
     let all = stdout(&mbn(&["man"]));
@@ -59,4 +63,21 @@ fn shells_and_manual_readers_are_told_every_option() {
     }
     assert!(stdout(&mbn(&["man", "data", "check"])).contains("mbn\\-data\\-check"));
     refused(&["man", "tarin"], &["tarin", "train"]);
+    refused(&["man", "help"], &["`mbn` has no command `help`"]);
+    assert!(!all.contains("mbn\\-help"), "{all}");
+    for (command, has_examples) in [("train", true), ("eval", true), ("data", false), ("completions", false)] {
+        let page = stdout(&mbn(&["man", command]));
+        assert_eq!(page.contains(".SH EXAMPLES\n.nf\nmbn "), has_examples, "{page}");
+        assert!(page.contains(".SH \"EXIT STATUS\"") && page.contains("\\fB130\\fR\ninterrupted"), "{page}");
+        assert!(!page.contains("EXTRA"), "{page}");
+    }
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn help_that_cannot_be_written_is_an_error() {
+    let full = std::fs::OpenOptions::new().write(true).open("/dev/full").unwrap();
+    let output = command(&["train", "--help"]).stdout(full).output().unwrap();
+    assert_eq!(output.status.code(), Some(1), "{}", stderr(&output));
+    assert!(stderr(&output).contains("stdout: No space left on device"), "{}", stderr(&output));
 }

@@ -21,6 +21,9 @@ fn a_configuration_comes_from_stdin_too() {
     let output = read(b"\nepoch = 7\n");
     assert_eq!(output.status.code(), Some(2));
     assert!(stderr(&output).contains("stdin:2") && stderr(&output).contains("`epochs`"), "{}", stderr(&output));
+    let output = read(b"# nothing yet\n");
+    assert!(output.status.success(), "{}", stderr(&output));
+    assert_eq!(stderr(&output), "note: stdin holds no settings: the defaults are used\n");
 }
 
 #[test]

@@ -62,6 +62,15 @@ fn a_folder_that_is_not_looked_at_is_said_so() {
     assert!(stderr(&output).contains("--data-dir has no effect: digits is generated"), "{}", stderr(&output));
     let output = small_run(dir.path(), &["--fresh"]).env("MBN_DATA_DIR", dir.path()).output().unwrap();
     assert!(!stderr(&output).contains("no effect"), "{}", stderr(&output));
+    let file = dir.path().join("s.toml");
+    std::fs::write(&file, "[fixed]\ndataset = \"shapes\"\n").unwrap();
+    for (args, name) in
+        [(&["data", "check", "digits"][..], "digits"), (&["sweep", file.to_str().unwrap(), "--dry-run"], "shapes")]
+    {
+        let output = mbn(&[args, &["--data-dir", "gone"]].concat());
+        let note = format!("--data-dir has no effect: {name} is generated");
+        assert!(output.status.success() && stderr(&output).contains(&note), "{}", stderr(&output));
+    }
 }
 
 #[test]

@@ -1,9 +1,9 @@
 //! Flags, `--set` and files: precedence, refusals, settings without effect.
 
-use crate::support::{mbn, printed, refused, stderr, stdout};
+use crate::support::{command, mbn, printed, refused, stderr, stdout};
 
 #[test]
-fn a_flag_wins_over_set_over_the_file_over_the_default() {
+fn flags_and_set_win_over_the_file_over_the_default() {
     let dir = tempfile::tempdir().unwrap();
     let file = dir.path().join("c.toml");
     std::fs::write(&file, "lr = 0.2\nseed = 5\n[mbn]\nsize = 3\n").unwrap();
@@ -11,12 +11,12 @@ fn a_flag_wins_over_set_over_the_file_over_the_default() {
     printed(&[], "lr = 0.1");
     printed(&["--config", file], "lr = 0.2");
     printed(&["--config", file, "--set", "lr=0.3"], "lr = 0.3");
-    printed(&["--lr", "0.4", "--config", file, "--set", "lr=0.3"], "lr = 0.4");
+    printed(&["--lr", "0.4", "--config", file], "lr = 0.4");
     printed(&["--config", file, "--set", "lr=0.3"], "seed = 5");
     printed(&["--config", file], "size = 3");
     printed(&["--config", file, "--set", "mbn.size=6"], "size = 6");
     printed(&["--double-forward"], "double_forward = true");
-    printed(&["--set", "double_forward=true", "--double-forward=false"], "double_forward = false");
+    printed(&["--double-forward=false"], "double_forward = false");
     printed(&["--augment"], "augment = true");
     printed(&["--dataset", "cifar10", "--no-augment"], "augment = false");
     printed(&["--no-gap", "--nesterov", "--precise"], "gap = false");
@@ -77,7 +77,18 @@ fn what_is_given_twice_is_said_so() {
     refused(&["train", "--augment", "--no-augment"], &["--augment", "--no-augment"]);
     refused(&["train", "--set", "epochs=1", "--set", "epochs=2"], &["`epochs` is given twice", "epochs=1", "epochs=2"]);
     refused(&["train", "--set", "gn={groups=2}", "--set", "gn.groups=4"], &["`gn.groups` is given twice"]);
-    printed(&["--set", "epochs=1", "--epochs", "2"], "epochs = 2");
+    for (args, parts) in [
+        (
+            &["--set", "epochs=1", "--epochs", "2"][..],
+            &["`epochs` is given different values by --set epochs=1 and --epochs"][..],
+        ),
+        (&["--norm=bn", "--set", "norm=gn"], &["`norm`", "--set norm=gn", "--norm"]),
+        (&["--set", "gap=true", "--no-gap"], &["--no-gap"]),
+        (&["--lr", "1", "--set", "lr=fast"], &["--set lr=fast", "a number"]),
+    ] {
+        refused(&[&["train", "--print-config"], args].concat(), parts);
+    }
+    printed(&["--set", "lr=1", "--lr", "1.0", "--set", "norm=bn", "--norm", "bn"], "lr = 1.0");
 }
 
 #[test]
@@ -125,4 +136,23 @@ fn numbers_are_refused_with_the_name_of_their_key() {
     }
     refused(&["train", "--set", "momentum=1e999"], &["momentum", "too large"]);
     refused(&["train", "--set", "epochs=99999999999999999999"], &["epochs", "too large"]);
+}
+
+#[test]
+fn slips_of_writing_are_called_what_they_are() {
+    refused(&["train", "--set", "lr=1,5"], &["--set lr=1,5", "with a point: 1.5"]);
+    refused(&["train", "--set", "lr==1"], &["--set lr==1", "one `=` is enough"]);
+    for threads in ["abc", "-1", "100000", "1.5"] {
+        let output = command(&["train", "--print-config"]).env("RAYON_NUM_THREADS", threads).output().unwrap();
+        let message = stderr(&output);
+        assert_eq!(output.status.code(), Some(2), "{message}");
+        assert!(
+            message.contains(&format!("RAYON_NUM_THREADS={threads}: expected a whole number, 1 to 65535")),
+            "{message}"
+        );
+    }
+    for threads in ["", "0", "2"] {
+        let output = command(&["train", "--print-config"]).env("RAYON_NUM_THREADS", threads).output().unwrap();
+        assert!(output.status.success(), "{}", stderr(&output));
+    }
 }

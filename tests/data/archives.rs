@@ -173,7 +173,32 @@ fn archives_that_are_not_what_they_should_be_are_refused() {
 fn a_folder_of_an_archives_name_is_refused() {
     let root = tempdir().unwrap();
     fs::create_dir_all(root.path().join(ARCHIVE)).unwrap();
-    assert!(load("cifar10", &source(root.path())).unwrap_err().to_string().contains("holds cifar-10-binary.tar.gz/"));
+    let message = load("cifar10", &source(root.path())).unwrap_err().to_string();
+    assert!(message.contains("cifar-10-binary.tar.gz is a folder, not the file of that name"), "{message}");
+}
+
+#[cfg(unix)]
+#[test]
+fn an_intact_cache_is_read_whatever_its_permissions_and_one_that_cannot_be_written_is_named() {
+    use std::os::unix::fs::PermissionsExt;
+    let root = tempdir().unwrap();
+    put(&root.path().join(ARCHIVE), &cifar10_archive());
+    let first = load("cifar10", &source(root.path())).unwrap();
+    let [folder] = &unpacked(root.path())[..] else { panic!("one folder") };
+    for entry in fs::read_dir(folder).unwrap() {
+        fs::set_permissions(entry.unwrap().path(), fs::Permissions::from_mode(0o444)).unwrap();
+    }
+    put(&folder.join("mark"), b"");
+    assert_eq!(load("cifar10", &source(root.path())).unwrap().test, first.test);
+    assert!(folder.join("mark").exists(), "it was not unpacked again");
+
+    fs::remove_dir_all(root.path().join("cache")).unwrap();
+    put(&root.path().join("cache"), b"a file in the way");
+    let message = load("cifar10", &source(root.path())).unwrap_err().to_string();
+    assert!(
+        message.contains("archives are unpacked into this cache") && message.contains("MBN_CACHE_DIR"),
+        "{message}"
+    );
 }
 
 proptest! {

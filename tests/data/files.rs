@@ -94,7 +94,7 @@ fn what_is_missing_is_said_with_the_remedy() {
 
     let mut nowhere = source(root.path());
     nowhere.data_dir = Some(root.path().join("no/such"));
-    assert!(load("mnist", &nowhere).unwrap_err().to_string().contains("not a folder"));
+    assert!(load("mnist", &nowhere).unwrap_err().to_string().contains("--data-dir names does not exist"));
 }
 
 /// The message for a small MNIST in which one file has been replaced.
@@ -130,7 +130,13 @@ fn each_kind_of_damage_is_named() {
     assert!(with_file(labels, b"abcdefgh").contains("begins with 0x61626364"));
     assert!(with_file(images, &idx(&[12, 27, 28], &pixels(12 * 27 * 28, 0))).contains("27 x 28"));
     assert!(with_file(labels, &idx(&[11], &[0; 11])).contains("11 labels for 12 images"));
-    assert!(with_file(labels, &idx(&[12], &[10; 12])).contains("label 10"));
+    assert!(
+        with_file(labels, &idx(&[12], &[10; 12]))
+            .contains("label 10 of image 0 is not below 10: labels are 0 to 9; these may be")
+    );
+    let from_one: Vec<u8> = (1..=10).chain([1, 2]).collect();
+    assert!(with_file(labels, &idx(&[12], &from_one)).contains("start at 1, so subtract 1"));
+    assert!(with_file(images, &gz(&gz(&gz(b"x")))).contains("compressed more than twice by gzip"));
     assert!(with_file(images, &idx(&[0, 28, 28], &[])).contains("12 labels for 0 images"));
 
     let root = tempdir().unwrap();

@@ -165,12 +165,17 @@ fn a_pickle_of_something_else_is_refused() {
 #[test]
 fn what_is_nearly_the_data_set_is_named_with_the_command_that_mends_it() {
     for (name, parts) in [
-        ("emnist-letters-train-images-idx3-ubyte.gz", &["EMNIST", "MNIST's own four files"][..]),
+        ("emnist-letters-train-images-idx3-ubyte.gz", &["EMNIST", "put the files of mnist beside it"][..]),
         ("mnist/emnist-digits-train-images-idx3-ubyte", &["EMNIST"]),
         ("archive.zip", &["unzip ", "/data/archive.zip -d "]),
         ("my data.zip", &["my data.zip' -d "]),
         ("train-images-idx3-ubyte.gz.part", &["unfinished download"]),
         ("mnist.parquet", &["published files"]),
+        ("MNIST/processed/training.pt", &["processed/training.pt", "published files"]),
+        ("mnist/train-images-idx3-ubyte.bz2", &["compressed by bzip2: bunzip2 ", "/mnist/train-images-idx3-ubyte.bz2"]),
+        ("mnist/train-images-idx3-ubyte (1).gz", &["mv '", "(1).gz' ", "/mnist/train-images-idx3-ubyte.gz."]),
+        ("mnist/TRAIN-IMAGES.IDX3-UBYTE", &["has another name than train-images.idx3-ubyte: mv "]),
+        ("mnist/train-images-idx3-ubyte.gz/notes", &["idx3-ubyte.gz is a folder, not the file of that name"]),
         ("notes.txt", &["/data holds notes.txt"]),
     ] {
         let message = message(name, b"x");
@@ -181,6 +186,43 @@ fn what_is_nearly_the_data_set_is_named_with_the_command_that_mends_it() {
 }
 
 #[test]
+fn records_of_the_other_cifar_are_called_so() {
+    let (_, ten) = cifar10().swap_remove(0);
+    let hundred: Vec<u8> = ten.chunks(3073).flat_map(|record| [&[3][..], record].concat()).collect();
+    let refused = |set: &str, name: &str, bytes: &[u8]| {
+        let root = tempdir().unwrap();
+        for published in cifar10().into_iter().map(|(name, _)| name).chain(["train.bin".into(), "test.bin".into()]) {
+            put(&root.path().join("data").join(published), bytes);
+        }
+        let message = load(set, &source(root.path())).expect_err("was accepted").to_string();
+        assert!(message.contains(name), "{message}");
+    };
+    refused("cifar10", "holds records of cifar100, not of cifar10", &hundred);
+    refused("cifar100", "holds records of cifar10, not of cifar100", &ten);
+    refused("cifar100", "holds records of cifar10, not of cifar100", &pickled(&ten));
+}
+
+#[cfg(unix)]
+#[test]
+fn a_link_that_points_nowhere_is_called_so() {
+    let root = tempdir().unwrap();
+    let link = root.path().join("data/mnist/train-images-idx3-ubyte.gz");
+    fs::create_dir_all(link.parent().unwrap()).unwrap();
+    std::os::unix::fs::symlink("/no/such/disk/images.gz", &link).unwrap();
+    let message = load("mnist", &source(root.path())).unwrap_err().to_string();
+    assert!(message.contains("is a link that points nowhere, to /no/such/disk/images.gz"), "{message}");
+
+    for (name, bytes) in mnist() {
+        put(&root.path().join("data/mnist").join(name), &bytes);
+    }
+    let labels = root.path().join("data/mnist/t10k-labels-idx1-ubyte");
+    fs::remove_file(&labels).unwrap();
+    std::os::unix::fs::symlink("gone", &labels).unwrap();
+    let message = load("mnist", &source(root.path())).unwrap_err().to_string();
+    assert!(message.contains("missing") && message.contains("ubyte (a link that points nowhere)"), "{message}");
+}
+
+#[test]
 fn the_folder_that_holds_the_data_is_suggested() {
     let root = tempdir().unwrap();
     for (name, bytes) in mnist() {
@@ -188,6 +230,16 @@ fn the_folder_that_holds_the_data_is_suggested() {
     }
     let message = load("mnist", &source(root.path())).unwrap_err().to_string();
     assert!(message.contains("--data-dir ") && message.contains("/data/sets."), "{message}");
+
+    // Another data set of the same format.
+    for (own, other) in [("fashion-mnist", "mnist"), ("mnist", "FashionMNIST")] {
+        let root = tempdir().unwrap();
+        for (name, bytes) in mnist() {
+            put(&root.path().join("data").join(other).join(name), &bytes);
+        }
+        let message = load(own, &source(root.path())).unwrap_err().to_string();
+        assert!(message.contains(&format!("/data holds {other}/.")) && !message.contains("subfolder"), "{message}");
+    }
 
     put(&root.path().join("data/file"), b"x");
     let mut here = source(root.path());

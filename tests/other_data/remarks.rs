@@ -17,6 +17,13 @@ fn a_class_that_is_missing_is_remarked_upon() {
         assert!(text.contains("training images include none of class 7"), "{text}");
         assert!(text.contains("the 4 test images (test_limit = 4) include none of the classes "), "{text}");
     }
+    let finished = said(&train(dir.path(), "few", &["--test-limit", "4", "--quiet"]));
+    let repeated = said(&train(dir.path(), "few", &["--test-limit", "4", "--quiet", "--fresh"]));
+    for text in [finished, repeated] {
+        assert!(text.contains("include none of class 7") && !text.contains("epoch 1/"), "{text}");
+    }
+    let single = said(&train(dir.path(), "few", &["--test-limit", "1"]));
+    assert!(single.contains("the 1 test image (test_limit = 1) includes none of the classes"), "{single}");
     let whole = train(dir.path(), "a", &["--test-limit", "10", "--train-limit", "20"]);
     assert!(!said(&whole).contains("none of"), "{}", said(&whole));
 }
@@ -43,6 +50,9 @@ fn an_empty_variable_is_unset_and_a_flag_goes_before_it() {
     let dir = two();
     let with = |value: &str, args: &[&str]| small(dir.path(), args).env("MBN_DATA_DIR", value).output().unwrap();
     failed(&with("", &[]), &["mnist: not found"]);
+    failed(&with("gone", &[]), &["gone: the data folder that MBN_DATA_DIR names does not exist"]);
+    failed(&with("gone", &["--data-dir", "lost"]), &["lost: the data folder that --data-dir names does not exist"]);
+    failed(&with("a/mnist/t10k-labels-idx1-ubyte", &[]), &["is a file", "MBN_DATA_DIR=a/mnist"]);
     assert!(with("", &["--dataset", "digits", "--train-limit", "20", "--test-limit", "20"]).status.success());
     let own = json(&with("a", &[]));
     assert_ne!(digest(&own), digest(&json(&with("a", &["--data-dir", "b"]))));

@@ -18,7 +18,7 @@ fn a_sweep_stays_on_its_data_and_is_counted_without_them() {
     let out = |output: &Output| String::from_utf8_lossy(&output.stdout).into_owned();
     let planned = sweep(&["--dry-run"]);
     assert!(out(&planned).contains("2 runs: 2 new"), "{}", out(&planned));
-    assert!(said(&planned).contains("mnist: not on this machine"), "{}", said(&planned));
+    assert!(said(&planned).contains("mnist: not found on this machine"), "{}", said(&planned));
     failed(&sweep(&[]), &["mnist: not found", "--data-dir"]);
     failed(&sweep(&["--data-dir", "gone"]), &["gone", "does not exist"]);
 
@@ -33,6 +33,12 @@ fn a_sweep_stays_on_its_data_and_is_counted_without_them() {
     assert!(csv().lines().next().unwrap().split(',').any(|column| column == "data_digest"));
 
     let before = csv();
+    fs::write(dir.path().join("file"), "").unwrap();
+    for (folder, why) in [("gone", "--data-dir names does not exist"), ("file", "is a file, not a folder")] {
+        for more in [&[][..], &["--dry-run"], &["--collect"]] {
+            failed(&sweep(&[&["--data-dir", folder], more].concat()), &[folder, why]);
+        }
+    }
     for args in [&["--data-dir", "b"][..], &["--data-dir", "b", "--dry-run"], &["--data-dir", "b", "--collect"]] {
         failed(&sweep(args), &["data.toml", "other images or labels of mnist", &digest, "--out"]);
     }

@@ -8,6 +8,7 @@ fn parts_without_an_image_are_refused_before_the_run() {
     for (args, part) in [
         (&["--val-fraction", "0.00001"][..], "val_fraction = 0.00001"),
         (&["--diagnostics", "--train-limit", "1", "--batch-size", "1", "--norm", "mbn"], "at least 2 training images"),
+        (&["--train-limit", "1", "--batch-size", "2"], "only 1 training image (val_fraction"),
         (&["--precise", "--set", "precise_examples=1"], "precise_examples = 1"),
     ] {
         let out = output(dir.path(), &[&["train"], args].concat());

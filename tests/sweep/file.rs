@@ -206,3 +206,12 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn an_empty_file_is_said_to_be_one() {
+    for (text, notes) in [("", 1), ("# nothing yet\n", 1), ("seeds = 1\n", 0)] {
+        let sweep = Sweep::parse("s.toml", text).unwrap();
+        assert_eq!((sweep.jobs.len(), sweep.notes.len()), (1, notes), "{text:?}: {:?}", sweep.notes);
+        assert!(sweep.notes.iter().all(|note| note.contains("s.toml holds no settings")), "{:?}", sweep.notes);
+    }
+}

@@ -36,10 +36,13 @@ fn wrong_values_are_refused_with_their_line() {
     refused("seeds = [1, 1]", &["s.toml:1", "different"]);
     refused("seeds = \"x\"", &["s.toml:1", "seeds"]);
     refused("[fixed]\nseed = 3", &["s.toml:2", "seeds = 5"]);
+    refused("[fixed]\nseeds = 3", &["s.toml:2", "`seeds`", "at the top of the file"]);
     refused("[grid]\nlr = [\n  0.1,\n  \"fast\",\n]", &["s.toml:4", "lr", "a number"]);
     refused("[grid]\nlr = 0.1", &["s.toml:2", "list", "[fixed]"]);
     refused("[grid]\nlr = []", &["s.toml:2", "empty"]);
-    refused("[[variant]]\nlabel = 3", &["s.toml:2", "label"]);
+    for label in ["3", "\"\"", "\" \""] {
+        refused(&format!("[[variant]]\nlabel = {label}"), &["s.toml:2", "`label`", "a name that is not empty"]);
+    }
     refused("[fixed]\nlr = ", &["s.toml:2"]);
     refused("[[exclude]]", &["s.toml:1", "every run"]);
     refused("fixed = 1", &["s.toml:1", "expected a table"]);

@@ -13,7 +13,7 @@ use toml::Table;
 
 use self::flags::{DataFlags, LayerFlags, MachineFlags, MeasureFlags, ModelFlags, NormFlags, OptimizationFlags};
 
-/// Settings on top of the defaults: a file, `--set`, and flags, in rising precedence.
+/// Settings on top of the defaults: a file, and over it `--set` and flags.
 #[derive(Args)]
 pub struct Settings {
     #[command(flatten)]
@@ -33,26 +33,31 @@ pub struct Settings {
 }
 
 impl Settings {
-    /// The resolved configuration, defaults < file < `--set` < flags, and notes on settings without effect.
+    /// The resolved configuration, defaults < file < `--set` and flags, and notes on settings without effect.
     ///
     /// # Errors
-    /// A setting that is unknown, out of range or contradicts another, is given twice, or has no effect.
+    /// A setting that is unknown, out of range or contradicts another, is given twice with different values, or has no effect.
     pub fn resolve(&self) -> anyhow::Result<(Config, Vec<String>)> {
-        let file = match &self.layers.config {
-            None => Layers::new(),
+        let (name, file) = match &self.layers.config {
+            None => (None, Layers::new()),
             Some(path) if path.as_os_str() == "-" => {
                 let mut bytes = vec![];
                 io::stdin().lock().read_to_end(&mut bytes).context("stdin")?;
-                Layers::new().bytes("stdin", bytes)?
+                (Some("stdin".into()), Layers::new().bytes("stdin", bytes)?)
             }
-            Some(path) => Layers::new().file(path)?,
+            Some(path) => (Some(path.display().to_string()), Layers::new().file(path)?),
         };
+        let empty = name
+            .filter(|_| file.is_empty())
+            .map(|name| format!("note: {name} holds no settings: the defaults are used"));
         let mut given = Layers::new();
         for assignment in &self.layers.set {
             given = given.set(assignment)?;
         }
         given.once()?;
-        let given = given.flags(self.flags()?);
+        file.clone().and(&given).build()?; // all of it, also what a flag gives, too
+        let given = given.and(&self.flags()?);
+        given.agree()?;
         let config = file.clone().and(&given).resolve()?;
         // On the command line, a setting without effect is a mistake; a file may serve several kinds of runs, and a
         // measurement may be asked of any method.
@@ -62,12 +67,13 @@ impl Settings {
             return Err(Error::config(idle.to_string()).into());
         }
         let in_file = file.without_effect(&config)?.into_iter().filter(|idle| !idle.is_default);
-        let notes = in_file.chain(measures).map(|idle| format!("note: {idle}")).collect();
+        let idle = in_file.chain(measures).map(|idle| format!("note: {idle}"));
+        let notes = empty.into_iter().chain(idle).collect();
         Ok((config, notes))
     }
 
     /// The flags that were given, under their keys in the configuration.
-    fn flags(&self) -> Result<Table, Error> {
+    fn flags(&self) -> Result<Layers, Error> {
         let mut all = Table::new();
         all.extend(given(&self.data)?);
         all.extend(given(&self.model)?);
@@ -75,13 +81,9 @@ impl Settings {
         all.extend(given(&self.optimization)?);
         all.extend(given(&self.machine)?);
         all.extend(given(&self.measures)?);
-        if self.data.no_augment {
-            all.insert("augment".into(), false.into());
-        }
-        if self.measures.no_gap {
-            all.insert("gap".into(), false.into());
-        }
-        Ok(all)
+        let negated = [("augment", self.data.no_augment), ("gap", self.measures.no_gap)];
+        let negated: Vec<&str> = negated.into_iter().filter(|(_, given)| *given).map(|(key, _)| key).collect();
+        Ok(Layers::new().flags(all).negated_flags(&negated))
     }
 }
 

@@ -4,7 +4,7 @@ use std::time::Instant;
 
 use super::{BusySlot, OpenRun, Work};
 use crate::Result;
-use crate::record::{RunDir, Status, Summary};
+use crate::record::{self, RunDir, Status, Summary};
 use crate::sweep::{Ending, State, look};
 
 /// The summary is rewritten no sooner than this many times the duration of the last write, which limits writing to about a
@@ -34,7 +34,8 @@ impl Work<'_> {
         self.report();
     }
 
-    /// Writes the summary of a run that failed before it had a folder, because of its data, for example.
+    /// Writes the summary of a run whose process could not: it failed before it had a folder, because of its data, for
+    /// example, or ran out of memory.
     fn record_failure(&self, run: &OpenRun, why: &str, begun: Instant) {
         let (folder, config) = (self.folder(run.index), &self.jobs[run.index].config);
         match look(&folder) {
@@ -45,7 +46,8 @@ impl Work<'_> {
         let record = || {
             let dir = RunDir::create(&folder)?;
             let seconds = begun.elapsed().as_secs_f64();
-            Summary::new(config, &[], None, None, seconds, 0)?.failed(why).write(&dir.summary())?;
+            let rows = record::read_metrics(&dir.metrics(), usize::MAX).unwrap_or_default();
+            Summary::new(config, &rows, None, None, seconds, 0)?.failed(why).write(&dir.summary())?;
             dir.log(&format!("failed: {why}"))
         };
         // If this fails, the run is still reported as failed, and the next call tries it again.

@@ -1,12 +1,16 @@
+//! Signals that would end the program without a word.
+//!
 //! Data files are memory-mapped. Where another program truncates one while it is in use, reading the missing part raises
-//! SIGBUS, which this turns into a message and exit code 1.
+//! SIGBUS, which this turns into a message and exit code 1. A write beyond the limit on the size of files (`ulimit -f`)
+//! raises SIGXFSZ; where that is ignored, the write fails like any other.
 
-/// Installs the handler.
+/// Installs the handlers.
 pub fn install() {
     #[cfg(unix)]
-    // SAFETY: the handler calls only functions that are safe in signal handlers.
+    // SAFETY: the handler calls only functions that are safe in signal handlers, and the signals are valid.
     unsafe {
         libc::signal(libc::SIGBUS, on_bus_error as *const () as libc::sighandler_t);
+        libc::signal(libc::SIGXFSZ, libc::SIG_IGN);
     }
 }
 
