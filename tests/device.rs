@@ -54,7 +54,7 @@ impl Case {
         }
         let others: [(_, &[_]); 5] = [
             ("lenet", &["optimizer=adamw", "weight_decay=0.01"]),
-            ("mlp", &["init=torch"]),
+            ("mlp", &["init=torch", "center_weights=true"]),
             ("plain", &[]),
             ("resnet8", &["shortcut=projection", "zero_init_residual=true"]),
             ("preact-resnet8", &["nesterov=true"]),

@@ -1,7 +1,7 @@
 //! Settings that have no effect on a run.
 
 use super::{Config, Layers, LrScaling, ScheduleKind};
-use crate::norm::NormSpec;
+use crate::norm::{NormSpec, WeightForm};
 use crate::train::optimizer::{self, OPTIMIZERS};
 use crate::{Result, model};
 
@@ -69,13 +69,16 @@ fn reasons(config: &Config) -> Result<Vec<(&'static str, String)>> {
             reasons.extend(keys.iter().map(|key| (*key, why.to_string())));
         }
     };
-    let statistics = NormSpec::new(&config.norm, &config.norm_params)?.remembers();
+    let norm = NormSpec::new(&config.norm, &config.norm_params)?;
+    let statistics = norm.remembers();
     let alone = format!("`{}` takes no batch statistics", config.norm);
     unless(statistics, &MEASURES, &alone);
     let nothing = "no statistics are estimated over images: precise, evalnorm, freeze_epochs and diagnostics are off";
     unless(config.estimates(), &["precise_examples"], nothing);
     unless(config.diagnostics, &["diagnostics_every"], "diagnostics is off");
     unless(config.schedule == ScheduleKind::MultiStep, &["lr_gamma"], "schedule is not multi-step");
+    let mean = format!("`{}` centers the weights anyway", config.norm);
+    unless(norm.weight_form() == WeightForm::Free, &["center_weights"], &mean);
     let residual = model::is_residual(&config.model)?;
     let blocks = format!("`{}` has no residual blocks", config.model);
     unless(residual, &["shortcut", "zero_init_residual"], &blocks);

@@ -16,10 +16,11 @@ const FORMAT: u32 = 3;
 
 /// Settings added since runs were first named: [`Config::canonical`] leaves them out at their defaults, so that older runs
 /// keep their names.
-const LATER: [&str; 10] = [
+const LATER: [&str; 11] = [
     "adam_eps",
     "beta1",
     "beta2",
+    "center_weights",
     "evalnorm",
     "freeze_epochs",
     "init",
@@ -131,8 +132,8 @@ impl Config {
     /// What the run's hash is taken over: the line `mbn-config VERSION`, then one line `key = value` per setting of the
     /// resolved configuration, defaults included, keys sorted, a normalizer's parameter as `mbn.size = 16`, values as
     /// TOML writes them, each line ended by `\n`. Settings that later versions added (`freeze_epochs`, `optimizer`, `beta1`,
-    /// `beta2`, `adam_eps`, `init`, `shortcut`, `zero_init_residual`, `weighing`, `evalnorm`) appear only where they
-    /// differ from their defaults.
+    /// `beta2`, `adam_eps`, `center_weights`, `init`, `shortcut`, `zero_init_residual`, `weighing`, `evalnorm`) appear only
+    /// where they differ from their defaults.
     ///
     /// # Errors
     /// As [`Config::to_table`].

@@ -50,6 +50,8 @@ pub struct Config {
     /// Residual networks: initialize the last scale of each block (with pre-activation, its last convolution) to 0, so
     /// that blocks start as their shortcuts.
     pub zero_init_residual: bool,
+    /// Subtract from the weights before each normalizer their mean, output by output, and keep them so.
+    pub center_weights: bool,
     /// Normalizer: see [`crate::norm::NORMS`].
     pub norm: String,
     /// Repeat the forward pass after each update, so that remembered statistics fit the new weights.
@@ -149,6 +151,7 @@ impl Default for Config {
             shortcut: Shortcut::Pad,
             init: Initialization::He,
             zero_init_residual: false,
+            center_weights: false,
             norm: "mbn".into(),
             double_forward: false,
             batch_size: 32,

@@ -36,6 +36,8 @@ pub struct Design {
     /// Whether residual blocks start as their shortcuts alone: the scale of the branch's last normalizer or, where the branch
     /// ends in a convolution, that convolution's weight starts at 0.
     pub zero_init_residual: bool,
+    /// Whether each output's weights before a normalizer have mean 0 ([`WeightForm::Centred`](crate::norm::WeightForm)).
+    pub center_weights: bool,
 }
 
 /// A network by name, and what the name leaves open.
@@ -55,7 +57,7 @@ impl<'a> From<&'a str> for Architecture<'a> {
 
 impl<'a> From<&'a Config> for Architecture<'a> {
     fn from(config: &'a Config) -> Self {
-        let Config { shortcut, init, zero_init_residual, .. } = *config;
-        Self { name: &config.model, design: Design { shortcut, init, zero_init_residual } }
+        let Config { shortcut, init, zero_init_residual, center_weights, .. } = *config;
+        Self { name: &config.model, design: Design { shortcut, init, zero_init_residual, center_weights } }
     }
 }

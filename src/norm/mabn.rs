@@ -169,10 +169,6 @@ impl Norm for MovingAverageBatchNorm {
         &self.affine
     }
 
-    fn weight_form(&self) -> WeightForm {
-        WeightForm::Centred
-    }
-
     fn coefficients(&self, input: &Input) -> Result<Coefficients> {
         let running = self.running.now.get();
         let one = running.var.ones_like()?;
@@ -222,6 +218,7 @@ impl Family for MovingAverageBatchNorm {
     const ABOUT: &'static str =
         "Moving Average Batch Normalization: E[x²] and one backward mean pooled, weights centred";
     const REFRESHES: bool = true;
+    const WEIGHTS: WeightForm = WeightForm::Centred;
     const STATE: &'static [StateTensor] = &[RUNNING[0], RUNNING[1], SQUARES[0], SQUARES[1]];
     type Config = MovingAverageBatchNormConfig;
 

@@ -116,11 +116,6 @@ pub trait Norm: Send + Sync + std::fmt::Debug {
         None
     }
 
-    /// The constraint on the weights of the layer before this one.
-    fn weight_form(&self) -> WeightForm {
-        WeightForm::Free
-    }
-
     /// Normalizes `x`, (N,C,H,W) or (N,C); see [`Pass`] for what each pass uses and remembers.
     ///
     /// # Errors

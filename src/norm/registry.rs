@@ -8,8 +8,8 @@ use candle_nn::VarBuilder;
 use serde::{Serialize, de::DeserializeOwned};
 use toml::Table;
 
-use super::Norm;
 use super::state::{Role, StateTensor};
+use super::{Norm, WeightForm};
 use crate::{Error, Result};
 
 /// What a layer is built from: its place in the network.
@@ -43,6 +43,8 @@ pub trait Family {
     const REFRESHES: bool;
     /// Whether it needs the convolution or linear layer before it, as a [`super::Producer`].
     const NEEDS_PRODUCER: bool = false;
+    /// The constraint on the weights of the layer before it.
+    const WEIGHTS: WeightForm = WeightForm::Free;
     /// The tensors it keeps besides its parameters.
     const STATE: &'static [StateTensor];
     /// Its parameters, with their defaults.
@@ -66,6 +68,8 @@ pub struct Kind {
     pub refreshes: bool,
     /// Whether it needs the convolution or linear layer before it, as a [`super::Producer`].
     pub needs_producer: bool,
+    /// The constraint on the weights of the layer before it.
+    pub weights: WeightForm,
     /// The tensors it keeps besides its parameters.
     pub state: &'static [StateTensor],
     parse: fn(&Table) -> Result<Arc<dyn Parameters>>,
@@ -101,6 +105,7 @@ const fn kind<F: Family + 'static>() -> Kind {
         about: F::ABOUT,
         refreshes: F::REFRESHES,
         needs_producer: F::NEEDS_PRODUCER,
+        weights: F::WEIGHTS,
         state: F::STATE,
         parse: parse::<F>,
     }
@@ -198,6 +203,11 @@ impl NormSpec {
     /// Whether inference normalizes by statistics remembered from batches.
     pub fn remembers(&self) -> bool {
         self.kind.state.iter().any(|tensor| tensor.role == Role::Inference)
+    }
+
+    /// The constraint on the weights of the layer before it.
+    pub fn weight_form(&self) -> WeightForm {
+        self.kind.weights
     }
 
     /// All its parameters.

@@ -102,6 +102,7 @@ fn settings_without_effect_are_refused_on_the_command_line_and_noted_in_a_file()
         (&["--optimizer", "adamw", "--momentum", "0.8"], &["--momentum", "the optimizer is adamw"]),
         (&["--shortcut", "projection"], &["--shortcut", "`lenet` has no residual blocks"]),
         (&["--model", "plain", "--zero-init-residual"], &["--zero-init-residual", "`plain` has no residual blocks"]),
+        (&["--norm", "mabn", "--center-weights"], &["--center-weights", "`mabn` centers the weights anyway"]),
         (&["--set", "beta1=0.8"], &["beta1", "the optimizer is sgd"]),
         (&["--weight-decay", "0", "--set", "decay_norm=true"], &["decay_norm", "weight_decay"]),
     ] {

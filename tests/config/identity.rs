@@ -92,7 +92,8 @@ fn settings_that_came_later_leave_older_names_as_they_were() {
     assert_eq!(config.run_name().unwrap(), "mnist-lenet-mbn-b32-s0-2522b469");
     let adamw = |more: &str| resolve(&format!("optimizer = \"adamw\"\n{more}")).unwrap();
     assert!(adamw("").canonical().unwrap().contains("optimizer = \"adamw\"\n"));
-    let others = ["shortcut = \"projection\"", "init = \"torch\"", "zero_init_residual = true"];
+    let others =
+        ["shortcut = \"projection\"", "init = \"torch\"", "zero_init_residual = true", "center_weights = true"];
     for text in others.map(|other| format!("model = \"resnet8\"\n{other}")) {
         assert_ne!(
             resolve(&text).unwrap().run_name().unwrap(),

@@ -44,6 +44,9 @@ pub(super) struct ModelFlags {
     /// as their shortcuts
     #[arg(long, num_args = 0..=1, require_equals = true, default_missing_value = "true", value_name = "BOOL", hide_possible_values = true)]
     zero_init_residual: Option<bool>,
+    /// Keep the mean of each output's weights before a normalizer at 0, as mabn always does
+    #[arg(long, num_args = 0..=1, require_equals = true, default_missing_value = "true", value_name = "BOOL", hide_possible_values = true)]
+    center_weights: Option<bool>,
     /// Weight initialization [default: he]: he (normal, variance 2/fan_in), torch (PyTorch's default, uniform)
     #[arg(long, value_name = "NAME")]
     init: Option<String>,

@@ -6,6 +6,7 @@ use candle_core::{Result, Shape, Tensor, bail};
 use candle_nn::init::{FanInOut, NonLinearity, NormalOrUniform};
 use candle_nn::{Init, VarBuilder};
 
+use super::weights::Weight;
 use super::{Block, ConvNorm, ConvShape, Convolution, Linear, LinearNorm, NormRelu, PreactBlock};
 use crate::model::{Design, Initialization, Shortcut};
 use crate::norm::{Norm, NormSpec, Site, WeightForm};
@@ -87,6 +88,13 @@ impl<'a> Builder<'a> {
         Ok((weight, bias))
     }
 
+    /// The weight of a layer before a normalizer, in the form that this or the design asks for.
+    fn formed(&self, weight: Tensor) -> Result<Weight> {
+        let form = if self.design.center_weights { WeightForm::Centred } else { self.spec.weight_form() };
+        form.impose(&weight)?;
+        Ok(Weight::new(weight, form))
+    }
+
     fn any_convolution(
         &self,
         name: &str,
@@ -95,7 +103,7 @@ impl<'a> Builder<'a> {
         biased: bool,
     ) -> Result<Convolution> {
         let (weight, bias) = self.parameters(name, (output, input, shape.size, shape.size), biased)?;
-        Ok(Convolution::new(weight, WeightForm::Free, bias, shape))
+        Ok(Convolution::new(Weight::new(weight, WeightForm::Free), bias, shape))
     }
 
     fn any_conv_norm(
@@ -108,8 +116,7 @@ impl<'a> Builder<'a> {
         let (weight, bias) = self.parameters(conv, (output, input, shape.size, shape.size), biased)?;
         let producer = Some(weight.shape().clone());
         let norm = self.norm(norm, scale, |vb| Site { producer, biased, rectified, ..Site::new(output, vb) })?;
-        norm.weight_form().impose(&weight)?;
-        let unit = ConvNorm::new(Convolution::new(weight, norm.weight_form(), bias, shape), norm);
+        let unit = ConvNorm::new(Convolution::new(self.formed(weight)?, bias, shape), norm);
         Ok(if rectified { unit } else { unit.unrectified() })
     }
 
@@ -179,8 +186,7 @@ impl<'a> Builder<'a> {
         let (weight, _) = self.parameters(linear, (output, input), false)?;
         let producer = Some(weight.shape().clone());
         let norm = self.norm(norm, 1.0, |vb| Site { producer, ..Site::new(output, vb) })?;
-        norm.weight_form().impose(&weight)?;
-        Ok(LinearNorm::new(weight, norm))
+        Ok(LinearNorm::new(self.formed(weight)?, norm))
     }
 
     /// The last layer: `<name>.weight` (out, in) and `<name>.bias`.

@@ -12,7 +12,7 @@ use crate::model::Gradients;
 use crate::model::fused::conv::{self, Geometry};
 use crate::model::fused::norm::PieceMoments;
 use crate::model::fused::{Map, PassInput, Sizes, Workspace};
-use crate::norm::{Call, Pass, WeightForm};
+use crate::norm::{Call, Pass};
 use crate::ops;
 use crate::profile::timed;
 
@@ -37,9 +37,9 @@ pub struct Convolution {
 }
 
 impl Convolution {
-    /// Weight (out, in, size, size) of that form, and bias (out).
-    pub fn new(weight: Tensor, form: WeightForm, bias: Option<Tensor>, shape: ConvShape) -> Self {
-        Self { weight: Weight::new(weight, form), bias, shape }
+    /// Weight (out, in, size, size), and bias (out).
+    pub(super) fn new(weight: Weight, bias: Option<Tensor>, shape: ConvShape) -> Self {
+        Self { weight, bias, shape }
     }
 
     /// The convolution of `x` in differentiable operations, as a normalizer's producer.

@@ -25,8 +25,8 @@ pub struct LinearNorm {
 
 impl LinearNorm {
     /// Weight (out, in) and a normalizer of `out` channels.
-    pub fn new(weight: Tensor, norm: Arc<dyn Norm>) -> Self {
-        Self { weight: Weight::new(weight, norm.weight_form()), norm }
+    pub(super) fn new(weight: Weight, norm: Arc<dyn Norm>) -> Self {
+        Self { weight, norm }
     }
 
     /// How rows of features, images of one pixel, are best normalized: for statistics per channel as the pixels of one image,
