@@ -232,6 +232,7 @@ fn collect(sweep: &Sweep, out: &Path) -> anyhow::Result<End> {
     }
     let mut table = SummaryTable::new(out, &sweep.jobs)?;
     table.update(&sweep.jobs)?;
+    table.notes(&sweep.jobs).iter().for_each(|note| output::note(&format!("note: {note}")));
     output::print(&format!(
         "{} of {}; {}\n",
         table.len(),
