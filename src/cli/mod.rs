@@ -28,7 +28,7 @@ use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand};
 
 /// Memorized Batch Normalization with Double-Forward: training, evaluation, sweeps, data.
 #[derive(Parser)]
-#[command(name = "mbn", version, arg_required_else_help = true, help_template = TEMPLATE, before_help = EXAMPLES)]
+#[command(name = "mbn", version = env!("MBN_VERSION"), arg_required_else_help = true, help_template = TEMPLATE, before_help = EXAMPLES)]
 #[command(
     after_help = "Exit codes: 0 done, 1 failed or diverged (sweep: runs failed or died), 2 wrong usage, 130 interrupted."
 )]

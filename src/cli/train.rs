@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use clap::Args;
-use mbn::record::{Status, Summary};
+use mbn::record::{self, Status, Summary};
 use mbn::run::{self, Outcome, RunOptions};
 
 use super::exit::End;
@@ -82,7 +82,8 @@ pub fn run(args: &TrainArgs) -> anyhow::Result<End> {
     match outcome? {
         Outcome::Done { dir, summary, already } => {
             if already {
-                output::note("this run is already finished; these are its results (--fresh repeats it)");
+                let by = made_by_another(&summary).unwrap_or_default();
+                output::note(&format!("this run is already finished{by}; these are its results (--fresh repeats it)"));
             }
             report(&dir, &summary, args.json)
         }
@@ -94,6 +95,12 @@ pub fn run(args: &TrainArgs) -> anyhow::Result<End> {
             Ok(End::Interrupted)
         }
     }
+}
+
+/// ` by commit 0123abc (this is 4567def)`, where that is another one.
+fn made_by_another(summary: &Summary) -> Option<String> {
+    let (by, own) = (summary.commit.as_deref()?, record::commit()?);
+    (by != own).then(|| format!(" by commit {by} (this is {own})"))
 }
 
 /// The results on stdout, a divergence on stderr.

@@ -105,6 +105,11 @@ fn attempt(
         watcher.note(&remark);
     }
     let mut run = ActiveRun::open(config, options, dir, session, past)?;
+    if let [first, .., last] = &run.commits[..] {
+        let text = format!("note: this run was begun by commit {first}; it goes on with {last}");
+        dir.log(&text)?;
+        watcher.note(&text);
+    }
     dir.log(&format!("start at epoch {} batch {}", run.position.epoch, run.position.batch))?;
     watcher.start(&run.plan()?);
     let ended = run.train(watcher);
