@@ -127,6 +127,10 @@ impl Command {
     }
 
     fn run(&self) -> anyhow::Result<exit::End> {
+        // Those that have something to save handle signals by themselves.
+        if !matches!(self, Self::Train(_) | Self::Sweep(_) | Self::Worker(_)) {
+            interrupt::install_exit()?;
+        }
         match self {
             Self::Train(args) => train::run(args),
             Self::Eval(args) => eval::run(args),
@@ -157,7 +161,7 @@ fn count(text: &str) -> Result<usize, String> {
         _ if !digits.is_empty() && digits.bytes().all(|c| c.is_ascii_digit()) => {
             Err(format!("too large; at most {}", i64::MAX))
         }
-        _ => Err("expected a whole number, 0 or more".into()),
+        _ => Err("expected a whole number, not negative".into()),
     }
 }
 

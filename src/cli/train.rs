@@ -55,6 +55,11 @@ pub struct TrainArgs {
     quiet: bool,
 }
 
+const ON_SIGNALS: interrupt::Words = [
+    Some("\ninterrupted: finishing this step and saving; interrupt again to stop without saving"),
+    Some("interrupted again: stopped without saving"),
+];
+
 /// Runs `mbn train`.
 pub fn run(args: &TrainArgs) -> anyhow::Result<End> {
     let source = args.data_dir.source();
@@ -74,7 +79,7 @@ pub fn run(args: &TrainArgs) -> anyhow::Result<End> {
         must_resume: args.resume,
         recover: false,
         checkpoint_every: Duration::from_secs_f64(args.checkpoint_every),
-        stop: Some(interrupt::install()?),
+        stop: Some(interrupt::install(ON_SIGNALS)?),
     };
     let mut progress = Progress::new(args.quiet);
     let outcome = run::run(&config, &options, &mut progress);

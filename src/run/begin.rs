@@ -97,7 +97,7 @@ fn attempt(
             dir.set_aside()?;
             None
         }
-        past => past?,
+        past => past.map_err(discardable)?,
     };
     let remarks = [session.dataset.remarks.clone(), session.remarks(config)].concat();
     for remark in remarks.iter().map(|remark| format!("warning: {}: {remark}", config.dataset)) {
@@ -114,6 +114,16 @@ fn attempt(
     watcher.start(&run.plan()?);
     let ended = run.train(watcher);
     run.close(ended)
+}
+
+/// The error about a run's own damaged checkpoint, with the way to do without it.
+fn discardable(error: Error) -> Error {
+    match error {
+        Error::Checkpoint { path, reason } if !reason.contains("--fresh") => {
+            Error::checkpoint(path, format!("{reason}; or discard the run's files and start over with --fresh"))
+        }
+        other => other,
+    }
 }
 
 /// Records that a run failed, if that is possible: without a summary it counts as interrupted.

@@ -128,7 +128,8 @@ pub fn evaluate_checkpoint(request: &EvalRequest) -> Result<EvalReport> {
     }
     let odd = identity::notes(&subject.config, &session, request.needs_split())?;
     let (network, mut notes) = network::build(&mut subject, session.task(), &session.device, request.stats)?;
-    let Subject { path, config, .. } = subject;
+    let Subject { path, config, notes: overridden, .. } = subject;
+    notes.extend(overridden);
     let split = request.split;
     let part = match split {
         Split::Test => session.test(),
