@@ -110,7 +110,7 @@ impl Checkpoint {
         };
         let parsed = SafeTensors::deserialize(&bytes).map_err(|e| invalid(path, e))?;
         let own = is_own(&metadata);
-        if let Some(format) = metadata.get("format").filter(|format| own && *format != FORMAT) {
+        if let Some(format) = metadata.get("format").filter(|format| format.starts_with(FORMATS) && *format != FORMAT) {
             let why =
                 format!("written by a newer mbn (its format is {format}, this one reads {FORMAT}); use that version");
             return Err(Error::checkpoint(path, why));
@@ -118,8 +118,8 @@ impl Checkpoint {
         if own && metadata.get(CHECKSUM) != Some(&checksum(&metadata, parsed.tensors())) {
             return Err(Error::checkpoint(path, "the contents do not match their checksum: the file is damaged"));
         }
-        if own && !metadata.contains_key("format") {
-            let why = "written by an older mbn in a format that this one cannot read; use that version";
+        if own && metadata.get("format").is_none_or(|format| format != FORMAT) {
+            let why = "written by another version of mbn in a format that this one cannot read; use that version";
             return Err(Error::checkpoint(path, why));
         }
         for (name, view) in parsed.tensors() {
