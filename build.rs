@@ -1,4 +1,4 @@
-//! Tells the program which commit it was built from, for the records of its runs.
+//! Tells the program which commit it was built from, for `--version` and the records of its runs.
 
 use std::path::Path;
 use std::process::Command;
@@ -10,16 +10,23 @@ fn git(args: &[&str]) -> Option<String> {
 
 fn main() {
     println!("cargo:rerun-if-changed=src");
-    // Outside a checkout of this repository (a packaged crate, say) there is no commit to name.
-    let here =
-        git(&["rev-parse", "--show-toplevel"]).filter(|top| Path::new(top) == Path::new(env!("CARGO_MANIFEST_DIR")));
-    if here.is_none() {
-        return;
-    }
+    let package = env!("CARGO_PKG_VERSION");
+    let version = match commit() {
+        Some(commit) => {
+            println!("cargo:rustc-env=MBN_COMMIT={commit}");
+            format!("{package} ({commit})")
+        }
+        None => package.to_string(),
+    };
+    println!("cargo:rustc-env=MBN_VERSION={version}");
+}
+
+/// The checked-out commit, marked `-dirty` where files differ from it. Outside a checkout of this repository (a packaged
+/// crate, say) there is none to name.
+fn commit() -> Option<String> {
+    git(&["rev-parse", "--show-toplevel"]).filter(|top| Path::new(top) == Path::new(env!("CARGO_MANIFEST_DIR")))?;
     if let Some(log) = git(&["rev-parse", "--git-path", "logs/HEAD"]).filter(|log| Path::new(log).exists()) {
         println!("cargo:rerun-if-changed={log}");
     }
-    if let Some(commit) = git(&["describe", "--always", "--abbrev=12", "--exclude=*", "--dirty"]) {
-        println!("cargo:rustc-env=MBN_COMMIT={commit}");
-    }
+    git(&["describe", "--always", "--abbrev=12", "--exclude=*", "--dirty"])
 }

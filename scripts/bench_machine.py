@@ -38,17 +38,12 @@ def facts(mbn):
     }
 
 
-def commit():
-    here = str(pathlib.Path(__file__).resolve().parent)
-    return first_line("git", "-C", here, "describe", "--always", "--dirty", "--abbrev=12", "--exclude=*")
-
-
 def start_record(path, mbn):
-    """Writes the facts, or checks that they equal those of earlier measurements; then adds date, commit, load and command."""
+    """Writes the facts, the program's commit among them, or checks that they equal those of earlier measurements; then adds date, load and command."""
     known = "".join(f"{name}: {value}\n" for name, value in facts(mbn).items())
     old = path.read_text() if path.exists() else ""
     if old and not old.startswith(known):
         sys.exit(f"error: {path.parent} holds measurements of another program or machine (see {path}); choose another folder")
     load = " ".join(f"{x:.2f}" for x in os.getloadavg())
     begun = time.strftime("%Y-%m-%d %H:%M:%S %z")
-    path.write_text(f"{old or known}begun: {begun}, commit {commit()}, load average {load}: {shlex.join(sys.argv)}\n")
+    path.write_text(f"{old or known}begun: {begun}, load average {load}: {shlex.join(sys.argv)}\n")

@@ -46,6 +46,20 @@ fn wait_for(messages: &mut BufReader<ChildStderr>, part: &str) {
 }
 
 #[test]
+fn a_signal_ends_what_has_nothing_to_save_with_the_code_of_an_interruption() {
+    for name in ["-HUP", "-INT", "-TERM"] {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_mbn"));
+        command.args(["bench", "--models", "mlp", "--norms", "bn", "--batch-sizes", "2", "--seconds", "600"]);
+        command.stdout(Stdio::piped());
+        let mut child = spawn(command, 0);
+        let mut header = String::new();
+        BufReader::new(child.stdout.take().unwrap()).read_line(&mut header).unwrap();
+        send(&child, name);
+        assert_eq!(child.wait().unwrap().code(), Some(130), "{name}");
+    }
+}
+
+#[test]
 fn a_signal_that_was_ignored_at_the_start_stays_ignored() {
     for (ignored, name) in [(SIGHUP, "-HUP"), (SIGINT, "-INT")] {
         let dir = tempfile::tempdir().unwrap();

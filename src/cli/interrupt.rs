@@ -6,39 +6,44 @@ use super::{exit::INTERRUPTED, output};
 
 static STOP: AtomicBool = AtomicBool::new(false);
 
-/// As [`install_silently`], with a message on the first signal.
-///
-/// # Errors
-/// The handler cannot be installed.
-pub fn install() -> anyhow::Result<&'static AtomicBool> {
-    handle(|| output::note("\ninterrupted: finishing this step and saving; interrupt again to stop without saving"))
-}
+/// What is said on the first and on the second signal, if anything.
+pub type Words = [Option<&'static str>; 2];
 
 /// Installs the handler (also for SIGTERM and SIGHUP). The flag it returns is set by the first signal; the second ends
 /// the process with exit code 130. Signals that were ignored when the program started, as SIGHUP under `nohup`, stay so.
 ///
 /// # Errors
 /// The handler cannot be installed.
-pub fn install_silently() -> anyhow::Result<&'static AtomicBool> {
-    handle(|| {})
-}
-
-fn handle(first: fn()) -> anyhow::Result<&'static AtomicBool> {
-    let ignored = inherited::ignored();
-    let signalled = move || {
-        if STOP.swap(true, Ordering::SeqCst) {
+pub fn install([first, second]: Words) -> anyhow::Result<&'static AtomicBool> {
+    handle(move || {
+        let again = STOP.swap(true, Ordering::SeqCst);
+        let words = if again { second } else { first };
+        words.into_iter().for_each(output::note);
+        if again {
             std::process::exit(INTERRUPTED.into());
         }
-        first();
-    };
-    ctrlc::set_handler(signalled).map_err(|error| match error {
+    })?;
+    Ok(&STOP)
+}
+
+/// For commands that have nothing to save: the first of these signals ends the process with exit code 130.
+///
+/// # Errors
+/// The handler cannot be installed.
+pub fn install_exit() -> anyhow::Result<()> {
+    handle(|| std::process::exit(INTERRUPTED.into()))
+}
+
+fn handle(act: impl FnMut() + Send + 'static) -> anyhow::Result<()> {
+    let ignored = inherited::ignored();
+    ctrlc::set_handler(act).map_err(|error| match error {
         ctrlc::Error::System(cause) => anyhow::Error::new(cause).context(
             "the thread that listens for Ctrl-C could not be started: too many processes or threads (see ulimit -u)",
         ),
         other => other.into(),
     })?;
     inherited::ignore(&ignored);
-    Ok(&STOP)
+    Ok(())
 }
 
 #[cfg(unix)]

@@ -29,7 +29,7 @@ use mbn::data::{Origin, Source};
 
 /// Memorized Batch Normalization with Double-Forward: training, evaluation, sweeps, data.
 #[derive(Parser)]
-#[command(name = "mbn", version, arg_required_else_help = true, help_template = TEMPLATE, before_help = EXAMPLES)]
+#[command(name = "mbn", version = env!("MBN_VERSION"), arg_required_else_help = true, help_template = TEMPLATE, before_help = EXAMPLES)]
 #[command(after_help = exit_codes())]
 struct Cli {
     #[command(subcommand)]
@@ -147,6 +147,10 @@ impl Command {
     }
 
     fn run(&self) -> anyhow::Result<exit::End> {
+        // Those that have something to save handle signals by themselves.
+        if !matches!(self, Self::Train(_) | Self::Sweep(_) | Self::Worker(_)) {
+            interrupt::install_exit()?;
+        }
         match self {
             Self::Train(args) => train::run(args),
             Self::Eval(args) => eval::run(args),
@@ -177,7 +181,7 @@ fn count(text: &str) -> Result<usize, String> {
         _ if !digits.is_empty() && digits.bytes().all(|c| c.is_ascii_digit()) => {
             Err(format!("too large; at most {}", i64::MAX))
         }
-        _ => Err("expected a whole number, 0 or more".into()),
+        _ => Err("expected a whole number, not negative".into()),
     }
 }
 

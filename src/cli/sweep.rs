@@ -83,7 +83,7 @@ pub fn run(args: &SweepArgs) -> anyhow::Result<End> {
     if args.dry_run {
         sweep::check(&sweep.jobs.iter().collect::<Vec<_>>(), None)?;
         let sweep = on_data(sweep, &out, source)?;
-        let plan = DryRun::new(&sweep, &selection, &out, args.retry_failed);
+        let plan = DryRun::new(&sweep, &selection, &out, args.retry_failed)?;
         output::print(&plan.show(args.jobs.into()))?;
         return Ok(End::Done);
     }
@@ -96,7 +96,7 @@ pub fn run(args: &SweepArgs) -> anyhow::Result<End> {
     };
     let open: Vec<&Job> = chosen.iter().filter(to_do).copied().collect();
     sweep::check(&open, Some(&source))?;
-    let stop = interrupt::install_silently()?;
+    let stop = interrupt::install([None, Some("interrupted again: stopped at once; the same command continues")])?;
     let command = |job: &Job| args.command(job, &out);
     let options = SweepOptions {
         out: out.clone(),
@@ -234,6 +234,7 @@ fn collect(sweep: &Sweep, out: &Path) -> anyhow::Result<End> {
     }
     let mut table = SummaryTable::new(out, &sweep.jobs)?;
     table.update(&sweep.jobs)?;
+    table.notes(&sweep.jobs).iter().for_each(|note| output::note(&format!("note: {note}")));
     output::print(&format!(
         "{} of {}; {}\n",
         table.len(),

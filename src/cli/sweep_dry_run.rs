@@ -11,6 +11,9 @@ use super::sweep_progress::duration;
 const HEADER: [&str; 12] =
     ["#", "label", "dataset", "model", "batch", "norm batch", "lr", "epochs", "seed", "state", "time", "run"];
 
+/// The settings that are columns of their own.
+const COLUMNS: [&str; 7] = ["dataset", "model", "batch_size", "norm_batch_size", "lr", "epochs", "seed"];
+
 const STATES: [&str; 6] = ["new", "interrupted", "running", "done", "diverged", "failed"];
 
 /// What a sweep would do.
@@ -22,6 +25,8 @@ struct DryRunLine<'a> {
     /// From 1, as `--index` counts.
     number: usize,
     job: &'a Job,
+    /// Its label and the settings beyond [`HEADER`] in which runs of that label differ.
+    label: String,
     state: &'static str,
     /// Time that the run took or, where it can be estimated, will take.
     seconds: Option<f64>,
@@ -31,7 +36,11 @@ struct DryRunLine<'a> {
 
 impl<'a> DryRun<'a> {
     /// Looks at every run in the sweep folder `out`; finished ones count for the time estimate even if not selected.
-    pub fn new(sweep: &'a Sweep, selection: &[usize], out: &Path, retry_failed: bool) -> Self {
+    ///
+    /// # Errors
+    /// A configuration cannot be written as TOML; resolved ones can.
+    pub fn new(sweep: &'a Sweep, selection: &[usize], out: &Path, retry_failed: bool) -> mbn::Result<Self> {
+        let labels = sweep.labels(&COLUMNS)?;
         let states: Vec<State> = sweep.jobs.iter().map(|job| look(&out.join("runs").join(&job.name))).collect();
         let mut estimate = Estimate::default();
         for (job, state) in sweep.jobs.iter().zip(&states) {
@@ -47,9 +56,9 @@ impl<'a> DryRun<'a> {
                 State::Over(summary) => (Some(summary.seconds), false),
                 _ => (estimate.seconds(job), true),
             };
-            DryRunLine { number: index + 1, job, state: word(state), seconds, open }
+            DryRunLine { number: index + 1, job, label: labels[index].clone(), state: word(state), seconds, open }
         };
-        Self { runs: selection.iter().map(planned).collect() }
+        Ok(Self { runs: selection.iter().map(planned).collect() })
     }
 
     /// The table of runs, and below it the counts and the time, `jobs` runs at a time.
@@ -80,7 +89,7 @@ impl DryRunLine<'_> {
         let c = &self.job.config;
         vec![
             self.number.to_string(),
-            self.job.label.clone(),
+            self.label.clone(),
             c.dataset.clone(),
             c.model.clone(),
             c.batch_size.to_string(),

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use clap::Args;
-use mbn::record::{Status, Summary};
+use mbn::record::{self, Status, Summary};
 use mbn::run::{self, Outcome, RunOptions};
 
 use super::exit::End;
@@ -55,6 +55,11 @@ pub struct TrainArgs {
     quiet: bool,
 }
 
+const ON_SIGNALS: interrupt::Words = [
+    Some("\ninterrupted: finishing this step and saving; interrupt again to stop without saving"),
+    Some("interrupted again: stopped without saving"),
+];
+
 /// Runs `mbn train`.
 pub fn run(args: &TrainArgs) -> anyhow::Result<End> {
     let source = args.data_dir.source();
@@ -74,7 +79,7 @@ pub fn run(args: &TrainArgs) -> anyhow::Result<End> {
         must_resume: args.resume,
         recover: false,
         checkpoint_every: Duration::from_secs_f64(args.checkpoint_every),
-        stop: Some(interrupt::install()?),
+        stop: Some(interrupt::install(ON_SIGNALS)?),
     };
     let mut progress = Progress::new(args.quiet);
     let outcome = run::run(&config, &options, &mut progress);
@@ -82,7 +87,8 @@ pub fn run(args: &TrainArgs) -> anyhow::Result<End> {
     match outcome? {
         Outcome::Done { dir, summary, already } => {
             if already {
-                output::note("this run is already finished; these are its results (--fresh repeats it)");
+                let by = made_by_another(&summary).unwrap_or_default();
+                output::note(&format!("this run is already finished{by}; these are its results (--fresh repeats it)"));
             }
             report(&dir, &summary, args.json)
         }
@@ -94,6 +100,12 @@ pub fn run(args: &TrainArgs) -> anyhow::Result<End> {
             Ok(End::Interrupted)
         }
     }
+}
+
+/// ` by commit 0123abc (this is 4567def)`, where that is another one.
+fn made_by_another(summary: &Summary) -> Option<String> {
+    let (by, own) = (summary.commit.as_deref()?, record::commit()?);
+    (by != own).then(|| format!(" by commit {by} (this is {own})"))
 }
 
 /// The results on stdout, a divergence on stderr.

@@ -40,7 +40,7 @@ pub struct WorkerArgs {
 
 /// Runs `mbn worker`.
 pub fn run(args: &WorkerArgs) -> anyhow::Result<End> {
-    let stop = interrupt::install_silently()?;
+    let stop = interrupt::install([None, None])?;
     let config = configuration(args)?;
     let listen = move || {
         // Nothing more is written to stdin: this returns when the sweep closes it.

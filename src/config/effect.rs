@@ -16,8 +16,9 @@ pub struct UnusedSetting {
     pub why: String,
     /// Whether its value is the default.
     pub is_default: bool,
-    /// Whether it turns on a measurement: asking for one that the method does not have is not a mistake.
-    pub is_measure: bool,
+    /// Whether giving it with a single run is a mistake. It is none where other methods or values would use it: a
+    /// measurement, a normalization batch size, a parameter beside others, `false`.
+    pub is_mistake: bool,
 }
 
 impl std::fmt::Display for UnusedSetting {
@@ -34,23 +35,30 @@ impl Layers {
     pub fn without_effect(&self, config: &Config) -> Result<Vec<UnusedSetting>> {
         let defaults = Config { norm: config.norm.clone(), ..Config::default() }.complete()?.flat()?;
         let reasons = reasons(config)?;
+        let params = NormSpec::new(&config.norm, &config.norm_params)?.idle(config.double_forward);
+        let beside = |key: &str| params.iter().find(|(idle, _)| *idle == key).map(|(_, why)| why.to_string());
         let mut idle = vec![];
         for entry in self.entries() {
             let key = entry.path();
             let why = match entry.section {
                 Some(kind) if kind.name != config.norm => Some(format!("the normalizer is {}", config.norm)),
-                Some(_) => None,
+                Some(_) => beside(&entry.key),
                 None => reasons.iter().find(|(known, _)| *known == key).map(|(_, why)| why.clone()),
             };
-            // Turning off what is off anyway is harmless.
-            if let Some(why) = why.filter(|_| entry.value.as_bool() != Some(false)) {
+            if let Some(why) = why {
                 let default = match entry.section {
                     Some(kind) => NormSpec::new(kind.name, &toml::Table::new())?.params().get(&entry.key).cloned(),
                     None => defaults.get(&key).cloned(),
                 };
                 let is_default = default.is_some_and(|value| value == entry.value);
-                let is_measure = MEASURES.contains(&key.as_str());
-                idle.push(UnusedSetting { origin: entry.origin.clone(), key, why, is_default, is_measure });
+                let is_off = entry.value.as_bool() == Some(false);
+                let is_beside = entry.section.is_some_and(|kind| kind.name == config.norm);
+                let is_choice = MEASURES.contains(&key.as_str()) || key == "norm_batch_size";
+                let is_mistake = !(is_off || is_beside || is_choice);
+                // Turning off what is off anyway is harmless.
+                if !(is_off && is_default) {
+                    idle.push(UnusedSetting { origin: entry.origin.clone(), key, why, is_default, is_mistake });
+                }
             }
         }
         Ok(idle)
@@ -73,6 +81,8 @@ fn reasons(config: &Config) -> Result<Vec<(&'static str, String)>> {
     let statistics = norm.remembers();
     let alone = format!("`{}` takes no batch statistics", config.norm);
     unless(statistics, &MEASURES, &alone);
+    // A resolved configuration always has it, equal to the batch size where it was not given.
+    unless(statistics || config.norm_batch_size == config.batch_size, &["norm_batch_size"], &alone);
     let nothing = "no statistics are estimated over images: precise, evalnorm, freeze_epochs and diagnostics are off";
     unless(config.estimates(), &["precise_examples"], nothing);
     unless(config.diagnostics, &["diagnostics_every"], "diagnostics is off");

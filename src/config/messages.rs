@@ -7,7 +7,7 @@ pub(crate) fn in_plain_words(message: &str) -> String {
     }
     let (what, expected) = message.trim().split_once("expected ").unwrap_or((message.trim(), ""));
     let expected = match expected.trim_end() {
-        "usize" | "u64" | "u32" => "a whole number, 0 or more",
+        "usize" | "u64" | "u32" => "a whole number, not negative",
         "i64" => "a whole number",
         "f64" | "f32" => "a number",
         "a boolean" => "true or false",

@@ -106,7 +106,7 @@ pub struct Config {
     /// Fraction of the training data set aside for validation, in [0, 1).
     pub val_fraction: f64,
     /// Use only this many training images (of those left by the validation split), drawn in proportion to the
-    /// classes, the same for every seed; 0: all.
+    /// classes, the same for every seed where nothing is split off; 0: all.
     pub train_limit: usize,
     /// Use only this many test images, drawn in the same way; 0: all.
     pub test_limit: usize,

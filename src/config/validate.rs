@@ -26,6 +26,9 @@ impl Config {
         model::check(&self.model)?;
         optimizer::find(&self.optimizer)?;
         self.device.parse::<DeviceName>()?;
+        ensure(self.data_digest.as_deref() != Some(""), || {
+            "data_digest = \"\": expected the digest in a run's config.toml; leave it out for the data here".into()
+        })?;
         let spec = NormSpec::new(&self.norm, &self.norm_params)?;
         ensure(self.freeze_epochs == 0 || spec.remembers(), || {
             format!(
@@ -115,7 +118,7 @@ impl Config {
         let listed = || format!("milestones = {:?}", self.milestones);
         ensure(!self.milestones.is_empty(), || "schedule = multi-step needs milestones, such as [2, 3]".into())?;
         ensure(self.milestones.iter().all(|&m| m > 0.0 && m < epochs), || {
-            format!("{}: each must lie between 0 and epochs = {epochs}", listed())
+            format!("{}: each must be above 0 and below epochs = {epochs}", listed())
         })?;
         ensure(self.milestones.windows(2).all(|pair| pair.first() < pair.last()), || {
             format!("{}: must be in ascending order", listed())

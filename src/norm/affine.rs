@@ -66,7 +66,8 @@ impl Affine {
         &self.layer
     }
 
-    /// The moments of each image, (N,C), in the last [`super::Pass::Observe`], as [`super::Norm::inference_form`] returns them.
+    /// What the last pass that looks at each image by itself saw, (N,C): in [`super::Pass::Observe`] the images' moments as
+    /// [`super::Norm::inference_form`] returns them, in [`super::Pass::Weighed`] the statistics that normalized them.
     pub fn seen(&self) -> Option<Moments> {
         self.seen.lock().unwrap_or_else(|poisoned| poisoned.into_inner()).clone()
     }

@@ -173,6 +173,11 @@ impl Family for BatchRenorm {
     const STATE: &'static [StateTensor] = &RUNNING;
     type Config = BatchRenormConfig;
 
+    fn idle(config: &Self::Config, _: bool) -> Vec<(&'static str, &'static str)> {
+        let keys: &[&str] = if config.schedule == Relaxation::Ramp { &[] } else { &["r_relaxed", "d_relaxed"] };
+        keys.iter().map(|key| (*key, "schedule is not ramp")).collect()
+    }
+
     fn check(config: &Self::Config) -> std::result::Result<(), String> {
         super::check_eps(config.eps)?;
         super::check_momentum(config.momentum)?;

@@ -53,6 +53,10 @@ pub trait Family {
     fn check(_config: &Self::Config) -> std::result::Result<(), String> {
         Ok(())
     }
+    /// The parameters without effect beside the others, each with why; `refreshed` says whether Double-Forward is on.
+    fn idle(_config: &Self::Config, _refreshed: bool) -> Vec<(&'static str, &'static str)> {
+        vec![]
+    }
     /// Builds the layer.
     fn build(site: Site, config: &Self::Config) -> CandleResult<Arc<dyn Norm>>;
 }
@@ -121,6 +125,7 @@ fn parse<F: Family + 'static>(params: &Table) -> Result<Arc<dyn Parameters>> {
 /// A normalizer's typed parameters behind one interface.
 trait Parameters: Debug + Send + Sync {
     fn table(&self) -> Result<Table>;
+    fn idle(&self, refreshed: bool) -> Vec<(&'static str, &'static str)>;
     fn build(&self, site: Site) -> CandleResult<Arc<dyn Norm>>;
 }
 
@@ -135,6 +140,10 @@ impl<F: Family> Debug for TypedParameters<F> {
 impl<F: Family> Parameters for TypedParameters<F> {
     fn table(&self) -> Result<Table> {
         Table::try_from(&self.0).map_err(|e| Error::Parameter { norm: F::NAME, reason: e.to_string() })
+    }
+
+    fn idle(&self, refreshed: bool) -> Vec<(&'static str, &'static str)> {
+        F::idle(&self.0, refreshed)
     }
 
     fn build(&self, site: Site) -> CandleResult<Arc<dyn Norm>> {
@@ -213,6 +222,11 @@ impl NormSpec {
     /// All its parameters.
     pub fn params(&self) -> &Table {
         &self.table
+    }
+
+    /// Its parameters without effect beside the others, each with why; `refreshed` says whether Double-Forward is on.
+    pub fn idle(&self, refreshed: bool) -> Vec<(&'static str, &'static str)> {
+        self.parameters.idle(refreshed)
     }
 
     /// Builds the layer.

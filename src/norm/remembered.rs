@@ -47,7 +47,11 @@ pub(crate) fn coefficients<N: Norm + ?Sized>(norm: &N, input: Input) -> Result<C
     let (Some(known), Some(own)) = (known(norm), &input.moments) else { return infer(input) };
     let own = norm.inference_form(own)?;
     match pass {
-        Pass::Weighed { weight } => affine.constant(&weighed(&known, &own, weight)?),
+        Pass::Weighed { weight } => {
+            let mixed = weighed(&known, &own, weight)?;
+            affine.see(mixed.clone());
+            affine.constant(&mixed)
+        }
         _ => {
             affine.see(own);
             affine.constant(&known)

@@ -104,8 +104,11 @@ pub struct Summary {
     /// Version of this package.
     #[serde(default)]
     pub version: String,
-    /// Commit it was built from, if it was built in a checkout.
+    /// Commit it was built from, if it was built in a checkout; the last one, where several worked on the run.
     pub commit: Option<String>,
+    /// The commits whose builds worked on the run, in order, where there are several.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub git_commits: Vec<String>,
     /// The resolved configuration.
     #[serde(default)]
     pub config: Table,
@@ -145,7 +148,8 @@ impl Summary {
             device: config.device.clone(),
             threads: rayon::current_num_threads(),
             version: env!("CARGO_PKG_VERSION").into(),
-            commit: option_env!("MBN_COMMIT").map(str::to_string),
+            commit: commit().map(str::to_string),
+            git_commits: vec![],
             config: config.to_table()?,
         })
     }
@@ -153,6 +157,11 @@ impl Summary {
     /// The same summary with its shifts, layer by layer.
     pub fn with_shifts(self, layers: Vec<LayerSpread>) -> Self {
         Self { shift_by_layer: layers, ..self }
+    }
+
+    /// The same summary, of a run that builds of these commits worked on.
+    pub fn with_commits(self, commits: &[String]) -> Self {
+        Self { git_commits: if commits.len() > 1 { commits.to_vec() } else { vec![] }, ..self }
     }
 
     /// The same summary, of a run stopped by an error.
@@ -168,6 +177,11 @@ impl Summary {
         let json = serde_json::to_string_pretty(self).map_err(|e| Error::io(path)(e.into()))?;
         atomic::write(path, format!("{json}\n").as_bytes())
     }
+}
+
+/// The commit that this program was built from, `-dirty` where files differed from it; none if it was not built in a checkout.
+pub fn commit() -> Option<&'static str> {
+    option_env!("MBN_COMMIT")
 }
 
 impl From<&MetricRow> for SplitScore {

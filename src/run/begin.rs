@@ -101,13 +101,18 @@ fn attempt(
             dir.set_aside()?;
             None
         }
-        past => past?,
+        past => past.map_err(discardable)?,
     };
     for warning in warnings(config, &session) {
         dir.log(&warning)?;
         watcher.note(&warning);
     }
     let mut run = ActiveRun::open(config, options, dir, session, past)?;
+    if let [first, .., last] = &run.commits[..] {
+        let text = format!("note: this run was begun by commit {first}; it goes on with {last}");
+        dir.log(&text)?;
+        watcher.note(&text);
+    }
     dir.log(&format!("start at epoch {} batch {}", run.position.epoch, run.position.batch))?;
     watcher.start(&run.plan()?);
     let ended = run.train(watcher);
@@ -118,6 +123,16 @@ fn attempt(
 fn warnings(config: &Config, session: &Session) -> Vec<String> {
     let remarks = [session.dataset.remarks.clone(), session.remarks(config)].concat();
     remarks.iter().map(|remark| format!("warning: {}: {remark}", config.dataset)).collect()
+}
+
+/// The error about a run's own damaged checkpoint, with the way to do without it.
+fn discardable(error: Error) -> Error {
+    match error {
+        Error::Checkpoint { path, reason } if !reason.contains("--fresh") => {
+            Error::checkpoint(path, format!("{reason}; or discard the run's files and start over with --fresh"))
+        }
+        other => other,
+    }
 }
 
 /// Records that a run failed, if that is possible: without a summary it counts as interrupted.

@@ -5,7 +5,7 @@ mod rows;
 use std::time::Instant;
 
 use super::memory;
-use super::past::{RunHistory, StartingPoint};
+use super::past::{COMMITS, RunHistory, StartingPoint};
 use super::{Outcome, RunOptions, RunPlan, Session, Watcher};
 use crate::config::Config;
 use crate::record::{self, MetricRow, RunDir, Split, Summary};
@@ -23,6 +23,8 @@ pub(super) struct ActiveRun<'a> {
     pub(super) position: Position,
     rows: Vec<MetricRow>,
     shifts: Vec<ShiftRow>,
+    /// The commits whose builds have worked on the run, this one last.
+    pub(super) commits: Vec<String>,
     /// Images whose pooled statistics stand for the training set's.
     population: Vec<u32>,
     /// Lower bound on the memory of a step, in bytes.
@@ -40,7 +42,7 @@ impl<'a> ActiveRun<'a> {
         past: Option<RunHistory>,
     ) -> Result<Self> {
         let steps = session.steps_per_epoch(config);
-        let StartingPoint { trainer, position, rows, shifts } = match past {
+        let StartingPoint { trainer, position, rows, shifts, commits } = match past {
             Some(past) => StartingPoint::resumed(past, config, &session, steps)?,
             None => StartingPoint::fresh(config, &session, steps)?,
         };
@@ -60,6 +62,7 @@ impl<'a> ActiveRun<'a> {
             position,
             rows,
             shifts,
+            commits,
             population,
             step_bytes,
             started,
@@ -201,7 +204,10 @@ impl<'a> ActiveRun<'a> {
     }
 
     fn checkpoint(&self, position: Option<&Position>) -> Result<Checkpoint> {
-        Checkpoint::of(&self.trainer, &self.config.to_toml()?, &self.config.model, self.session.task(), position)
+        let (config, task) = (self.config.to_toml()?, self.session.task());
+        let mut checkpoint = Checkpoint::of(&self.trainer, &config, &self.config.model, task, position)?;
+        checkpoint.metadata.insert(COMMITS.to_string(), self.commits.join(" "));
+        Ok(checkpoint)
     }
 
     /// The outcome, with the summary written where the run is over.
@@ -220,7 +226,7 @@ impl<'a> ActiveRun<'a> {
         let parameters = self.trainer.parameter_count();
         let shift = record::median_of_medians(&shifts);
         let summary = Summary::new(self.config, &self.rows, diverged, shift, self.seconds(), parameters)?;
-        let summary = summary.with_shifts(shifts);
+        let summary = summary.with_shifts(shifts).with_commits(&self.commits);
         summary.write(&self.dir.summary())?;
         self.dir.log(&format!("{} after step {}", summary.status, self.trainer.step))?;
         let dir = self.dir.path().to_path_buf();

@@ -51,16 +51,22 @@ pub(super) fn on_other_data(out: &Path, config: &Config) -> Result<Option<(PathB
     Ok(folders.into_iter().find_map(other))
 }
 
-/// Remarks on the data that a run is evaluated on; with `test`, the test images, which may be of other data than the run's.
+/// Remarks on the data that a run is evaluated on. Without `of_split`, these may be other data than the run's; otherwise it
+/// is what needs the run's split, and the way to do without.
 ///
 /// # Errors
-/// Without `test`: other data than the run's, whose training and validation images are unknown.
-pub(super) fn notes(config: &Config, session: &Session, test: bool) -> Result<Vec<String>> {
+/// With `of_split`: other data than the run's, whose training and validation images are unknown.
+pub(super) fn notes(config: &Config, session: &Session, of_split: Option<[&str; 2]>) -> Result<Vec<String>> {
     let (dataset, name) = (&session.dataset, &config.dataset);
-    if !test {
-        config.with_data_digest(&dataset.digest, &dataset.origin)?;
-    }
     let other = config.data_digest.as_ref().filter(|own| **own != dataset.digest);
+    if let (Some(own), Some([what, instead])) = (other, of_split) {
+        let why = format!(
+            "other images or labels of {name} than the run's: their digest is {}, the run's is {own}, and {what} needs the \
+             images that the run held out or trained on; point --data-dir to the run's data, or {instead}",
+            dataset.digest
+        );
+        return Err(Error::data(&dataset.origin, why));
+    }
     let other = other.map(|own| {
         format!("{name}: not the data of the training run: their digest is {}, the run's is {own}", dataset.digest)
     });

@@ -28,7 +28,12 @@ pub(super) struct StartingPoint {
     pub(super) position: Position,
     pub(super) rows: Vec<MetricRow>,
     pub(super) shifts: Vec<ShiftRow>,
+    /// The commits whose builds have worked on the run, this one last.
+    pub(super) commits: Vec<String>,
 }
+
+/// The header field that holds them.
+pub(super) const COMMITS: &str = "commits";
 
 impl RunHistory {
     /// What is in the run's folder; none where there is no checkpoint.
@@ -60,7 +65,8 @@ impl StartingPoint {
     /// A new run, initialized from its seed.
     pub(super) fn fresh(config: &Config, session: &Session, steps: usize) -> Result<Self> {
         let trainer = Trainer::new(config, session.task(), Store::fresh(config.seed), &session.device, steps)?;
-        Ok(Self { trainer, position: Position::default(), rows: vec![], shifts: vec![] })
+        let commits = record::commit().into_iter().map(String::from).collect();
+        Ok(Self { trainer, position: Position::default(), rows: vec![], shifts: vec![], commits })
     }
 
     /// Where an earlier attempt stopped.
@@ -80,10 +86,15 @@ impl StartingPoint {
         if position.epoch > config.epochs || position.batch > steps {
             return Err(Error::checkpoint(path, "its position lies beyond the end of the run; --fresh starts over"));
         }
+        let recorded = checkpoint.metadata.get(COMMITS).map_or("", String::as_str);
+        let mut commits: Vec<String> = recorded.split_whitespace().map(String::from).collect();
+        if let Some(own) = record::commit().filter(|own| commits.last().is_none_or(|last| last != own)) {
+            commits.push(own.to_string());
+        }
         let store = Store::from_tensors(checkpoint.tensors);
         let mut trainer = Trainer::new(config, session.task(), store, &session.device, steps).map_err(broken)?;
         trainer.optimizer.restore(checkpoint.optimizer, position.step).map_err(|error| broken(error.into()))?;
         trainer.step = position.step;
-        Ok(Self { trainer, position, rows, shifts })
+        Ok(Self { trainer, position, rows, shifts, commits })
     }
 }

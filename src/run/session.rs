@@ -82,7 +82,7 @@ impl Session {
         Ok(Self { device, normalization, dataset, train, train_shuffled, val, test })
     }
 
-    /// A remark for each split that has no images of some classes.
+    /// A remark for each split that has no images of some classes, and for each limit above the images there are.
     pub fn remarks(&self, config: &Config) -> Vec<String> {
         let limit = |key: &str, value: usize| if value > 0 { format!(" ({key} = {value})") } else { String::new() };
         let parts = [
@@ -102,7 +102,12 @@ impl Session {
                 )
             })
         };
-        parts.into_iter().filter_map(remark).collect()
+        let limits = [("train_limit", config.train_limit, &self.train), ("test_limit", config.test_limit, &self.test)];
+        let beyond = limits.into_iter().filter(|(_, limit, images)| *limit > images.len());
+        let beyond = beyond.map(|(key, limit, images)| {
+            format!("{key} = {limit} has no effect: there are only {} such images", images.len())
+        });
+        parts.into_iter().filter_map(remark).chain(beyond).collect()
     }
 
     /// Checks that the data files have not changed since the run began: they are memory-mapped, not copied.

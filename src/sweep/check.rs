@@ -27,7 +27,8 @@ pub fn check(jobs: &[&Job], source: Option<&Source>) -> Result<()> {
         check_images(job, kind)?;
         let (alone, twice) = (config.norm_batch_size == 1, config.double_forward);
         let norm = format!("{} {} {alone} {twice}", config.norm, config.norm_params);
-        if new(format!("network {} {} {norm}", kind.name, config.model)) {
+        let blocks = format!("{:?} {} {:?}", config.shortcut, config.zero_init_residual, config.init);
+        if new(format!("network {} {} {blocks} {norm}", kind.name, config.model)) {
             check_network(job, kind).map_err(|error| blame(job, error))?;
         }
         let Some(source) = source else { continue };

@@ -33,6 +33,10 @@ impl Condition {
         };
         let setting = |key: String| {
             let here = places.line(&format!("{path}.{key}"));
+            if key == "seed" {
+                let why = "`seed`: a condition holds for every seed of the sweep; leave it out";
+                return Err(Error::config(format!("{here}: {why}")));
+            }
             let values = value_of(&table, &key).map(one_or_more).unwrap_or_default();
             let values = values.iter().map(|value| comparable(&key, value, &here)).collect::<Result<Vec<_>>>()?;
             Ok((key, values))

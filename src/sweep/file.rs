@@ -26,6 +26,8 @@ pub(super) struct LabelledSettings {
 pub(super) struct Axis {
     pub(super) key: String,
     pub(super) values: Vec<Layers>,
+    /// Whether a value is listed twice.
+    pub(super) repeats: bool,
     pub(super) place: String,
 }
 
@@ -150,5 +152,11 @@ fn axis(grid: &Table, key: String, places: &Places) -> Result<Axis> {
         let here = places.line(&format!("{path}.{i}"));
         settings(table_of(&key, value), |_| here.clone())
     };
-    Ok(Axis { values: list.iter().enumerate().map(single).collect::<Result<_>>()?, key, place })
+    let number = |value: &Value| value.as_float().or(value.as_integer().map(|whole| whole as f64));
+    let same = |one: &Value, other: &Value| match (number(one), number(other)) {
+        (Some(one), Some(other)) => one == other,
+        _ => one == other,
+    };
+    let repeats = list.iter().enumerate().any(|(i, value)| list[..i].iter().any(|before| same(before, value)));
+    Ok(Axis { repeats, values: list.iter().enumerate().map(single).collect::<Result<_>>()?, key, place })
 }

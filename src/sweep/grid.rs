@@ -43,7 +43,12 @@ pub(super) fn expand(file: &SweepFile) -> Result<(Vec<Job>, Vec<String>)> {
     if jobs.is_empty() {
         return Err(Error::config(format!("{}: every run is excluded", file.name)));
     }
-    Ok((jobs, unused(resolved.iter().map(|point| (&point.layers, &point.config)))?))
+    let mut notes = unused(resolved.iter().map(|point| (&point.layers, &point.config)))?;
+    let twice = file.axes.iter().filter(|axis| axis.repeats);
+    notes.extend(twice.map(|Axis { key, place, .. }| {
+        format!("{place}: `{key}`: a value is listed twice; its runs are the same and are trained once")
+    }));
+    Ok((jobs, notes))
 }
 
 /// Refuses keys that are given twice, of which one would be ignored, and labels that are, whose results would be mixed.
@@ -61,8 +66,9 @@ fn check_clashes(file: &SweepFile) -> Result<()> {
     for variant in &file.variants {
         let label = GridPoint::new(file, &file.fixed, Some(variant))?.label;
         if !labels.insert(label.clone()) {
-            let place = &variant.place;
-            return Err(Error::config(format!("{place}: there is another variant `{label}`; give this one a label")));
+            let (place, a) = (&variant.place, if variant.label.is_some() { "another" } else { "a" });
+            let why = format!("there is another variant `{label}`; give this one {a} label");
+            return Err(Error::config(format!("{place}: {why}")));
         }
     }
     Ok(())

@@ -129,6 +129,10 @@ fn read(out: &Path) -> Result<BTreeMap<String, String>> {
         text => text.map_err(Error::io(&path))?,
     };
     toml::from_str(&text).map_err(|error| {
-        Error::data(&path, format!("{}; remove the file if the data here are those of the runs", error.message()))
+        let advice = match text.starts_with(HEAD) {
+            true => "remove the file if the data here are those of the runs",
+            false => "this is not a sweep's record of its data; choose another --out, or rename the file",
+        };
+        Error::data(&path, format!("{}; {advice}", error.message()))
     })
 }

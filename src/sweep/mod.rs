@@ -10,10 +10,12 @@ mod document;
 mod effect;
 mod estimate;
 mod event;
+mod existing;
 mod file;
 mod grid;
 mod identity;
 mod observe;
+mod row;
 mod select;
 mod slots;
 mod state;
@@ -22,7 +24,10 @@ mod tables;
 mod work;
 mod worker;
 
+use std::collections::BTreeMap;
 use std::path::Path;
+
+use toml::Value;
 
 pub use check::check;
 pub use estimate::Estimate;
@@ -83,6 +88,29 @@ impl Sweep {
     pub fn load(path: impl AsRef<Path>) -> Result<Self> {
         let path = path.as_ref();
         Self::parse(&path.display().to_string(), &crate::text::read(path, "sweep file")?)
+    }
+
+    /// The label of each run, followed by the settings in which runs of that label on the same data set differ, those in
+    /// `columns` aside.
+    ///
+    /// # Errors
+    /// A configuration cannot be written as TOML; resolved ones can.
+    pub fn labels(&self, columns: &[&str]) -> Result<Vec<String>> {
+        let settings = self.jobs.iter().map(|job| job.config.flat()).collect::<Result<Vec<_>>>()?;
+        let mut differs = BTreeMap::<(&str, &str, &str), (&Value, bool)>::new();
+        for (job, settings) in self.jobs.iter().zip(&settings) {
+            for (key, value) in settings.iter().filter(|(key, _)| !columns.contains(&key.as_str())) {
+                let (first, differs) = differs.entry((&job.label, &job.config.dataset, key)).or_insert((value, false));
+                *differs |= *first != value;
+            }
+        }
+        let label = |(job, settings): (&Job, &BTreeMap<String, Value>)| {
+            let own =
+                |key: &str| differs.get(&(&job.label, &job.config.dataset, key)).is_some_and(|(_, differs)| *differs);
+            let shown = settings.iter().filter(|(key, _)| own(key)).map(|(key, value)| format!(" {key}={value}"));
+            format!("{}{}", job.label, shown.collect::<String>())
+        };
+        Ok(self.jobs.iter().zip(&settings).map(label).collect())
     }
 
     /// As [`Self::load`], from the file's text; errors call it `name`.

@@ -1,44 +1,16 @@
-//! `summary.csv`: one row per run that is over, rebuilt from the run folders.
+//! `summary.csv`: one row per run that is over, made from the run folders. Rows of runs whose folders are not there are
+//! kept as they are.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use toml::Value;
-
-use super::Job;
+use super::row::{Column, IDENTITY, Row, SCORES, measured};
+use super::{Job, existing};
 use crate::config::Config;
 use crate::lock::{self, Lock};
-use crate::record::{Split, SplitScore, Stats, Status, Summary, atomic, read_summary};
+use crate::record::{Stats, atomic, read_summary};
 use crate::{Error, Result};
-
-/// The columns that identify a run, first in every summary.
-const IDENTITY: [&str; 11] = [
-    "dataset",
-    "model",
-    "norm",
-    "double_forward",
-    "batch_size",
-    "norm_batch_size",
-    "seed",
-    "epochs",
-    "lr",
-    "device",
-    "data_digest",
-];
-
-/// The score columns: name, split and statistics; without statistics, those of the method's own rule.
-const SCORES: [Column; 7] = [
-    ("train", Split::Train, None),
-    ("val", Split::Val, None),
-    ("test", Split::Test, None),
-    ("test_batch", Split::Test, Some(Stats::Batch)),
-    ("test_precise", Split::Test, Some(Stats::Precise)),
-    ("test_weighing", Split::Test, Some(Stats::Weighing)),
-    ("test_evalnorm", Split::Test, Some(Stats::Evalnorm)),
-];
-
-type Column = (&'static str, Split, Option<Stats>);
 
 /// The score columns of a sweep: those added in later versions appear only where they are measured.
 fn scores(jobs: &[Job]) -> Vec<Column> {
@@ -51,21 +23,6 @@ fn scores(jobs: &[Job]) -> Vec<Column> {
     SCORES.into_iter().filter(measured).collect()
 }
 
-const MEASURES: [&str; 12] = [
-    "gap",
-    "shift",
-    "status",
-    "reason",
-    "steps",
-    "parameters",
-    "seconds",
-    "images_per_s",
-    "peak_memory_mib",
-    "threads",
-    "version",
-    "commit",
-];
-
 /// The summary of a sweep folder, in memory and on disk.
 pub struct SummaryTable {
     dir: PathBuf,
@@ -75,19 +32,18 @@ pub struct SummaryTable {
     rows: Vec<Option<Row>>,
 }
 
-struct Row {
-    failed: bool,
-    cells: Vec<String>,
-}
-
 impl SummaryTable {
-    /// The table of the runs `jobs` in the sweep folder `dir`.
+    /// The table of the runs `jobs` in the sweep folder `dir`, with the rows that a `summary.csv` there has of them.
     ///
     /// # Errors
-    /// A configuration cannot be written as TOML; resolved ones can.
+    /// A `summary.csv` that was not written by a sweep, or has a row that would be lost; it is left as it is.
     pub fn new(dir: &Path, jobs: &[Job]) -> Result<Self> {
         let (settings, scores) = (settings(jobs)?, scores(jobs));
-        Ok(Self { dir: dir.to_path_buf(), settings, scores, rows: jobs.iter().map(|_| None).collect() })
+        let mut table = Self { dir: dir.to_path_buf(), settings, scores, rows: vec![] };
+        let old = existing::read(dir, &table.path(), jobs)?;
+        let kept = |job: &Job| old.get(&job.name).map(|cells| Row::kept(job, cells, &table.settings, &table.scores));
+        table.rows = jobs.iter().map(kept).collect();
+        Ok(table)
     }
 
     /// Copies the text of the sweep file to `sweep.toml`.
@@ -114,18 +70,33 @@ impl SummaryTable {
         self.len() == 0
     }
 
+    /// What the user should know of the rows: those kept without a run folder, and runs in the folder without a row.
+    pub fn notes(&self, jobs: &[Job]) -> Vec<String> {
+        let known: BTreeSet<&str> = jobs.iter().map(|job| job.name.as_str()).collect();
+        let folders = fs::read_dir(self.dir.join("runs")).into_iter().flatten().flatten().filter(|e| e.path().is_dir());
+        let others = folders.filter(|entry| !known.contains(&*entry.file_name().to_string_lossy())).count();
+        let kept = self.rows.iter().flatten().filter(|row| row.kept).count();
+        let notes = [
+            (kept, "rows of summary.csv that are kept, though runs/ holds no result of their runs"),
+            (others, "folders in runs/ that are of no run of the sweep file, and have no row in summary.csv"),
+        ];
+        notes.into_iter().filter(|(count, _)| *count > 0).map(|(count, what)| format!("{what}: {count}")).collect()
+    }
+
     /// Reads what is new in the run folders and writes `summary.csv`, one process at a time; runs that are not over have
-    /// no row.
+    /// no row, unless an earlier `summary.csv` had one.
     ///
     /// # Errors
     /// I/O errors.
     pub fn update(&mut self, jobs: &[Job]) -> Result<()> {
         let _lock = lock(&self.dir)?;
         for (job, row) in jobs.iter().zip(&mut self.rows) {
-            // A run that failed may have been repeated since.
-            if row.as_ref().is_none_or(|row| row.failed) {
+            // A run that failed may have been repeated since; a kept row has nothing to be made from until its run is over.
+            if row.as_ref().is_none_or(|row| row.failed || row.kept) {
                 let summary = read_summary(&self.dir.join("runs").join(&job.name)).ok().flatten();
-                *row = summary.map(|summary| Row::new(job, &summary, &self.settings, &self.scores));
+                if summary.is_some() || row.as_ref().is_none_or(|row| !row.kept) {
+                    *row = summary.map(|summary| Row::new(job, &summary, &self.settings, &self.scores));
+                }
             }
         }
         let bytes = self.bytes().map_err(|reason| Error::io(self.path())(std::io::Error::other(reason)))?;
@@ -134,10 +105,9 @@ impl SummaryTable {
 
     fn bytes(&self) -> std::result::Result<Vec<u8>, String> {
         let mut writer = csv::Writer::from_writer(Vec::new());
-        let scores = self.scores.iter().flat_map(|(name, ..)| [format!("{name}_loss"), format!("{name}_accuracy")]);
         let header =
             ["run", "label"].into_iter().chain(IDENTITY).map(String::from).chain(self.settings.iter().cloned());
-        let header = header.chain(scores).chain(MEASURES.map(String::from));
+        let header = header.chain(measured(&self.scores));
         writer.write_record(header).map_err(|e| e.to_string())?;
         for row in self.rows.iter().flatten() {
             writer.write_record(&row.cells).map_err(|e| e.to_string())?;
@@ -148,10 +118,22 @@ impl SummaryTable {
 
 /// Replaces a file of the sweep folder if its contents differ.
 pub(super) fn replace(path: &Path, bytes: &[u8]) -> Result<()> {
+    refuse_link(path)?;
     if fs::read(path).is_ok_and(|old| old == bytes) {
         return Ok(());
     }
     atomic::write(path, bytes)
+}
+
+/// Refuses a symbolic link, which would be replaced by a file.
+pub(super) fn refuse_link(path: &Path) -> Result<()> {
+    match path.is_symlink() {
+        true => Err(Error::config(format!(
+            "{}: this is a symbolic link and would be replaced by a file; choose another --out, or remove the link",
+            path.display()
+        ))),
+        false => Ok(()),
+    }
 }
 
 /// One process at a time reads the folders and replaces the file, so that none replaces it by an older version.
@@ -177,58 +159,4 @@ fn settings(jobs: &[Job]) -> Result<Vec<String>> {
         }
     }
     Ok(varied.into_iter().chain(params).collect())
-}
-
-impl Row {
-    fn new(job: &Job, summary: &Summary, settings: &[String], scores: &[Column]) -> Self {
-        let flat = job.config.flat().unwrap_or_default();
-        let setting = |key: &str| flat.get(key).map_or(String::new(), plain);
-        let mut cells = vec![job.name.clone(), job.label.clone()];
-        cells.extend(IDENTITY.iter().map(|key| setting(key)));
-        cells.extend(settings.iter().map(|key| setting(key)));
-        // What a run scored before it was stopped or diverged is not its final score.
-        let results = if summary.status == Status::Done { &summary.results[..] } else { &[] };
-        for &(_, split, stats) in scores {
-            // A method's own rule comes first.
-            let meant = |score: &&SplitScore| score.split == split && stats.is_none_or(|stats| score.stats == stats);
-            let found = results.iter().find(meant);
-            cells.extend([number(found.and_then(|s| s.loss)), number(found.and_then(|s| s.accuracy))]);
-        }
-        let over = summary.status != Status::Failed;
-        let count = |n: usize| if over { n.to_string() } else { String::new() };
-        cells.extend([
-            number(summary.gap.filter(|_| summary.status == Status::Done)),
-            number(summary.shift),
-            summary.status.to_string(),
-            reason(summary),
-            count(summary.steps),
-            count(summary.parameters),
-            number(Some(summary.seconds)),
-            number(summary.images_per_s),
-            number(summary.peak_memory_mib),
-            summary.threads.to_string(),
-            summary.version.clone(),
-            summary.commit.clone().unwrap_or_default(),
-        ]);
-        Self { failed: !over, cells }
-    }
-}
-
-/// Why a run has no usable network.
-fn reason(summary: &Summary) -> String {
-    match (&summary.diverged, &summary.error) {
-        (Some(diverged), _) => format!("step {}: {} is not finite", diverged.step, diverged.tensor),
-        (None, Some(error)) => error.lines().next().unwrap_or_default().to_string(),
-        (None, None) => String::new(),
-    }
-}
-
-/// A setting as TOML writes it, but text without quotes.
-fn plain(value: &Value) -> String {
-    value.as_str().map_or_else(|| value.to_string(), str::to_string)
-}
-
-/// In shortest round-trip form; an empty cell for what is missing or not a number.
-fn number(value: Option<f64>) -> String {
-    value.filter(|x| x.is_finite()).map_or(String::new(), |x| x.to_string())
 }

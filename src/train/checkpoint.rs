@@ -16,9 +16,12 @@ use crate::model::Task;
 use crate::record::atomic;
 use crate::{Error, Result};
 
-const TRAIN: &str = "train.";
+/// What the names of the optimizer's tensors begin with.
+pub(crate) const TRAIN: &str = "train.";
 const CHECKSUM: &str = "checksum";
 const FORMAT: &str = "mbn-checkpoint-1";
+/// What the names of all formats of this program begin with.
+const FORMATS: &str = "mbn-checkpoint-";
 
 /// How far a run has come.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
@@ -107,6 +110,11 @@ impl Checkpoint {
         };
         let parsed = SafeTensors::deserialize(&bytes).map_err(|e| invalid(path, e))?;
         let own = is_own(&metadata);
+        if let Some(format) = metadata.get("format").filter(|format| format.starts_with(FORMATS) && *format != FORMAT) {
+            let why =
+                format!("written by a newer mbn (its format is {format}, this one reads {FORMAT}); use that version");
+            return Err(Error::checkpoint(path, why));
+        }
         if own && metadata.get(CHECKSUM) != Some(&checksum(&metadata, parsed.tensors())) {
             return Err(Error::checkpoint(path, "the contents do not match their checksum: the file is damaged"));
         }
@@ -165,7 +173,8 @@ impl Checkpoint {
 /// Other programs may use some of these fields' names, but not all of them.
 fn is_own(metadata: &HashMap<String, String>) -> bool {
     let has = |key: &str| metadata.contains_key(key);
-    metadata.get("format").is_some_and(|format| format == FORMAT) || (has(CHECKSUM) && has("config") && has("classes"))
+    metadata.get("format").is_some_and(|format| format.starts_with(FORMATS))
+        || (has(CHECKSUM) && has("config") && has("classes"))
 }
 
 /// BLAKE3 over the header's fields (itself aside) and over names, types, shapes and bytes of the tensors, sorted.

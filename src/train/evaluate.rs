@@ -2,11 +2,12 @@
 
 use candle_core::{Device, Tensor};
 
+use super::guard::is_finite;
 use super::trainer::{correct, scalar};
 use crate::Result;
 use crate::data::{Batch, Images, Normalization, gather};
 use crate::model::Network;
-use crate::norm::{Pass, is_undefined};
+use crate::norm::{Moments, Pass, is_undefined};
 use crate::ops;
 
 /// Images per forward pass where their number has no influence on the result.
@@ -57,14 +58,28 @@ pub fn evaluate(network: &Network, part: Part) -> Result<Score> {
     evaluate_with_pass(network, part, Pass::Eval)
 }
 
-/// Scores the network in a pass that treats each image independently.
+/// Scores the network in a pass that treats each image independently. The loss is NaN if a [`Pass::Weighed`] had statistics
+/// that are not finite: the network would still give a loss, but a meaningless one.
 pub fn evaluate_with_pass(network: &Network, part: Part, pass: Pass) -> Result<Score> {
     let mut sum = Sum::default();
     for from in (0..part.indices.len()).step_by(EVAL_BATCH) {
         let to = (from + EVAL_BATCH).min(part.indices.len());
         sum.pass(network, &part.batch(from, to)?, pass)?;
+        if matches!(pass, Pass::Weighed { .. }) && !has_finite_statistics(network)? {
+            sum.loss = f64::NAN;
+        }
     }
     Ok(sum.score())
+}
+
+/// Whether the statistics of each image that the last pass normalized by are finite.
+fn has_finite_statistics(network: &Network) -> Result<bool> {
+    for Moments { mean, var } in network.norms().iter().filter_map(|layer| layer.norm.affine().seen()) {
+        if !(is_finite(&mean)? && is_finite(&var)?) {
+            return Ok(false);
+        }
+    }
+    Ok(true)
 }
 
 /// Scores the network on one batch under its inference rule: one step of [`evaluate`].

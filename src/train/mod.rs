@@ -14,6 +14,7 @@ mod schedule;
 mod trainer;
 pub mod weighing;
 
+pub(crate) use checkpoint::TRAIN;
 pub use checkpoint::{Checkpoint, Position};
 pub use diagnostics::{PreUpdateMoments, ShiftRow, divergence};
 pub use evaluate::{EVAL_BATCH, Part, Score, evaluate, evaluate_batch, evaluate_batch_statistics, evaluate_with_pass};

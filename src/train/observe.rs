@@ -38,7 +38,9 @@ pub fn evalnorm(
 ) -> Result<(Vec<Option<Moments>>, Pass)> {
     let seen = precise::with_statistics(network, population, || observe(network, part, 0..network.norms().len()))?;
     let lessened = |seen: LayerMoments| -> Result<Moments> {
-        let var = (seen.values.var - seen.means.var.affine(1.0 / images as f64, 0.0)?)?.relu()?;
+        let var = (seen.values.var - seen.means.var.affine(1.0 / images as f64, 0.0)?)?;
+        // Not by `relu`, which would turn NaN into 0.
+        let var = var.lt(0.0)?.where_cond(&var.zeros_like()?, &var)?;
         Ok(Moments { mean: seen.values.mean, var })
     };
     let statistics = seen.into_iter().map(|seen| seen.map(lessened).transpose()).collect::<Result<_>>()?;

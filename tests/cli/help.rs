@@ -9,6 +9,12 @@ fn without_a_command_there_is_help_and_exit_code_2() {
 }
 
 #[test]
+fn the_version_names_the_commit() {
+    let commit = mbn::record::commit().map_or(String::new(), |commit| format!(" ({commit})"));
+    assert_eq!(stdout(&mbn(&["--version"])), format!("mbn {}{commit}\n", env!("CARGO_PKG_VERSION")));
+}
+
+#[test]
 fn help_starts_with_examples_and_names_every_normalizer() {
     let output = mbn(&["train", "--help"]);
     let text = stdout(&output);

@@ -115,6 +115,29 @@ fn settings_without_effect_are_refused_on_the_command_line_and_noted_in_a_file()
         let note = format!("has no effect: `{}` takes no batch statistics", args[1]);
         assert!(stderr(&output).contains(&note), "{}", stderr(&output));
     }
+    for (args, note) in [
+        (
+            &["--norm", "gn", "--norm-batch-size", "16"][..],
+            "--norm-batch-size: `norm_batch_size` has no effect: `gn` takes",
+        ),
+        (&["--norm", "gn", "--no-gap"], "--gap: `gap` has no effect"),
+        (&["--weight-decay", "0", "--set", "decay_norm=false"], "`decay_norm` has no effect: weight_decay is 0"),
+        (&["--set", "mbn.size=4", "--set", "mbn.samples=64"], "`mbn.samples` has no effect: size is given"),
+        (
+            &["--set", "mbn.grad_size=2", "--set", "mbn.grad_samples=64"],
+            "`mbn.grad_samples` has no effect: grad_size is",
+        ),
+        (
+            &["--set", "mbn.stat_grad=full", "--set", "mbn.grad_size=2"],
+            "`mbn.grad_size` has no effect: stat_grad is not",
+        ),
+        (&["--set", "mbn.inference=memory", "--set", "mbn.momentum=0.2"], "`mbn.momentum` has no effect: inference is"),
+        (&["--set", "mbn.refresh=batch"], "`mbn.refresh` has no effect: double_forward is off"),
+    ] {
+        let output = mbn(&[&["train", "--print-config"], args].concat());
+        assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
+        assert!(stderr(&output).contains(note), "{}", stderr(&output));
+    }
     let dir = tempfile::tempdir().unwrap();
     let file = dir.path().join("c.toml");
     std::fs::write(&file, "norm = \"bn\"\nprecise_examples = 8192\nlr_gamma = 0.5\n[mbn]\nsize = 8\n").unwrap();

@@ -1,6 +1,8 @@
 //! Rows, columns and the contents of a run folder.
 
-use mbn::record::RunDir;
+use candle_core::Device;
+use mbn::record::{RunDir, commit, read_summary};
+use mbn::train::Checkpoint;
 
 use crate::support::{failed, mbn, rows, train, trained};
 
@@ -84,4 +86,23 @@ fn nothing_to_resume_leaves_nothing_behind_and_lost_rows_are_noticed() {
     failed(&train(dir.path(), &args), 1, &["metrics.csv", "2 rows", "counts 3", "--fresh"]);
     assert_eq!(std::fs::read_to_string(&metrics).unwrap(), text[..cut], "nothing is overwritten");
     trained(dir.path(), &[&args[..], &["--fresh"]].concat());
+}
+
+#[test]
+fn a_run_that_another_build_continues_says_so() {
+    let Some(own) = commit() else { return };
+    let dir = tempfile::tempdir().unwrap();
+    let args = ["--model", "mlp", "--batch-size", "8"];
+    let run = trained(dir.path(), &args);
+    assert_eq!(read_summary(&run).unwrap().unwrap().git_commits, Vec::<String>::new());
+    let last = run.join("last.safetensors");
+    let mut checkpoint = Checkpoint::load(&last, &Device::Cpu).unwrap();
+    assert_eq!(checkpoint.metadata.insert("commits".into(), "0123456789ab".into()).as_deref(), Some(own));
+    checkpoint.save(&last).unwrap();
+    std::fs::remove_file(run.join("summary.json")).unwrap();
+    let output = train(dir.path(), &args);
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(said.contains(&format!("begun by commit 0123456789ab; it goes on with {own}")), "{said}");
+    let summary = read_summary(&run).unwrap().unwrap();
+    assert_eq!((summary.git_commits, summary.commit.as_deref()), (vec!["0123456789ab".into(), own.into()], Some(own)));
 }

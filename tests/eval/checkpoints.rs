@@ -27,6 +27,23 @@ fn prefixes_of_wrappers_are_taken_off_with_a_note() {
 }
 
 #[test]
+fn what_a_file_of_another_network_holds_is_said() {
+    ForeignCheckpoint::new(&renamed("net."), &[]).refused(1, &[], &["is missing", "`net.bn1.bias`", " more"]);
+    let again = candle_core::safetensors::load(run().join("last.safetensors"), &Device::Cpu).unwrap();
+    ForeignCheckpoint::new(&again, &[]).refused(1, &[], &["`train.momentum.", "a checkpoint of mbn", "`train.*`"]);
+}
+
+#[test]
+fn a_checkpoint_of_a_newer_version_is_called_that() {
+    let mut newer = Checkpoint::load(&run().join("last.safetensors"), &Device::Cpu).unwrap();
+    newer.metadata.insert("format".into(), "mbn-checkpoint-9".into());
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("newer.safetensors");
+    newer.save(&path).unwrap();
+    refused(1, &[path.to_str().unwrap()], &["newer mbn", "mbn-checkpoint-9", "mbn-checkpoint-1"]);
+}
+
+#[test]
 fn metadata_of_other_programs_have_their_own_meaning() {
     let (plain, _) = ForeignCheckpoint::new(&tensors(), &[]).report(&[]);
     for metadata in [
@@ -43,9 +60,9 @@ fn metadata_of_other_programs_have_their_own_meaning() {
 fn what_a_foreign_checkpoint_does_not_say_is_asked_for() {
     let foreign = ForeignCheckpoint::new(&tensors(), &[]);
     let path = foreign.path();
-    refused(1, &[&path], &["--dataset and --model and --norm"]);
-    refused(1, &[&path, "--model", "mlp"], &["--dataset and --norm"]);
-    refused(1, &[&path, "--model", "mlp", "--dataset", "digits"], &["give --norm"]);
+    refused(2, &[&path], &["--dataset, --model and --norm"]);
+    refused(2, &[&path, "--model", "mlp"], &["--dataset and --norm"]);
+    refused(2, &[&path, "--model", "mlp", "--dataset", "digits"], &["give --norm"]);
     report(&[&path, "--set", "model=mlp", "--set", "norm=bn", "--dataset", "digits"]);
 }
 

@@ -63,6 +63,13 @@ fn a_loss_or_statistics_that_overflow_are_no_result() {
 }
 
 #[test]
+fn statistics_of_single_images_that_overflow_are_no_result() {
+    let wide = ForeignCheckpoint::new(&with("fc2.weight", filled(1e25)), &[]);
+    wide.refused(1, &["--stats", "evalnorm", "--batch-size", "2"], &["bn2", "evalnorm", "not finite"]);
+    wide.refused(1, &["--stats", "weighing", "--weight", "0.1"], &["weighing", "not finite"]);
+}
+
+#[test]
 fn large_statistics_are_statistics() {
     let (found, _) = ForeignCheckpoint::new(&with("bn1.running_var", filled(1e30)), &[]).report(&[]);
     assert!(found["loss"].as_f64().unwrap() > 0.0);

@@ -41,6 +41,7 @@ fn settings_without_effect_are_refused() {
         (&["--batch-size", "4"], "--stats batch"),
         (&["--stats", "precise", "--set", "precise_examples=1"], "precise_examples = 1"),
         (&["--set", "bn.eps=1", "--set", "bn.eps=2"], "given twice"),
+        (&["--set", "shortcut=projection"], "residual blocks"),
     ] {
         refused(2, &of_run(more), &[key]);
     }
@@ -53,6 +54,9 @@ fn settings_with_an_effect_are_taken() {
     assert_eq!(images(&["--test-limit", "10"]), 10);
     let loss = |more: &[&str]| report(&of_run(more)).0["loss"].as_f64().unwrap();
     assert_ne!(loss(&["--set", "bn.eps=0.5"]), loss(&[]));
+    let (_, messages) = report(&of_run(&["--set", "bn.eps=0.5"]));
+    assert!(messages.contains("--set bn.eps=0.5: the checkpoint records bn.eps = "), "{messages}");
+    assert!(report(&of_run(&["--norm", "bn"])).1.is_empty(), "what is recorded is no override");
     let (few, many) = (["--stats", "precise", "--set", "precise_examples=2"], ["--stats", "precise"]);
     assert_ne!(loss(&few), loss(&many));
     loss(&["--set", "kernels=plain", "--device", "cpu"]);

@@ -71,8 +71,14 @@ fn a_runs_configuration_and_its_splits_belong_to_its_data() {
     };
     assert_eq!(json(&eval("a", "val"))["data_digest"], digest(&a));
     for split in ["val", "train"] {
-        failed(&eval("b", split), &[&digest(&a), "--data-dir"]);
+        failed(&eval("b", split), &[&digest(&a), split, "--data-dir", "--split test"]);
     }
+    let weigh = |more: &[&str]| {
+        let args = ["eval", run.to_str().unwrap(), "--json", "--data-dir", "b", "--stats", "weighing"];
+        mbn(dir.path(), &args).args(more).output().unwrap()
+    };
+    failed(&weigh(&[]), &[&digest(&a), "held out", "--data-dir", "--weight"]);
+    json(&weigh(&["--weight", "0.5"]));
     let other = eval("b", "test");
     assert_ne!(json(&other)["data_digest"], digest(&a));
     assert!(said(&other).contains("not the data of the training run"), "{}", said(&other));

@@ -26,6 +26,11 @@ fn a_class_that_is_missing_is_remarked_upon() {
     assert!(single.contains("the 1 test image (test_limit = 1) includes none of the classes"), "{single}");
     let whole = train(dir.path(), "a", &["--test-limit", "10", "--train-limit", "20"]);
     assert!(!said(&whole).contains("none of"), "{}", said(&whole));
+    assert!(!said(&whole).contains("no effect"), "{}", said(&whole));
+    let beyond = said(&train(dir.path(), "a", &["--test-limit", "100000", "--train-limit", "100001"]));
+    for part in ["test_limit = 100000 has no effect", "train_limit = 100001 has no effect"] {
+        assert!(beyond.contains(part), "`{part}` is not in: {beyond}");
+    }
 }
 
 #[test]

@@ -112,6 +112,9 @@ fn settings_that_no_run_uses_are_noted_with_their_place() {
     assert_eq!(notes(used), [""; 0]);
     let unused = used.replace("\"mbn\"]", "\"bn\"]");
     assert_eq!(notes(&unused), ["s.toml:2: `mbn.size` has no effect in any run"]);
+    let twice = notes("[grid]\nlr = [0.1, 0.2, 0.10]\nmbn.size = [2, 4]\n");
+    assert_eq!(twice.len(), 1, "{twice:?}");
+    assert!(twice[0].starts_with("s.toml:2: `lr`: a value is listed twice"), "{twice:?}");
 }
 
 #[test]

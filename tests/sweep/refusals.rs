@@ -77,6 +77,8 @@ fn what_would_be_ignored_or_counted_twice_is_refused() {
     refused("[fixed]\nlr = 1\n[grid]\nlr = [1]", &["s.toml:4", "lr", "[fixed]"]);
     refused("[grid]\nnorm = [\"bn\"]\n[[variant]]\nnorm = \"bn\"", &["s.toml:2", "variant", "s.toml:3"]);
     refused("[[variant]]\nlr = 0.1\n[[variant]]\nlr = 0.2", &["s.toml:3", "label"]);
+    refused("[[variant]]\nlabel = \"a\"\n[[variant]]\nlabel = \"a\"", &["s.toml:3", "give this one another label"]);
+    refused("seeds = 3\n[[override]]\nwhen = { seed = 1 }\nset = { lr = 1 }", &["s.toml:3", "`seed`", "every seed"]);
     refused("[[variant]]\nlabel = \"a\"\n[[variant]]\nlabel = \"b\"", &["`a`", "`b`", "twice"]);
     refused("[[variant]]\nlabel = \"a\"\n[[include]]\nlabel = \"a\"\nnorm = \"bn\"", &["`a`", "mbn and bn", "mixed"]);
     refused("[[exclude]]\nbatch_size = 7", &["s.toml:1", "no run has that `batch_size`; values: 32"]);

@@ -52,6 +52,16 @@ fn a_dry_run_says_what_there_is_to_do_and_touches_nothing() {
 }
 
 #[test]
+fn a_dry_run_tells_runs_apart() {
+    let folder = Folder::new("[fixed]\nmodel = \"mlp\"\n[grid]\nmbn.size = [2, 4]\nlr = [0.1, 0.2]\n");
+    let (out, _) = folder.ends(0, &["--dry-run"]);
+    let lines: Vec<&str> = out.lines().skip(1).take(4).collect();
+    for (line, size) in lines.iter().zip([2, 2, 4, 4]) {
+        assert!(line.contains(&format!("mbn mbn.size={size} ")) && !line.contains("lr="), "{out}");
+    }
+}
+
+#[test]
 fn an_index_or_a_shard_does_its_part_and_the_parts_make_the_whole() {
     let folder = Folder::new(TINY);
     let (out, _) = folder.ends(0, &["--shard", "1/2"]);

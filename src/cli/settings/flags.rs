@@ -18,7 +18,8 @@ pub(super) struct DataFlags {
     /// Fraction of the training data set aside for validation [default: 0]
     #[arg(long, value_name = "X", value_parser = crate::cli::number)]
     val_fraction: Option<f64>,
-    /// Train on only N images, drawn in proportion to the classes, the same ones for every seed
+    /// Train on only N images, drawn in proportion to the classes, the same ones for every seed (with --val-fraction, of those
+    /// that the seed's split leaves)
     #[arg(long, value_name = "N", value_parser = crate::cli::count)]
     train_limit: Option<usize>,
     /// Test on only N images, drawn in the same way

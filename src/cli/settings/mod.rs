@@ -59,15 +59,14 @@ impl Settings {
         let given = given.and(&self.flags()?);
         given.agree()?;
         let config = file.clone().and(&given).resolve()?;
-        // On the command line, a setting without effect is a mistake; a file may serve several kinds of runs, and a
-        // measurement may be asked of any method.
-        let (measures, mistakes): (Vec<_>, Vec<_>) =
-            given.without_effect(&config)?.into_iter().partition(|idle| idle.is_measure);
+        // On the command line, most settings without effect are mistakes; a file may serve several kinds of runs.
+        let (mistakes, others): (Vec<_>, Vec<_>) =
+            given.without_effect(&config)?.into_iter().partition(|idle| idle.is_mistake);
         if let Some(idle) = mistakes.first() {
             return Err(Error::config(idle.to_string()).into());
         }
         let in_file = file.without_effect(&config)?.into_iter().filter(|idle| !idle.is_default);
-        let idle = in_file.chain(measures).map(|idle| format!("note: {idle}"));
+        let idle = in_file.chain(others).map(|idle| format!("note: {idle}"));
         let notes = empty.into_iter().chain(idle).collect();
         Ok((config, notes))
     }

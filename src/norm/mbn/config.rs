@@ -124,6 +124,28 @@ impl MemorizedBatchNormConfig {
         Ok(())
     }
 
+    /// The parameters without effect beside the others, each with why.
+    pub(super) fn idle(&self, refreshed: bool) -> Vec<(&'static str, &'static str)> {
+        let pools = self.stat_grad == StatGrad::Memorized;
+        [
+            (self.size > 0, "samples", "size is given"),
+            (!pools, "grad_size", "stat_grad is not memorized"),
+            (!pools, "grad_samples", "stat_grad is not memorized"),
+            (!pools, "grad_decay", "stat_grad is not memorized"),
+            (pools && self.grad_size > 0, "grad_samples", "grad_size is given"),
+            (pools && self.grad_size == 0 && self.size > 0, "grad_samples", "size is given"),
+            (!refreshed, "refresh", "double_forward is off"),
+            (
+                self.inference == InferWith::Memory,
+                "momentum",
+                "inference is memory, so only `eval --stats ema` uses it",
+            ),
+        ]
+        .into_iter()
+        .filter_map(|(is_idle, key, why)| is_idle.then_some((key, why)))
+        .collect()
+    }
+
     pub(super) fn length(&self) -> Length {
         match self.size {
             0 => Length::images(self.samples, 0, self.decay),

@@ -244,6 +244,10 @@ impl Family for MemorizedBatchNorm {
         config.check()
     }
 
+    fn idle(config: &Self::Config, refreshed: bool) -> Vec<(&'static str, &'static str)> {
+        config.idle(refreshed)
+    }
+
     fn build(site: Site, config: &Self::Config) -> Result<Arc<dyn Norm>> {
         Ok(Arc::new(memorized_batch_norm(site.features, *config, site.vb)?))
     }

@@ -19,7 +19,7 @@ use super::{Session, identity};
 use crate::config::Config;
 use crate::data::Source;
 use crate::norm::Pass;
-use crate::record::{Split, Stats};
+use crate::record::{self, Split, Stats};
 use crate::train::Score;
 use crate::train::weighing::WeightScore;
 use crate::{Error, Result};
@@ -53,6 +53,18 @@ impl EvalRequest {
     /// Whether statistics are estimated over training images.
     pub(super) fn re_estimates(&self) -> bool {
         self.noise.is_some() || matches!(self.stats, Some(Stats::Precise | Stats::Evalnorm))
+    }
+
+    /// What needs the run's own split of the training images, if anything does, and the way to do without.
+    fn needs_split(&self) -> Option<[&'static str; 2]> {
+        match (self.split, self.stats, self.weight) {
+            (Split::Val, ..) => Some(["--split val", "use --split test"]),
+            (Split::Train, ..) => Some(["--split train", "use --split test"]),
+            (Split::Test, Some(Stats::Weighing), None) => {
+                Some(["--stats weighing without --weight", "give a weight with --weight"])
+            }
+            (Split::Test, ..) => None,
+        }
     }
 
     /// Whether the score depends on the normalization batch size.
@@ -93,6 +105,9 @@ pub struct EvalReport {
     pub noise: Option<NoiseReport>,
     /// Digest of the data.
     pub data_digest: String,
+    /// Commit of the program that evaluated, if it was built in a checkout.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub commit: Option<&'static str>,
     /// What was done to the checkpoint to read it, and remarks on the data.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub notes: Vec<String>,
@@ -111,9 +126,10 @@ pub fn evaluate_checkpoint(request: &EvalRequest) -> Result<EvalReport> {
     if subject.checkpoint.is_own() {
         check_task(&subject.path, subject.checkpoint.task(&subject.path)?, session.task())?;
     }
-    let odd = identity::notes(&subject.config, &session, request.split == Split::Test)?;
+    let odd = identity::notes(&subject.config, &session, request.needs_split())?;
     let (network, mut notes) = network::build(&mut subject, session.task(), &session.device, request.stats)?;
-    let Subject { path, config, .. } = subject;
+    let Subject { path, config, notes: overridden, .. } = subject;
+    notes.extend(overridden);
     let split = request.split;
     let part = match split {
         Split::Test => session.test(),
@@ -155,6 +171,7 @@ pub fn evaluate_checkpoint(request: &EvalRequest) -> Result<EvalReport> {
         accuracy,
         noise,
         data_digest,
+        commit: record::commit(),
         notes,
     })
 }

@@ -9,7 +9,7 @@ use super::subject::Subject;
 use crate::model::{Network, Store, Task};
 use crate::norm::{NormSpec, is_statistic};
 use crate::record::Stats;
-use crate::train;
+use crate::train::{self, TRAIN};
 use crate::{Error, Result};
 
 /// The statistics that inference uses by default.
@@ -25,7 +25,7 @@ pub(super) fn build(
     device: &Device,
     stats: Option<Stats>,
 ) -> Result<(Network, Vec<String>)> {
-    let Subject { path, checkpoint, config } = subject;
+    let Subject { path, checkpoint, config, .. } = subject;
     let spec = NormSpec::new(&config.norm, &config.norm_params)?;
     let make = |store| {
         Network::new(&*config, task, &spec, store, DType::F32, device)
@@ -33,16 +33,26 @@ pub(super) fn build(
     };
     let mut notes = std::mem::take(&mut checkpoint.notes);
     let mut tensors = std::mem::take(&mut checkpoint.tensors);
+    let held = examples(&tensors);
     if !checkpoint.is_own() {
         check_types(path, &tensors)?;
         notes.extend(complete(path, &mut tensors, make(Store::fresh(0))?.store().vars(), stats)?);
     }
-    let network = make(Store::from_tensors(tensors))?;
+    let network = make(Store::from_tensors(tensors)).map_err(|error| match error {
+        Error::Checkpoint { path, reason } => Error::checkpoint(path, format!("{reason}; {held}")),
+        other => other,
+    })?;
     if let Some(name) = network.store().unused() {
-        let why = format!(
-            "tensor `{name}` does not belong to {} with {}: the checkpoint is of another network",
-            config.model, config.norm
-        );
+        let why = match name.starts_with(TRAIN) {
+            true => format!(
+                "tensor `{name}` is of an optimizer: a checkpoint of mbn that was saved again without its header; use the \
+                 original file, or save it without the tensors `{TRAIN}*`"
+            ),
+            false => format!(
+                "tensor `{name}` does not belong to {} with {}: the checkpoint is of another network",
+                config.model, config.norm
+            ),
+        };
         return Err(Error::checkpoint(&*path, why));
     }
     check_values(path, &network, stats)?;
@@ -72,6 +82,15 @@ fn complete(
     };
     tensors.extend(absent.into_iter().map(|(name, var)| (name, var.as_detached_tensor())));
     Ok(Some(format!("the checkpoint holds no running statistics; --stats {} needs none", stats.name())))
+}
+
+/// The first tensors by name, to tell what network they are of.
+fn examples(tensors: &HashMap<String, Tensor>) -> String {
+    let mut names: Vec<&str> = tensors.keys().map(String::as_str).collect();
+    names.sort_unstable();
+    let more = if names.len() > 3 { format!(" and {} more", names.len() - 3) } else { String::new() };
+    let first: Vec<String> = names.iter().take(3).map(|name| format!("`{name}`")).collect();
+    format!("the file holds {}{more}", first.join(", "))
 }
 
 fn last_component(name: &str) -> &str {

@@ -10,7 +10,7 @@ use crate::norm::NormSpec;
 use crate::record::LAST;
 use crate::record::{Split, Stats};
 use crate::train::Checkpoint;
-use crate::{Error, Result};
+use crate::{Error, Result, model};
 
 /// Settings that a checkpoint made elsewhere does not record.
 const UNRECORDED: [&str; 3] = ["dataset", "model", "norm"];
@@ -19,6 +19,8 @@ pub(super) struct Subject {
     pub(super) path: PathBuf,
     pub(super) checkpoint: Checkpoint,
     pub(super) config: Config,
+    /// What is evaluated otherwise than the checkpoint records.
+    pub(super) notes: Vec<String>,
 }
 
 impl Subject {
@@ -68,7 +70,8 @@ impl Subject {
         if request.re_estimates() && config.precise_examples == 1 {
             return Err(Error::config("precise_examples = 1: a single image is too few to estimate statistics"));
         }
-        Ok(Self { path, checkpoint, config })
+        let notes = own.map_or(Ok(vec![]), |own| overridden(&given, own, &config))?;
+        Ok(Self { path, checkpoint, config, notes })
     }
 }
 
@@ -93,15 +96,27 @@ fn ask(path: &Path, given: &Layers) -> Result<()> {
     let given: Vec<String> = given.given().map(|(key, _)| key).collect();
     let missing: Vec<String> =
         UNRECORDED.iter().filter(|key| !given.iter().any(|k| k == *key)).map(|key| format!("--{key}")).collect();
-    if missing.is_empty() {
-        return Ok(());
-    }
-    let why = format!(
-        "made elsewhere, so its header does not say what it is; also give {}, as in --dataset cifar10 --model resnet20 \
-         --norm bn",
-        missing.join(" and ")
-    );
-    Err(Error::checkpoint(path, why))
+    let missing = match &missing[..] {
+        [] => return Ok(()),
+        [one] => one.clone(),
+        [others @ .., last] => format!("{} and {last}", others.join(", ")),
+    };
+    Err(Error::config(format!(
+        "{}: made elsewhere, so its header does not say what it is; also give {missing}, as in --dataset cifar10 --model \
+         resnet20 --norm bn",
+        path.display()
+    )))
+}
+
+/// Notes on what a checkpoint of this program records about its network, where other values are `given`.
+fn overridden(given: &Layers, own: Config, config: &Config) -> Result<Vec<String>> {
+    let (recorded, used) = (own.complete()?.flat()?, config.flat()?);
+    let of_network = |key: &str| ["model", "norm", "shortcut"].contains(&key) || key.contains('.');
+    let note = |(key, origin): (String, &str)| {
+        let value = recorded.get(&key).filter(|value| of_network(&key) && used.get(&key) != Some(value))?;
+        Some(format!("{origin}: the checkpoint records {key} = {value}, which this overrides"))
+    };
+    Ok(given.given().filter_map(note).collect())
 }
 
 /// Training and validation images are only known by the run's own data set and split.
@@ -149,7 +164,7 @@ fn check_weight(request: &EvalRequest, own: Option<&Config>, config: &Config) ->
 fn check_noise(request: &EvalRequest) -> Result<()> {
     let why = match (request.noise, request.stats) {
         (Some(noise), _) if !(noise.sd.is_finite() && noise.sd > 0.0) => {
-            format!("--weight-noise {}: expected a number above 0, in standard deviations of the weights", noise.sd)
+            format!("--weight-noise {}: expected a finite number above 0, in standard deviations of the weights", noise.sd)
         }
         (Some(noise), _) if noise.draws == 0 => "--noise-draws 0: at least 1 is needed".into(),
         (Some(_), Some(stats)) => format!(
@@ -181,7 +196,8 @@ fn without_effect(key: &str, request: &EvalRequest, config: &Config, foreign: bo
         });
     }
     Ok(match key {
-        "dataset" | "model" | "shortcut" | "norm" | "device" | "kernels" => None,
+        "dataset" | "model" | "norm" | "device" | "kernels" => None,
+        "shortcut" => needs(model::is_residual(&config.model)?, "residual blocks"),
         "test_limit" => needs(split == Split::Test, "--split test"),
         "precise_examples" => needs(request.re_estimates(), "--stats precise, --stats evalnorm or --weight-noise"),
         "batch_size" | "norm_batch_size" => needs(request.takes_batches(), "--stats batch or evalnorm"),

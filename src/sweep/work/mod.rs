@@ -25,14 +25,15 @@ const RECHECK: Duration = Duration::from_secs(1);
 /// sweep is training are waited for, and taken over if it stops.
 ///
 /// # Errors
-/// The sweep folder cannot be written to, or a process cannot be started. A run that fails is not an error.
+/// The sweep folder cannot be written to or holds a `summary.csv` with rows that would be lost; a process cannot be started. A run that fails is not an error.
 pub fn run(sweep: &Sweep, options: &SweepOptions, observer: &mut dyn Observer) -> Result<Tally> {
     let runs = options.out.join("runs");
-    fs::create_dir_all(&runs).map_err(Error::io(&runs))?;
     let mut table = SummaryTable::new(&options.out, &sweep.jobs)?;
+    fs::create_dir_all(&runs).map_err(Error::io(&runs))?;
     identity::record(&options.out, &sweep.jobs)?;
     table.keep(&sweep.text)?;
     table.update(&sweep.jobs)?; // before the first run: what cannot be written should be known now
+    table.notes(&sweep.jobs).iter().for_each(|note| observer.note(&format!("note: {note}")));
     let (to, from) = channel();
     let slots = (0..options.jobs.max(1)).map(|_| None).collect();
     let mut work = Work {
