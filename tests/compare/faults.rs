@@ -219,7 +219,7 @@ fn what_cannot_be_read_is_refused() {
     let (_dir, path) = written("");
     compare(&[&path], &[]).warns(&["is empty"]);
     let (_dir, path) = written(&format!("{HEADER}\n"));
-    compare(&[&path], &[]).warns(&["all.csv: no run found: neither run folders", "nor CSV files"]);
+    compare(&[&path], &[]).warns(&["all.csv: has a header and no rows"]);
     let run = FakeRun::new("bn", 4, 0, 0.7).write(dir.path());
     compare(&[&run.join("config.toml")], &[]).warns(&["config.toml: is not a CSV file; give the folder of the run"]);
 }

@@ -23,7 +23,7 @@ fn the_same_run_from_folder_and_csv_is_one() {
     // Other scores under the same name: the folder takes precedence.
     fs::write(&csv, one_csv().replace(",0.5,0.5,", ",0.6,0.4,")).unwrap();
     let said = compare(&[&csv, &runs], &[]);
-    said.warns(&["all.csv: 1 rows of digits-lenet-bn-b4-s0-", "have other scores", "which are used"]);
+    said.warns(&["all.csv: 1 row of digits-lenet-bn-b4-s0-", "other scores than in", "which are used"]);
     assert_eq!(said.row("4", "bn")[2], "60.00");
 }
 
@@ -51,7 +51,7 @@ fn a_run_that_goes_on_stands_apart() {
     let csv = dir.path().join("rows.csv");
     fs::write(&csv, format!("{}{}", one_csv(), going.rows(1))).unwrap();
     let said = compare(&[&csv], &[]);
-    said.warns(&["1 runs known by their rows alone have fewer epochs"]);
+    said.warns(&["1 run, known by its rows alone, has fewer epochs"]);
     assert_eq!(said.row("4", "bn")[5], "3");
 }
 

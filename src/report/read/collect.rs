@@ -154,10 +154,13 @@ fn read_table(path: &Path, notes: &mut Notes) -> Vec<Run> {
         notes.file(path, "is empty");
         return vec![];
     }
-    let header = sheet.header();
+    let header = &sheet.header().to_vec();
     let has = |name: &str| header.iter().any(|column| column == name);
     let missing = |names: [&str; 2]| names.iter().all(|name| !has(name));
-    if has("ci_low") {
+    let (line, mut quiet) = (sheet.line(), Notes::default());
+    if sheet.next(&mut quiet).is_none() && quiet.is_empty() {
+        notes.file(path, "has a header and no rows");
+    } else if has("ci_low") {
         notes.file(path, "was written by `mbn compare` and holds no runs; not read");
     } else if has("impl") && has("ms_per_step") {
         notes.file(path, "was written by `mbn bench` and holds no runs; not read");
@@ -168,7 +171,7 @@ fn read_table(path: &Path, notes: &mut Notes) -> Vec<Run> {
             if missing([wanted, other]) {
                 let near = near_miss(wanted, header);
                 let text = format!("the header has neither `{wanted}`{near} nor `{other}`; the file is not read");
-                notes.line(path, sheet.line(), wanted, text);
+                notes.line(path, line, wanted, text);
                 return vec![];
             }
         }

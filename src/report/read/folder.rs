@@ -16,6 +16,9 @@ use crate::record::{SplitScore, Status, Summary, by_layer, median_of_medians, re
 /// Files any of which makes a folder a run folder.
 const MARKS: [&str; 3] = ["metrics.csv", "config.toml", "summary.json"];
 
+/// About values of `shift` that an early version recorded.
+pub(super) const OLD_SHIFT: &str = "`shift` is the mean over layers and steps here, as an early version recorded it, not the median of the layers' medians; not used";
+
 /// Whether `dir` is a run folder.
 pub(super) fn is_run(dir: &Path) -> bool {
     MARKS.iter().any(|name| dir.join(name).is_file())
@@ -48,7 +51,7 @@ pub(super) fn read(dir: &Path, notes: &mut Notes) -> Vec<Run> {
     };
     let run = &mut runs[place];
     run.source = dir.to_path_buf();
-    run.has_folder = true;
+    (run.has_folder, run.is_named) = (true, true);
     if let Some(config) = &config {
         run.settings = settings::of_config(config);
         run.epochs = size(config, "epochs");
@@ -82,10 +85,15 @@ fn finish(run: &mut Run, summary: Summary, metrics: &Path, notes: &mut Notes) {
     let threads = (summary.threads > 0).then(|| threads(&summary.threads.to_string()));
     run.machine = [Some(summary.device), threads].into_iter().flatten().collect::<Vec<_>>().join(", ");
     run.status = Some(summary.status);
+    run.commit = summary.commit;
     run.finals = summary.results.iter().map(final_score).collect();
+    let shift = summary.shift.filter(|_| !summary.shift_by_layer.is_empty());
+    if summary.shift.is_some() && shift.is_none() && !run.measured.contains_key("shift") {
+        notes.file(&run.source, OLD_SHIFT);
+    }
     for (name, value) in [
         ("gap", summary.gap),
-        ("shift", summary.shift),
+        ("shift", shift),
         ("seconds", Some(summary.seconds).filter(|seconds| *seconds > 0.0)),
         ("images_per_s", summary.images_per_s),
         ("peak_memory_mib", summary.peak_memory_mib),

@@ -60,6 +60,7 @@ pub(super) fn identify(cells: &[String; IDENTITY]) -> Result<Run, (&'static str,
     };
     Ok(Run {
         name: if name.is_empty() { made_up() } else { name.clone() },
+        is_named: !name.is_empty(),
         label: Some(one_line(label)).filter(|label| !label.is_empty()),
         dataset: dataset.clone(),
         model: model.clone(),

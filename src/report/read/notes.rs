@@ -57,6 +57,19 @@ impl Notes {
         }
     }
 
+    /// A remark on rows that are in a file twice: how many, and the line of the first.
+    pub fn twice(&mut self, path: &Path, (count, line): (usize, usize)) {
+        if count > 0 {
+            let rows = if count == 1 { "1 row is".into() } else { format!("{count} rows are") };
+            self.file(path, format!("{rows} there twice (the first in line {line}); each counts once"));
+        }
+    }
+
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.list.is_empty()
+    }
+
     /// A remark on a file or folder.
     pub fn file(&mut self, path: &Path, text: impl Into<String>) {
         let note = Note { path: Some(path.to_path_buf()), line: None, text: text.into() };

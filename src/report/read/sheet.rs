@@ -59,6 +59,11 @@ impl<'a> Sheet<'a> {
         names.map(|name| self.header.iter().position(|column| column == name))
     }
 
+    /// The cells of the current row.
+    pub fn cells(&self) -> &[Cow<'a, str>] {
+        &self.cells
+    }
+
     /// A cell of the current row; empty where there is no such column.
     pub fn cell(&self, column: Option<usize>) -> &str {
         column.and_then(|i| self.cells.get(i)).map_or("", |cell| cell.as_ref())

@@ -16,6 +16,7 @@ mod judge;
 mod labels;
 mod metric;
 mod options;
+mod origin;
 mod range;
 mod remarks;
 mod svg;
