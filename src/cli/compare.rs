@@ -104,6 +104,16 @@ enum XArg {
     Seconds,
 }
 
+impl From<XArg> for CurveX {
+    fn from(x: XArg) -> Self {
+        match x {
+            XArg::Epoch => Self::Epoch,
+            XArg::Examples => Self::Examples,
+            XArg::Seconds => Self::Seconds,
+        }
+    }
+}
+
 /// Runs `mbn compare`.
 pub fn run(args: &CompareArgs) -> anyhow::Result<End> {
     args.check_out()?;
@@ -119,6 +129,7 @@ pub fn run(args: &CompareArgs) -> anyhow::Result<End> {
     for note in &comparison.notes {
         output::note(&format!("warning: {note}"));
     }
+    let page = args.out.as_ref().map(|dir| report::write(&comparison, args.x.into(), dir)).transpose()?;
     if args.json {
         output::print_json(&comparison)?;
     } else {
@@ -129,13 +140,8 @@ pub fn run(args: &CompareArgs) -> anyhow::Result<End> {
             FormatArg::Csv => report::tidy_csv(&comparison, comparison.metric)?,
         })?;
     }
-    if let Some(dir) = &args.out {
-        let x = match args.x {
-            XArg::Epoch => CurveX::Epoch,
-            XArg::Examples => CurveX::Examples,
-            XArg::Seconds => CurveX::Seconds,
-        };
-        output::note(&format!("written: {}", report::write(&comparison, x, dir)?.display()));
+    if let Some(page) = page {
+        output::note(&format!("written: {}", page.display()));
     }
     Ok(End::Done)
 }

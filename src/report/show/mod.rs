@@ -20,6 +20,7 @@ mod origin;
 mod range;
 mod remarks;
 mod svg;
+mod written;
 
 pub use crate::stats::{Sample, t_quantile, welch};
 pub use curves::CurveX;
