@@ -3,6 +3,7 @@
 use std::io::{self, ErrorKind, Write};
 
 use mbn::record::Summary;
+use mbn::report::Metric;
 use serde::Serialize;
 
 /// Prints to stdout; a closed pipe is not an error.
@@ -90,7 +91,7 @@ pub fn percent(fraction: Option<f64>) -> String {
 
 /// A loss; `-` where there is none.
 pub fn loss(loss: Option<f64>) -> String {
-    loss.map_or("-".into(), |x| format!("{x:.4}"))
+    loss.map_or("-".into(), |x| Metric::Loss.show(x))
 }
 
 /// The scores of a run's last epoch as a table.

@@ -9,5 +9,6 @@ mod nameless;
 mod pages;
 mod remarks;
 mod scale;
+mod shown;
 mod spreadsheets;
 mod support;
