@@ -70,7 +70,7 @@ impl Progress {
     fn line(&self, text: &str) {
         match &self.bar {
             _ if self.quiet => {}
-            Some(bar) => bar.println(text),
+            Some(bar) => bar.println(output::harmless(text)),
             None => output::note(text),
         }
     }

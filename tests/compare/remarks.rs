@@ -2,7 +2,7 @@
 
 use std::fs;
 
-use super::support::{FakeRun, compare, one_csv, written};
+use super::support::{FakeRun, compare, compare_piped, one_csv, written};
 
 /// A summary of a sweep, with its commits, and a table without `data_digest` where `old`.
 fn summary(commits: &[&str], old: bool) -> String {
@@ -91,4 +91,61 @@ fn two_columns_of_one_name_and_missing_ones_are_named() {
     compare(&[&path], &[]).warns(&["no column `stats`, and epoch 1 of digits-lenet-bn-b4-s0"]);
     let (_dir, path) = written(&one_csv().replacen(",train,ema,", ",,ema,", 1));
     compare(&[&path], &[]).warns(&["all.csv:2: the split is empty; the line is not read"]);
+}
+
+#[test]
+fn a_csv_can_come_through_a_pipe() {
+    let paths: &[&str] = if cfg!(target_os = "linux") { &["-", "/dev/stdin"] } else { &["-"] };
+    for path in paths {
+        let said = compare_piped(path, &one_csv());
+        assert_eq!((said.code, said.err.as_str()), (Some(0), ""), "{path}");
+        assert_eq!(said.row("4", "bn")[2], "60.00");
+    }
+    let said = compare_piped("-", "");
+    assert_eq!(said.code, Some(1));
+    said.warns(&["-: is empty"]);
+}
+
+#[test]
+fn where_nothing_is_to_be_tabulated_that_is_an_error() {
+    let dir = tempfile::tempdir().unwrap();
+    FakeRun::new("bn", 4, 0, 0.5).write(dir.path());
+    for (args, what) in [
+        (&["--metric", "shift"][..], "nothing to tabulate: no run has shift; they have accuracy, loss, gap"),
+        (&["--split", "val"], "nothing to tabulate: no run has val accuracy"),
+    ] {
+        for format in [&[][..], &["--json"]] {
+            let said = compare(&[dir.path()], &[args, format].concat());
+            assert_eq!((said.code, said.out.as_str()), (Some(1), ""));
+            said.warns(&[what]);
+        }
+    }
+}
+
+#[test]
+fn flags_without_effect_on_the_metric_are_named() {
+    let dir = tempfile::tempdir().unwrap();
+    FakeRun::new("bn", 4, 0, 0.5).write(dir.path());
+    let said = compare(&[dir.path()], &["--metric", "seconds", "--split", "test", "--stats", "batch"]);
+    assert_eq!(said.code, Some(0));
+    said.warns(&["note: --split has no effect on --metric seconds", "note: --stats has no effect on --metric seconds"]);
+    compare(&[dir.path()], &["--metric", "gap", "--stats", "batch"])
+        .warns(&["note: --stats has no effect on --metric gap"]);
+    assert_eq!(compare(&[dir.path()], &["--split", "test", "--stats", "batch"]).err, "");
+}
+
+#[test]
+fn control_characters_in_names_do_not_reach_the_terminal() {
+    let header = "run,label,dataset,model,norm,batch_size,seed,epochs,\"a\nb\",test_accuracy\n";
+    let row =
+        |seed: u64| format!("r{seed},,\u{1b}[2Jdigits,mlp,\"b\nn\u{7}\",4,{seed},1,\u{1b}[31mx{seed},0.5{seed}\n");
+    let (_dir, path) = written(&format!("{header}{}{}", row(0), row(1)));
+    let said = compare(&[&path], &[]);
+    assert_eq!(said.code, Some(0), "{}", said.err);
+    assert_eq!(said.row("4", "b n\u{fffd}")[5], "2");
+    let (_dir, path) = written(&one_csv().replace(",bn,", ",\u{1b}]0;bn\u{7},").replacen(",test,", ",te\u{1b}st,", 1));
+    for said in [said, compare(&[&path], &[]), compare(&[&path], &["--by", "\u{1b}[1m"])] {
+        let text = format!("{}{}", said.out, said.err);
+        assert!(!text.contains(|c: char| c.is_control() && c != '\n'), "{text:?}");
+    }
 }

@@ -39,7 +39,7 @@ struct FoundPaths {
     sweeps: Vec<PathBuf>,
 }
 
-/// Reads the runs in `paths`: run folders, folders that hold such, CSV files.
+/// Reads the runs in `paths`: run folders, folders that hold such, CSV files; `-` is a CSV file on standard input.
 ///
 /// # Errors
 /// A path that does not exist, or paths without any run. Whatever is wrong inside the files becomes a remark.
@@ -89,6 +89,12 @@ fn quietly(read: impl FnOnce(&mut Notes) -> Vec<Run>) -> (Vec<Run>, Notes) {
 }
 
 fn find(path: &Path, found: &mut FoundPaths, notes: &mut Notes) -> Result<()> {
+    // A pipe has no real path, and is read once.
+    let is_pipe = || fs::metadata(path).is_ok_and(|there| !there.is_file() && !there.is_dir());
+    if path == Path::new(folder::STANDARD_INPUT) || is_pipe() {
+        found.tables.insert(path.to_path_buf(), path.to_path_buf());
+        return Ok(());
+    }
     let real = fs::canonicalize(path).map_err(Error::io(path))?;
     if path.is_file() {
         // The rows of a run folder are read with the folder's other files.

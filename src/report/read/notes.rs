@@ -5,6 +5,8 @@ use std::path::{Path, PathBuf};
 
 use serde::Serialize;
 
+use crate::text::one_line;
+
 /// A remark on a file or on the comparison as a whole.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Note {
@@ -51,7 +53,7 @@ impl Notes {
         match self.list.iter_mut().rev().find(same) {
             Some(entry) => entry.lines += 1,
             None => {
-                let note = Note { path: Some(path.to_path_buf()), line: Some(line), text: text.into() };
+                let note = Note { path: Some(path.to_path_buf()), line: Some(line), text: one_line(&text.into()) };
                 self.list.push(CountedNote { note, kind: kind.to_string(), lines: 1 });
             }
         }
@@ -72,14 +74,14 @@ impl Notes {
 
     /// A remark on a file or folder.
     pub fn file(&mut self, path: &Path, text: impl Into<String>) {
-        let note = Note { path: Some(path.to_path_buf()), line: None, text: text.into() };
+        let note = Note { path: Some(path.to_path_buf()), line: None, text: one_line(&text.into()) };
         self.list.push(CountedNote { note, kind: String::new(), lines: 0 });
     }
 
     /// A remark on the comparison.
     pub fn say(&mut self, text: impl Into<String>) {
         self.list.push(CountedNote {
-            note: Note { path: None, line: None, text: text.into() },
+            note: Note { path: None, line: None, text: one_line(&text.into()) },
             kind: String::new(),
             lines: 0,
         });

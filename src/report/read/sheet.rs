@@ -9,6 +9,7 @@ use std::path::Path;
 
 use super::cells::{number, split};
 use super::notes::Notes;
+use crate::text::one_line;
 
 /// Cells of a line that must be column names for the line to be another header.
 const HEADER_WORDS: usize = 3;
@@ -218,7 +219,7 @@ impl<'a> Sheet<'a> {
 
 /// A column's name as the program spells it.
 fn column_name(cell: &str) -> String {
-    cell.to_lowercase().replace([' ', '-'], "_")
+    one_line(cell).to_lowercase().replace([' ', '-'], "_")
 }
 
 /// The delimiter in a spreadsheet's first line `sep=;`, also where that line is quoted or padded with empty cells.

@@ -12,7 +12,7 @@ use super::run::{FinalScore, Run};
 use super::sheet::{Sheet, Step};
 use super::{folder, settings};
 use crate::record::{Split, Stats, Status};
-use crate::sweep::one_line;
+use crate::text::one_line;
 
 /// Columns of a table of runs that hold a measured quantity.
 const MEASURED: [&str; 7] =
