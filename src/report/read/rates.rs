@@ -28,7 +28,7 @@ impl Rates {
         let own = [first];
         let alike = self.alike.get(&first).map_or(&own[..], Vec::as_slice);
         let rates = |run: &usize| self.by_run.get(run).into_iter().flatten();
-        let here = |run: &&usize| rates(run).find(|(other, _)| **other == epoch).map(|(_, rate)| *rate);
+        let here = |run: &&usize| self.by_run.get(*run)?.get(&epoch).copied();
         if let Some(run) = alike.iter().find(|run| here(run) == Some(rate)) {
             return Owner::Run(*run);
         }

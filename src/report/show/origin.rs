@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 
 use super::document::Section;
+use super::metric::Metric;
 use crate::record::Split;
 use crate::report::read::{Notes, Run};
 
@@ -12,8 +13,8 @@ const FEW_IMAGES: u64 = 100;
 /// As many runs show by their accuracies how many images they were scored on.
 const MANY_RUNS: usize = 20;
 
-/// Remarks on the `runs` of a section called `name`.
-pub(super) fn on(section: &Section, runs: &[&Run], notes: &mut Notes) {
+/// Remarks on the `runs` of a section, of which a table shows `metric`.
+pub(super) fn on(section: &Section, runs: &[&Run], metric: Metric, notes: &mut Notes) {
     let name = section.name();
     let machines: BTreeSet<&str> = runs.iter().map(|run| run.machine.as_str()).filter(|m| !m.is_empty()).collect();
     if machines.len() > 1 {
@@ -27,6 +28,7 @@ pub(super) fn on(section: &Section, runs: &[&Run], notes: &mut Notes) {
         notes.say(format!("{name}: the runs were made by a program with uncommitted changes: {commit}"));
     }
     if section.split == Split::Test
+        && metric.is_score()
         && let Some(least) =
             recorded_images(runs).or_else(|| images_by_scores(section, runs)).filter(|n| *n < FEW_IMAGES)
     {

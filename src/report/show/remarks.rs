@@ -38,7 +38,7 @@ pub(super) fn on(section: &Section, runs: &[Run], options: &CompareOptions, note
         notes.say(format!("{name}: the number of classes is not known, so diverged runs cannot count at chance level"));
     }
     let members: Vec<&Run> = section.groups.iter().flat_map(|group| group.runs.iter().map(|i| &runs[*i])).collect();
-    origin::on(section, &members, notes);
+    origin::on(section, &members, options.metric, notes);
     if section.groups.iter().any(|group| labels::names_rate(&group.label)) {
         let what =
             "rows do not record the setting `lr`, only the rate at the end of each epoch; labels give that of epoch 1";
