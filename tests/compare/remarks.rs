@@ -46,7 +46,7 @@ fn shifts_of_the_old_definition_are_not_shown_as_the_new_one() {
     compare(&[dir.path()], &[]).warns(&["`shift` is the mean over layers and steps here"]);
     fs::write(run.join("diagnostics.csv"), "epoch,step,layer,shift\n1,10,bn1,0.5\n").unwrap();
     let said = compare(&[dir.path()], &["--metric", "shift"]);
-    assert_eq!((said.err.as_str(), said.row("4", "bn")[2].as_str()), ("", "0.5000"));
+    assert!(said.row("4", "bn")[2] == "0.5000" && !said.err.contains("mean over layers"), "{}", said.err);
 }
 
 #[test]
@@ -65,7 +65,7 @@ fn scores_on_a_handful_of_test_images_are_named() {
     let dir = tempfile::tempdir().unwrap();
     FakeRun { settings: "test_limit = 10", ..FakeRun::new("bn", 4, 0, 0.5) }.write(dir.path());
     compare(&[dir.path()], &[]).warns(&["test scores are of 10 images only"]);
-    assert_eq!(compare(&[dir.path()], &["--split", "train"]).err, "");
+    assert!(!compare(&[dir.path()], &["--split", "train"]).err.contains("images"));
     // A summary need not have the setting, but all accuracies of many runs are tenths, and the losses are not rounded.
     let row =
         |seed: u64| format!("r{seed},digits,mlp,bn,8,{seed},1,0.{},{}\n", seed % 7 + 1, 0.123_456_7 + seed as f64);
@@ -131,7 +131,7 @@ fn flags_without_effect_on_the_metric_are_named() {
     said.warns(&["note: --split has no effect on --metric seconds", "note: --stats has no effect on --metric seconds"]);
     compare(&[dir.path()], &["--metric", "gap", "--stats", "batch"])
         .warns(&["note: --stats has no effect on --metric gap"]);
-    assert_eq!(compare(&[dir.path()], &["--split", "test", "--stats", "batch"]).err, "");
+    assert!(!compare(&[dir.path()], &["--split", "test", "--stats", "batch"]).err.contains("no effect"));
 }
 
 #[test]

@@ -143,11 +143,11 @@ pub fn write(comparison: &Comparison, x: CurveX, dir: &Path) -> Result<PathBuf> 
     if dir.exists() && !dir.is_dir() {
         return Err(Error::data(dir, "is a file; --out takes a folder"));
     }
+    fs::create_dir_all(dir).map_err(Error::io(dir))?;
     let charts: Vec<_> = (0..comparison.sections.len()).map(|i| charts::of_section(comparison, i, x)).collect();
     let (table, page) = (dir.join("comparison.csv"), dir.join("report.html"));
     let drawn = charts.iter().flatten().map(|file| dir.join(&file.name));
     drawn.chain([table.clone(), page.clone()]).try_for_each(|path| written::check(&path))?;
-    fs::create_dir_all(dir).map_err(Error::io(dir))?;
     write_rows(&table, &tidy(comparison))?;
     for file in charts.iter().flatten() {
         atomic::write(&dir.join(&file.name), file.chart.svg(true).as_bytes())?;
