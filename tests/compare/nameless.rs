@@ -27,7 +27,7 @@ fn equal_rows_count_once_and_others_are_kept_and_named() {
     let said = compare(&[&path], &[]);
     said.warns(&[
         "all.csv: 1 row is there twice (the first in line 3); each counts once",
-        "the same seed occurs in two runs that differ in a column only, and are averaged: gn at batch size 16 (seed 1, column `remark`)",
+        "the same seed occurs in two runs that differ only in a column that is no setting, or empty in one of them: gn at batch size 16 (seed 1, column `remark`)",
     ]);
     assert_eq!((said.row("16", "gn")[2].as_str(), said.row("16", "gn")[5].as_str()), ("70.00", "2"));
     // So is a setting that one of the rows leaves empty.

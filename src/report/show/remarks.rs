@@ -58,7 +58,8 @@ pub(super) fn on(section: &Section, runs: &[Run], options: &CompareOptions, note
         ),
         (
             places.column_differs,
-            "the same seed occurs in two runs that differ in a column only, and are averaged".into(),
+            "the same seed occurs in two runs that differ only in a column that is no setting, or empty in one of them"
+                .into(),
             "; tell them apart by a column `label`",
         ),
         (places.mixed, "runs with different settings are averaged".into(), ""),
