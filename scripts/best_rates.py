@@ -4,7 +4,8 @@
     mbn sweep experiments/mnist-batch-size-tune.toml --data-dir DIR
     python3 scripts/best_rates.py results/mnist-batch-size-tune/summary.csv
 
-Rates with a run that diverged, failed or is missing are not chosen. A comment above each choice has the means of all rates.
+Rates with a run that diverged, failed or is missing are not chosen; where none is left, a comment says so. A comment above each choice has
+the means of all rates.
 """
 import csv, statistics, sys
 from collections import defaultdict
@@ -20,6 +21,9 @@ def main():
         whole = {lr: v for lr, v in rates.items() if len(v) == runs and None not in v}
         means = {lr: statistics.mean(values) for lr, values in whole.items()}
         print("\n# " + ", ".join(f"{lr}: {100 * means[lr]:.1f} %" if lr in means else f"{lr}: none" for lr in sorted(rates)))
+        if not means:
+            print(f'# {{ label = "{label}", batch_size = {batch_size} }}: no rate without a run that diverged, failed or is missing')
+            continue
         print("[[override]]")
         print(f'when = {{ label = "{label}", batch_size = {batch_size} }}')
         print(f"set = {{ lr = {max(means, key=means.get)} }}")

@@ -36,11 +36,21 @@ pub(crate) fn decode(bytes: Vec<u8>) -> std::result::Result<String, String> {
     Ok(text.strip_prefix('\u{feff}').map(str::to_string).unwrap_or(text))
 }
 
+/// The text on one line, for tables and messages: one blank for several and for line ends, and a replacement character for
+/// every control character, which a terminal would obey.
+pub(crate) fn one_line(text: &str) -> String {
+    let line = text.split_whitespace().collect::<Vec<_>>().join(" ");
+    line.replace(char::is_control, "\u{fffd}")
+}
+
 /// The text of a file named by the user; messages call it `what`.
 ///
 /// # Errors
 /// It cannot be read, or is not UTF-8.
 pub(crate) fn read(path: &Path, what: &str) -> Result<String> {
+    if path == Path::new("-") {
+        return Err(Error::config(format!("-: the {what} is not read from standard input; give a file")));
+    }
     let bytes = std::fs::read(path).map_err(|error| {
         let why = match error.kind() {
             std::io::ErrorKind::IsADirectory => "it is a folder".into(),
@@ -53,7 +63,13 @@ pub(crate) fn read(path: &Path, what: &str) -> Result<String> {
 
 #[cfg(test)]
 mod tests {
-    use super::decode;
+    use super::{decode, one_line};
+
+    #[test]
+    fn no_control_character_is_left() {
+        assert_eq!(one_line(" a\r\n b\tc "), "a b c");
+        assert_eq!(one_line("\u{1b}[31mred\u{7}\u{9b}"), "\u{fffd}[31mred\u{fffd}\u{fffd}");
+    }
 
     #[test]
     fn text_is_read_and_what_is_none_is_called_what_it_is() {

@@ -22,7 +22,7 @@ Examples:
 #[derive(Args)]
 #[command(help_template = super::TEMPLATE, before_help = EXAMPLES)]
 pub struct CompareArgs {
-    /// Run folders, folders of run folders, sweep folders, CSV files
+    /// Run folders, folders of run folders, sweep folders, CSV files; - for a CSV file on standard input
     #[arg(value_name = "PATH", required = true)]
     paths: Vec<PathBuf>,
     /// Metric to tabulate: accuracy, loss, gap, shift, used_to_population, inference_to_population, images_per_s,
@@ -74,6 +74,35 @@ impl CompareArgs {
     }
 }
 
+impl CompareArgs {
+    /// Says which flags do not change the tables; page and JSON document hold other metrics, which they may change.
+    fn note_what_is_without_effect(&self, metric: Metric) {
+        let only_tables = self.out.is_none() && !self.json;
+        let without = |flag, given: bool, matters: bool| {
+            if only_tables && given && !matters {
+                output::note(&format!("note: {flag} has no effect on --metric {}", metric.name()));
+            }
+        };
+        without("--split", self.split.is_some(), metric.is_score());
+        without("--stats", self.stats.is_some(), matches!(metric, Metric::Accuracy | Metric::Loss));
+    }
+}
+
+/// An error where no run has the metric, and none is to be named that has no scores.
+fn check_measured(comparison: &Comparison) -> anyhow::Result<()> {
+    let metric = comparison.metric;
+    let sections = &comparison.sections;
+    if sections.iter().any(|section| section.table(metric).is_some() || !section.apart.is_empty()) {
+        return Ok(());
+    }
+    let on = sections.first().map_or(String::new(), |section| section.measured_on(metric));
+    let measured = Metric::all().filter(|metric| sections.iter().any(|section| section.table(*metric).is_some()));
+    let measured = measured.map(Metric::name).collect::<Vec<_>>().join(", ");
+    let measured = if measured.is_empty() { "no metric at all".into() } else { measured };
+    let space = if on.is_empty() { "" } else { " " };
+    anyhow::bail!("nothing to tabulate: no run has {on}{space}{}; they have {measured} (--metric)", metric.name())
+}
+
 #[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
 enum DivergedArg {
     /// Leave them out of the mean and count them separately
@@ -104,6 +133,16 @@ enum XArg {
     Seconds,
 }
 
+impl From<XArg> for CurveX {
+    fn from(x: XArg) -> Self {
+        match x {
+            XArg::Epoch => Self::Epoch,
+            XArg::Examples => Self::Examples,
+            XArg::Seconds => Self::Seconds,
+        }
+    }
+}
+
 /// Runs `mbn compare`.
 pub fn run(args: &CompareArgs) -> anyhow::Result<End> {
     args.check_out()?;
@@ -119,6 +158,9 @@ pub fn run(args: &CompareArgs) -> anyhow::Result<End> {
     for note in &comparison.notes {
         output::note(&format!("warning: {note}"));
     }
+    check_measured(&comparison)?;
+    args.note_what_is_without_effect(comparison.metric);
+    let page = args.out.as_ref().map(|dir| report::write(&comparison, args.x.into(), dir)).transpose()?;
     if args.json {
         output::print_json(&comparison)?;
     } else {
@@ -129,13 +171,8 @@ pub fn run(args: &CompareArgs) -> anyhow::Result<End> {
             FormatArg::Csv => report::tidy_csv(&comparison, comparison.metric)?,
         })?;
     }
-    if let Some(dir) = &args.out {
-        let x = match args.x {
-            XArg::Epoch => CurveX::Epoch,
-            XArg::Examples => CurveX::Examples,
-            XArg::Seconds => CurveX::Seconds,
-        };
-        output::note(&format!("written: {}", report::write(&comparison, x, dir)?.display()));
+    if let Some(page) = page {
+        output::note(&format!("written: {}", page.display()));
     }
     Ok(End::Done)
 }

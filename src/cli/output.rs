@@ -3,6 +3,7 @@
 use std::io::{self, ErrorKind, Write};
 
 use mbn::record::Summary;
+use mbn::report::Metric;
 use serde::Serialize;
 
 /// Prints to stdout; a closed pipe is not an error.
@@ -19,7 +20,13 @@ pub fn print(text: &str) -> anyhow::Result<()> {
 /// Prints to stdout; a closed pipe is an error like any other.
 pub fn try_print(text: &str) -> io::Result<()> {
     let mut out = io::stdout().lock();
-    out.write_all(text.as_bytes()).and_then(|()| out.flush())
+    out.write_all(harmless(text).as_bytes()).and_then(|()| out.flush())
+}
+
+/// The text with a replacement character for every control character that a terminal would obey, wherever names in files
+/// and arguments have them.
+pub fn harmless(text: &str) -> String {
+    text.replace(|c: char| c.is_control() && !matches!(c, '\n' | '\t' | '\r'), "\u{fffd}")
 }
 
 /// Prints one JSON document to stdout.
@@ -29,7 +36,7 @@ pub fn print_json(value: &impl Serialize) -> anyhow::Result<()> {
 
 /// Prints a line to stderr; a failure has nowhere to be reported.
 pub fn note(text: &str) {
-    let _ = writeln!(io::stderr(), "{text}");
+    let _ = writeln!(io::stderr(), "{}", harmless(text));
 }
 
 /// Rows under a header, in columns two spaces apart; numbers are right-aligned. Every row has as many cells as the header.
@@ -90,7 +97,7 @@ pub fn percent(fraction: Option<f64>) -> String {
 
 /// A loss; `-` where there is none.
 pub fn loss(loss: Option<f64>) -> String {
-    loss.map_or("-".into(), |x| format!("{x:.4}"))
+    loss.map_or("-".into(), |x| Metric::Loss.show(x))
 }
 
 /// The scores of a run's last epoch as a table.

@@ -76,7 +76,7 @@ impl Progress {
 
     fn say(&self, text: &str) {
         match &self.bar {
-            Some(bar) => bar.println(text),
+            Some(bar) => bar.println(output::harmless(text)),
             None => output::note(text),
         }
     }

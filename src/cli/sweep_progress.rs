@@ -45,7 +45,7 @@ impl SweepProgress {
 
     fn line(&self, text: &str) {
         match &self.bars {
-            Some(bars) => drop(bars.all.println(text)),
+            Some(bars) => drop(bars.all.println(output::harmless(text))),
             None => output::note(text),
         }
     }

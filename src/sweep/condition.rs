@@ -4,10 +4,11 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use toml::{Table, Value};
 
-use super::tables::{flat_keys, nested, one_line, table_of, value_of};
+use super::tables::{flat_keys, nested, table_of, value_of};
 use crate::config::{Layers, Places};
 use crate::lookup::closest;
 use crate::norm;
+use crate::text::one_line;
 use crate::{Error, Result};
 
 /// Matches a run if each of its keys has one of the values given for it.

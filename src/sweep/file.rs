@@ -6,8 +6,9 @@ use toml::{Table, Value};
 
 use super::condition::Condition;
 use super::document::{Document, Override};
-use super::tables::{flat_keys, nested, one_line, table_of, value_of};
+use super::tables::{flat_keys, nested, table_of, value_of};
 use crate::config::{Layers, Places};
+use crate::text::one_line;
 use crate::{Error, Result};
 
 /// More runs than this are taken for a typing error.

@@ -37,7 +37,6 @@ pub use observe::{Observer, SweepOptions, Tally};
 pub use select::Shard;
 pub use state::{State, look};
 pub use table::SummaryTable;
-pub(crate) use tables::one_line;
 pub use work::run;
 
 use crate::Result;

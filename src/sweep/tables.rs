@@ -2,11 +2,6 @@
 
 use toml::{Table, Value};
 
-/// A label on one line, whatever white space it contains.
-pub(crate) fn one_line(label: &str) -> String {
-    label.split_whitespace().collect::<Vec<_>>().join(" ")
-}
-
 /// The table with `key = value`, the key dotted for a normalizer's parameter.
 pub(super) fn table_of(key: &str, value: &Value) -> Table {
     nested(Table::from_iter([(key.to_string(), value.clone())]))

@@ -27,6 +27,11 @@ fn a_configuration_comes_from_stdin_too() {
 }
 
 #[test]
+fn a_sweep_has_a_file() {
+    refused(&["sweep", "-", "--dry-run"], &["the sweep file is not read from standard input; give a file"]);
+}
+
+#[test]
 fn files_that_are_no_utf8_text_are_called_what_they_are() {
     let dir = tempfile::tempdir().unwrap();
     let file = dir.path().join("f.toml");

@@ -23,7 +23,7 @@ fn the_same_run_from_folder_and_csv_is_one() {
     // Other scores under the same name: the folder takes precedence.
     fs::write(&csv, one_csv().replace(",0.5,0.5,", ",0.6,0.4,")).unwrap();
     let said = compare(&[&csv, &runs], &[]);
-    said.warns(&["all.csv: 1 rows of digits-lenet-bn-b4-s0-", "have other scores", "which are used"]);
+    said.warns(&["all.csv: 1 row of digits-lenet-bn-b4-s0-", "other scores than in", "which are used"]);
     assert_eq!(said.row("4", "bn")[2], "60.00");
 }
 
@@ -51,7 +51,7 @@ fn a_run_that_goes_on_stands_apart() {
     let csv = dir.path().join("rows.csv");
     fs::write(&csv, format!("{}{}", one_csv(), going.rows(1))).unwrap();
     let said = compare(&[&csv], &[]);
-    said.warns(&["1 runs known by their rows alone have fewer epochs"]);
+    said.warns(&["1 run, known by its rows alone, has fewer epochs"]);
     assert_eq!(said.row("4", "bn")[5], "3");
 }
 
@@ -139,4 +139,30 @@ fn a_folder_for_the_report_that_cannot_be_made_is_named() {
     let said = compare(&[&run], &["--out", file.join("below").to_str().unwrap()]);
     assert_eq!(said.code, Some(1));
     said.warns(&["below: Not a directory"]);
+}
+
+#[test]
+fn a_file_of_another_origin_is_not_replaced() {
+    let dir = tempfile::tempdir().unwrap();
+    let (run, out) = (FakeRun::new("bn", 4, 0, 0.7).write(dir.path()), dir.path().join("report"));
+    fs::create_dir(&out).unwrap();
+    let chart = "digits-lenet-e3-accuracy.svg";
+    for name in ["report.html", "comparison.csv", chart] {
+        fs::write(out.join(name), "mine").unwrap();
+        let said = compare(&[&run], &["--out", out.to_str().unwrap()]);
+        assert_eq!((said.code, said.out.as_str()), (Some(1), ""));
+        said.warns(&[name, "was not written by `mbn compare` and is not replaced", "--out"]);
+        assert_eq!(fs::read_to_string(out.join(name)).unwrap(), "mine");
+        assert_eq!(fs::read_dir(&out).unwrap().count(), 1, "nothing is written beside it");
+        fs::remove_file(out.join(name)).unwrap();
+    }
+    // Its own files are.
+    for accuracy in ["70.00", "80.00"] {
+        let runs = dir.path().join(accuracy);
+        FakeRun::new("bn", 4, 0, accuracy.parse::<f64>().unwrap() / 100.0).write(&runs);
+        assert_eq!(compare(&[&runs], &["--out", out.to_str().unwrap()]).code, Some(0));
+        for name in ["report.html", chart] {
+            assert!(fs::read_to_string(out.join(name)).unwrap().contains(accuracy), "{name}");
+        }
+    }
 }

@@ -1,8 +1,9 @@
 //! Fabricated run folders, and the program run on them.
 
 use std::fs;
+use std::io::Write;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output};
+use std::process::{Command, Output, Stdio};
 
 pub const HEADER: &str = "run,dataset,model,norm,double_forward,batch_size,norm_batch_size,seed,epoch,step,split,stats,\
                           loss,accuracy,lr,images_per_s,seconds";
@@ -178,6 +179,15 @@ impl ProgramOutput {
 
 pub fn compare(paths: &[&Path], args: &[&str]) -> ProgramOutput {
     ProgramOutput::of(Command::new(env!("CARGO_BIN_EXE_mbn")).arg("compare").args(paths).args(args).output().unwrap())
+}
+
+/// The comparison of a CSV file on standard input.
+pub fn compare_piped(path: &str, text: &str) -> ProgramOutput {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_mbn"));
+    let command = command.args(["compare", path]).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut child = command.spawn().unwrap();
+    child.stdin.take().unwrap().write_all(text.as_bytes()).unwrap();
+    ProgramOutput::of(child.wait_with_output().unwrap())
 }
 
 /// The comparison as JSON.

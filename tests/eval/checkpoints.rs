@@ -112,6 +112,8 @@ fn a_dump_overwrites_nothing() {
     let (net, dump) = (dir.path().join("net.safetensors"), dir.path().join("new.safetensors"));
     write(&net, &tensors(), &[]);
     let before = std::fs::read(&net).unwrap();
+    let std = [&[net.to_str().unwrap()], &DESCRIBED[..], &["--dump", "-"]].concat();
+    refused(2, &std, &["--dump -", "not written to standard output", "name of a new file"]);
     let args = |to: &str| [&[net.to_str().unwrap()], &DESCRIBED[..], &["--dump", to]].concat().join("\n");
     let indirect = dir.path().join(".").join("net.safetensors");
     for to in [&net, &indirect, &run().join("config.toml")] {

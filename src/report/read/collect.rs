@@ -39,7 +39,7 @@ struct FoundPaths {
     sweeps: Vec<PathBuf>,
 }
 
-/// Reads the runs in `paths`: run folders, folders that hold such, CSV files.
+/// Reads the runs in `paths`: run folders, folders that hold such, CSV files; `-` is a CSV file on standard input.
 ///
 /// # Errors
 /// A path that does not exist, or paths without any run. Whatever is wrong inside the files becomes a remark.
@@ -89,6 +89,12 @@ fn quietly(read: impl FnOnce(&mut Notes) -> Vec<Run>) -> (Vec<Run>, Notes) {
 }
 
 fn find(path: &Path, found: &mut FoundPaths, notes: &mut Notes) -> Result<()> {
+    // A pipe has no real path, and is read once.
+    let is_pipe = || fs::metadata(path).is_ok_and(|there| !there.is_file() && !there.is_dir());
+    if path == Path::new(folder::STANDARD_INPUT) || is_pipe() {
+        found.tables.insert(path.to_path_buf(), path.to_path_buf());
+        return Ok(());
+    }
     let real = fs::canonicalize(path).map_err(Error::io(path))?;
     if path.is_file() {
         // The rows of a run folder are read with the folder's other files.
@@ -154,10 +160,13 @@ fn read_table(path: &Path, notes: &mut Notes) -> Vec<Run> {
         notes.file(path, "is empty");
         return vec![];
     }
-    let header = sheet.header();
+    let header = &sheet.header().to_vec();
     let has = |name: &str| header.iter().any(|column| column == name);
     let missing = |names: [&str; 2]| names.iter().all(|name| !has(name));
-    if has("ci_low") {
+    let (line, mut quiet) = (sheet.line(), Notes::default());
+    if sheet.next(&mut quiet).is_none() && quiet.is_empty() {
+        notes.file(path, "has a header and no rows");
+    } else if has("ci_low") {
         notes.file(path, "was written by `mbn compare` and holds no runs; not read");
     } else if has("impl") && has("ms_per_step") {
         notes.file(path, "was written by `mbn bench` and holds no runs; not read");
@@ -168,7 +177,7 @@ fn read_table(path: &Path, notes: &mut Notes) -> Vec<Run> {
             if missing([wanted, other]) {
                 let near = near_miss(wanted, header);
                 let text = format!("the header has neither `{wanted}`{near} nor `{other}`; the file is not read");
-                notes.line(path, sheet.line(), wanted, text);
+                notes.line(path, line, wanted, text);
                 return vec![];
             }
         }

@@ -1,7 +1,7 @@
 //! A run from its folder, complete or not.
 
 use std::fs;
-use std::io::ErrorKind;
+use std::io::{self, ErrorKind, Read};
 use std::path::Path;
 
 use toml::{Table, Value};
@@ -12,9 +12,13 @@ use super::sheet::{Sheet, Step};
 use super::{rows, settings};
 use crate::Error;
 use crate::record::{SplitScore, Status, Summary, by_layer, median_of_medians, read_summary};
+use crate::text::one_line;
 
 /// Files any of which makes a folder a run folder.
 const MARKS: [&str; 3] = ["metrics.csv", "config.toml", "summary.json"];
+
+/// About values of `shift` that an early version recorded.
+pub(super) const OLD_SHIFT: &str = "`shift` is the mean over layers and steps here, as an early version recorded it, not the median of the layers' medians; not used";
 
 /// Whether `dir` is a run folder.
 pub(super) fn is_run(dir: &Path) -> bool {
@@ -24,10 +28,10 @@ pub(super) fn is_run(dir: &Path) -> bool {
 /// Reads the run in `dir`: usually one; more where its `metrics.csv` holds rows of others.
 pub(super) fn read(dir: &Path, notes: &mut Notes) -> Vec<Run> {
     let summary = summary(dir, notes);
-    let folder_name = dir.file_name().unwrap_or_default().to_string_lossy().into_owned();
+    let folder_name = dir.file_name().unwrap_or_default().to_string_lossy();
     let metrics = dir.join("metrics.csv");
     let mut runs = text(&metrics, notes).map_or(vec![], |text| rows::read(&metrics, &text, notes));
-    let name = summary.as_ref().map_or(folder_name, |summary| summary.run.clone());
+    let name = one_line(summary.as_ref().map_or(&*folder_name, |summary| summary.run.as_str()));
     let config = match &summary {
         Some(summary) if !summary.config.is_empty() => Some(summary.config.clone()),
         _ => config(&dir.join("config.toml"), notes),
@@ -48,7 +52,7 @@ pub(super) fn read(dir: &Path, notes: &mut Notes) -> Vec<Run> {
     };
     let run = &mut runs[place];
     run.source = dir.to_path_buf();
-    run.has_folder = true;
+    (run.has_folder, run.is_named) = (true, true);
     if let Some(config) = &config {
         run.settings = settings::of_config(config);
         run.epochs = size(config, "epochs");
@@ -80,12 +84,17 @@ fn finish(run: &mut Run, summary: Summary, metrics: &Path, notes: &mut Notes) {
         notes.file(metrics, format!("ends at epoch {have} of {all}; the final scores are those of summary.json"));
     }
     let threads = (summary.threads > 0).then(|| threads(&summary.threads.to_string()));
-    run.machine = [Some(summary.device), threads].into_iter().flatten().collect::<Vec<_>>().join(", ");
+    run.machine = [Some(one_line(&summary.device)), threads].into_iter().flatten().collect::<Vec<_>>().join(", ");
     run.status = Some(summary.status);
+    run.commit = summary.commit.as_deref().map(one_line);
     run.finals = summary.results.iter().map(final_score).collect();
+    let shift = summary.shift.filter(|_| !summary.shift_by_layer.is_empty());
+    if summary.shift.is_some() && shift.is_none() && !run.measured.contains_key("shift") {
+        notes.file(&run.source, OLD_SHIFT);
+    }
     for (name, value) in [
         ("gap", summary.gap),
-        ("shift", summary.shift),
+        ("shift", shift),
         ("seconds", Some(summary.seconds).filter(|seconds| *seconds > 0.0)),
         ("images_per_s", summary.images_per_s),
         ("peak_memory_mib", summary.peak_memory_mib),
@@ -103,9 +112,21 @@ pub(super) fn threads(count: &str) -> String {
     format!("{count} thread{}", if count == "1" { "" } else { "s" })
 }
 
+/// The path that stands for standard input.
+pub(super) const STANDARD_INPUT: &str = "-";
+
+fn bytes(path: &Path) -> io::Result<Vec<u8>> {
+    if path != Path::new(STANDARD_INPUT) {
+        return fs::read(path);
+    }
+    let mut bytes = vec![];
+    io::stdin().read_to_end(&mut bytes)?;
+    Ok(bytes)
+}
+
 /// A file's text; none where it does not exist or cannot be read.
 pub(super) fn text(path: &Path, notes: &mut Notes) -> Option<String> {
-    match fs::read(path) {
+    match bytes(path) {
         Ok(bytes) if bytes.starts_with(&[0xff, 0xfe]) || bytes.starts_with(&[0xfe, 0xff]) => {
             notes.file(path, "is UTF-16; save it as UTF-8");
             None
@@ -133,7 +154,7 @@ fn size(config: &Table, key: &str) -> Option<usize> {
 
 /// A run without rows yet.
 fn from_config(name: &str, config: &Table) -> Run {
-    let word = |key: &str| config.get(key).and_then(Value::as_str).unwrap_or_default().to_string();
+    let word = |key: &str| one_line(config.get(key).and_then(Value::as_str).unwrap_or_default());
     let batch_size = size(config, "batch_size").unwrap_or_default();
     Run {
         name: name.to_string(),

@@ -2,7 +2,7 @@
 
 use super::cells::{truth, whole};
 use super::run::Run;
-use crate::sweep::one_line;
+use crate::text::one_line;
 
 /// The columns of `metrics.csv`, and `label`, which users may add. The first [`IDENTITY`] identify the run.
 pub(super) const COLUMNS: [&str; 18] = [
@@ -59,11 +59,12 @@ pub(super) fn identify(cells: &[String; IDENTITY]) -> Result<Run, (&'static str,
         format!("{dataset}-{model}-{what}{df}-b{batch_size}{micro}{seed}")
     };
     Ok(Run {
-        name: if name.is_empty() { made_up() } else { name.clone() },
+        name: one_line(&if name.is_empty() { made_up() } else { name.clone() }),
+        is_named: !name.is_empty(),
         label: Some(one_line(label)).filter(|label| !label.is_empty()),
-        dataset: dataset.clone(),
-        model: model.clone(),
-        norm: norm.clone(),
+        dataset: one_line(dataset),
+        model: one_line(model),
+        norm: one_line(norm),
         double_forward,
         batch_size,
         norm_batch_size,

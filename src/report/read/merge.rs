@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use super::notes::Notes;
 use super::rows;
 use super::run::{Insertion, Run};
+use super::same::contradict_at_the_end;
 use super::settings::ROWS_LR;
 use crate::record::{Split, Status};
 
@@ -45,7 +46,14 @@ fn absorb(run: &mut Run, other: Run, notes: &mut Notes) {
     }
     if differ > 0 {
         let (name, first) = (&run.name, run.source.display());
-        notes.file(&other.source, format!("{differ} rows of {name} have other scores than in {first}, which are used"));
+        let rows = if differ == 1 { "1 row of".into() } else { format!("{differ} rows of") };
+        notes.file(&other.source, format!("{rows} {name}: other scores than in {first}, which are used"));
+    }
+    if contradict_at_the_end(&run.finals, &other.finals) {
+        let (name, first) = (&run.name, run.source.display());
+        let text =
+            format!("{name} is there with other final scores, too; those that were read first (in {first}) are used");
+        notes.file(&other.source, text);
     }
     for (own, other) in [(&mut run.dataset, other.dataset), (&mut run.model, other.model), (&mut run.norm, other.norm)]
     {
@@ -55,9 +63,13 @@ fn absorb(run: &mut Run, other: Run, notes: &mut Notes) {
     }
     run.label = run.label.take().or(other.label);
     run.seed = run.seed.or(other.seed);
+    run.commit = run.commit.take().or(other.commit);
     run.epochs = run.epochs.or(other.epochs);
     if run.settings.keys().all(|key| key == ROWS_LR) && !other.settings.is_empty() {
         run.settings = other.settings;
+    }
+    if run.other_cells.is_empty() {
+        run.other_cells = other.other_cells;
     }
     if !run.has_folder {
         run.status = run.status.or(other.status);
@@ -138,8 +150,11 @@ fn assume_epochs(runs: &mut [Run], notes: &mut Notes) {
         short += usize::from(!over && run.status.is_none() && run.epochs.is_some_and(|n| run.reached() < n));
     }
     if short > 0 {
-        notes.say(format!(
-            "{short} runs known by their rows alone have fewer epochs than others of the same method: taken as unfinished"
-        ));
+        let runs = if short == 1 {
+            "1 run, known by its rows alone, has".into()
+        } else {
+            format!("{short} runs, known by their rows alone, have")
+        };
+        notes.say(format!("{runs} fewer epochs than others of the same method: taken as unfinished"));
     }
 }

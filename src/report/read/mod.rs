@@ -3,12 +3,15 @@
 
 mod cells;
 mod collect;
+mod columns;
 mod folder;
 mod identity;
 mod merge;
 mod notes;
+mod rates;
 mod rows;
 mod run;
+mod same;
 pub(super) mod settings;
 mod sheet;
 mod summaries;

@@ -5,6 +5,8 @@ use std::path::{Path, PathBuf};
 
 use serde::Serialize;
 
+use crate::text::one_line;
+
 /// A remark on a file or on the comparison as a whole.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Note {
@@ -51,22 +53,35 @@ impl Notes {
         match self.list.iter_mut().rev().find(same) {
             Some(entry) => entry.lines += 1,
             None => {
-                let note = Note { path: Some(path.to_path_buf()), line: Some(line), text: text.into() };
+                let note = Note { path: Some(path.to_path_buf()), line: Some(line), text: one_line(&text.into()) };
                 self.list.push(CountedNote { note, kind: kind.to_string(), lines: 1 });
             }
         }
     }
 
+    /// A remark on rows that are in a file twice: how many, and the line of the first.
+    pub fn twice(&mut self, path: &Path, (count, line): (usize, usize)) {
+        if count > 0 {
+            let rows = if count == 1 { "1 row is".into() } else { format!("{count} rows are") };
+            self.file(path, format!("{rows} there twice (the first in line {line}); each counts once"));
+        }
+    }
+
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.list.is_empty()
+    }
+
     /// A remark on a file or folder.
     pub fn file(&mut self, path: &Path, text: impl Into<String>) {
-        let note = Note { path: Some(path.to_path_buf()), line: None, text: text.into() };
+        let note = Note { path: Some(path.to_path_buf()), line: None, text: one_line(&text.into()) };
         self.list.push(CountedNote { note, kind: String::new(), lines: 0 });
     }
 
     /// A remark on the comparison.
     pub fn say(&mut self, text: impl Into<String>) {
         self.list.push(CountedNote {
-            note: Note { path: None, line: None, text: text.into() },
+            note: Note { path: None, line: None, text: one_line(&text.into()) },
             kind: String::new(),
             lines: 0,
         });

@@ -87,8 +87,10 @@ impl Series {
 /// One training run.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Run {
-    /// Its name.
+    /// Its name; made of its identifying columns where its rows have none.
     pub name: String,
+    /// Whether its folder or its rows name it.
+    pub is_named: bool,
     /// The method's name in its sweep, where it has one.
     pub label: Option<String>,
     /// Data set; empty where unknown.
@@ -107,6 +109,8 @@ pub struct Run {
     pub seed: Option<u64>,
     /// Every other known setting; a normalizer's parameter as `mbn.size`.
     pub settings: BTreeMap<String, String>,
+    /// The cells of its row that hold neither a setting nor a measurement, by column; empty cells are kept.
+    pub other_cells: BTreeMap<String, String>,
     /// Epochs it was to train, where known.
     pub epochs: Option<usize>,
     /// How it ended, where its summary says so.
@@ -119,6 +123,8 @@ pub struct Run {
     pub not_finite: usize,
     /// Measured quantities other than scores, by column name.
     pub measured: BTreeMap<&'static str, f64>,
+    /// The commit of the program that trained it, where known.
+    pub commit: Option<String>,
     /// Device and threads, as far as known.
     pub machine: String,
     /// Whether it was read from its folder, which takes precedence over tables.
@@ -194,18 +200,6 @@ impl Run {
     pub fn seconds(&self) -> Option<f64> {
         let last = || self.series.iter().filter_map(|series| series.points.last()?.seconds).reduce(f64::max);
         self.measured.get("seconds").copied().or_else(last)
-    }
-
-    /// Whether `other` can be a record of the same run: nothing known to both differs.
-    pub(super) fn agrees(&self, other: &Self) -> bool {
-        let same = |a: &str, b: &str| a.is_empty() || b.is_empty() || a == b;
-        same(&self.dataset, &other.dataset)
-            && same(&self.model, &other.model)
-            && same(&self.norm, &other.norm)
-            && self.double_forward == other.double_forward
-            && self.batch_size == other.batch_size
-            && self.norm_batch_size == other.norm_batch_size
-            && (self.seed.is_none() || other.seed.is_none() || self.seed == other.seed)
     }
 }
 

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use toml::{Table, Value};
 
 use crate::config::{MEASURES, up_to_date};
+use crate::text::one_line;
 
 /// Settings that identify a run; they have fields and columns of their own.
 const IDENTITY: [&str; 8] =
@@ -27,7 +28,7 @@ pub(super) fn plain(text: &str) -> String {
     let text = text.trim().trim_matches('"');
     match text.parse::<f64>() {
         Ok(number) if number.is_finite() => number.to_string(),
-        _ => text.to_string(),
+        _ => one_line(text),
     }
 }
 

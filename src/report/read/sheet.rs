@@ -9,6 +9,7 @@ use std::path::Path;
 
 use super::cells::{number, split};
 use super::notes::Notes;
+use crate::text::one_line;
 
 /// Cells of a line that must be column names for the line to be another header.
 const HEADER_WORDS: usize = 3;
@@ -57,6 +58,11 @@ impl<'a> Sheet<'a> {
     /// Where the columns called `names` are.
     pub fn columns<const N: usize>(&self, names: [&str; N]) -> [Option<usize>; N] {
         names.map(|name| self.header.iter().position(|column| column == name))
+    }
+
+    /// The cells of the current row.
+    pub fn cells(&self) -> &[Cow<'a, str>] {
+        &self.cells
     }
 
     /// A cell of the current row; empty where there is no such column.
@@ -213,7 +219,7 @@ impl<'a> Sheet<'a> {
 
 /// A column's name as the program spells it.
 fn column_name(cell: &str) -> String {
-    cell.to_lowercase().replace([' ', '-'], "_")
+    one_line(cell).to_lowercase().replace([' ', '-'], "_")
 }
 
 /// The delimiter in a spreadsheet's first line `sep=;`, also where that line is quoted or padded with empty cells.

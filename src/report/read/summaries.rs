@@ -1,19 +1,25 @@
 //! Runs from a table with one row per run: a sweep's `summary.csv`, or one made by hand.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::path::Path;
 
 use super::cells::whole;
+use super::columns::check_twice;
+use super::folder::OLD_SHIFT;
 use super::identity::{COLUMNS, FRACTION, identify, near_miss};
 use super::notes::Notes;
 use super::run::{FinalScore, Run};
 use super::sheet::{Sheet, Step};
 use super::{folder, settings};
 use crate::record::{Split, Stats, Status};
+use crate::text::one_line;
 
 /// Columns of a table of runs that hold a measured quantity.
 const MEASURED: [&str; 7] =
     ["gap", "shift", "used_to_population", "inference_to_population", "images_per_s", "seconds", "peak_memory_mib"];
+
+/// Columns that record how a run went; runs that differ in them may be of the same method.
+const RECORDED: [&str; 7] = ["status", "reason", "steps", "parameters", "threads", "version", "commit"];
 
 /// Whether a header is that of such a table: final scores have columns of their own.
 pub(super) fn is_summary(header: &[String]) -> bool {
@@ -37,10 +43,14 @@ pub(super) fn read(path: &Path, text: &str, notes: &mut Notes) -> Vec<Run> {
     let mut sheet = Sheet::new(path, text, &COLUMNS);
     let mut runs: Vec<Run> = vec![];
     let mut columns = vec![];
+    // Rows under the current header, and how many are there twice.
+    let (mut seen, mut twice) = (HashSet::new(), (0, 0));
     while let Some(step) = sheet.next(notes) {
         match step {
             Step::Header => {
                 columns = sheet.columns(COLUMNS).to_vec();
+                seen.clear();
+                check_twice(&sheet, path, notes);
                 let known = |name: &&String| settings::of_column(name).is_some() || score_column(name).is_some();
                 for name in sheet.header().iter().filter(|name| !known(name) && !MEASURED.contains(&name.as_str())) {
                     let near = near_miss("test_accuracy", std::slice::from_ref(name));
@@ -54,6 +64,9 @@ pub(super) fn read(path: &Path, text: &str, notes: &mut Notes) -> Vec<Run> {
                     }
                 }
             }
+            Step::Row if !seen.insert(sheet.cells().join("\u{1f}")) => {
+                twice = (twice.0 + 1, if twice.0 == 0 { sheet.line() } else { twice.1 });
+            }
             Step::Row => {
                 let cells = std::array::from_fn(|i| sheet.cell(columns[i]).to_string());
                 match identify(&cells) {
@@ -63,6 +76,7 @@ pub(super) fn read(path: &Path, text: &str, notes: &mut Notes) -> Vec<Run> {
             }
         }
     }
+    notes.twice(path, twice);
     runs
 }
 
@@ -70,7 +84,10 @@ pub(super) fn read(path: &Path, text: &str, notes: &mut Notes) -> Vec<Run> {
 fn fill(mut run: Run, sheet: &Sheet, notes: &mut Notes, path: &Path) -> Run {
     let mut finals: BTreeMap<(Split, Option<Stats>), FinalScore> = BTreeMap::new();
     let mut machine = vec![];
-    for (i, name) in sheet.header().iter().enumerate() {
+    let [digest, commit] = sheet.columns(["data_digest", "commit"]);
+    run.commit = Some(sheet.cell(commit)).filter(|commit| !commit.is_empty()).map(one_line);
+    let first_of_its_name = |(i, name): &(usize, &String)| sheet.columns([name])[0] == Some(*i);
+    for (i, name) in sheet.header().iter().enumerate().filter(first_of_its_name) {
         let cell = sheet.cell(Some(i));
         if let Some((split, stats, is_accuracy)) = score_column(name) {
             let value = match sheet.number(Some(i)) {
@@ -85,6 +102,11 @@ fn fill(mut run: Run, sheet: &Sheet, notes: &mut Notes, path: &Path) -> Run {
             let empty = FinalScore { split, stats, loss: None, accuracy: None };
             let score = finals.entry((split, stats)).or_insert(empty);
             *if is_accuracy { &mut score.accuracy } else { &mut score.loss } = value;
+        } else if name == "shift" && commit.is_some() && digest.is_none() {
+            // Sweeps recorded no digest of the data when `shift` was still a mean over layers and steps.
+            if !cell.is_empty() {
+                notes.line(path, sheet.line(), "shift", OLD_SHIFT);
+            }
         } else if let Some(name) = MEASURED.iter().find(|measured| *measured == name) {
             run.measured.extend(sheet.number(Some(i)).ok().flatten().filter(|x| x.is_finite()).map(|x| (*name, x)));
         } else if ["device", "threads"].contains(&name.as_str()) && !cell.is_empty() {
@@ -96,12 +118,19 @@ fn fill(mut run: Run, sheet: &Sheet, notes: &mut Notes, path: &Path) -> Run {
             run.epochs = whole(cell).ok().flatten().and_then(|n| usize::try_from(n).ok());
         } else if let Some(key) = settings::of_column(name).filter(|_| !cell.is_empty()) {
             run.settings.insert(key, settings::plain(cell));
+        } else if !COLUMNS.contains(&name.as_str()) && !RECORDED.contains(&name.as_str()) && !is_index(name) {
+            run.other_cells.insert(name.clone(), one_line(cell));
         }
     }
     run.machine = machine.join(", ");
     run.finals = finals.into_values().filter(|f| f.loss.is_some() || f.accuracy.is_some()).collect();
     run.status = status(sheet, &run);
     run
+}
+
+/// Whether a column without a name of its own numbers the rows.
+fn is_index(name: &str) -> bool {
+    name.is_empty() || name.starts_with("unnamed:")
 }
 
 /// The run's status according to its row. Without one, a run with scores is done.

@@ -41,7 +41,7 @@ fn cell_mark(section: &Section, cell: &MethodScore, metric: Metric) -> Option<Ma
     let sample = cell.sample?;
     let lost = if cell.diverged > 0 { format!(", {} diverged", cell.diverged) } else { String::new() };
     let text = format!("{}, {} {}: {}{lost}", cell.label, section.x.title(), cell.x, describe(metric, sample));
-    mark(cell.x as f64, sample, text)
+    mark(metric, cell.x as f64, sample, text)
 }
 
 /// The title of a chart against batch size.

@@ -6,14 +6,15 @@ use super::svg::Mark;
 use crate::stats::Sample;
 
 /// The mark of `sample` at `x`; none where its mean is not finite (the sum of huge numbers overflows).
-pub(super) fn mark(x: f64, sample: Sample, text: String) -> Option<Mark> {
+pub(super) fn mark(metric: Metric, x: f64, sample: Sample, text: String) -> Option<Mark> {
     let interval = sample.low.zip(sample.high).filter(|(low, high)| low.is_finite() && high.is_finite());
+    let interval = interval.map(|ends| metric.possible(ends));
     (sample.mean.is_finite() && x.is_finite()).then_some(Mark { x, y: sample.mean, interval, text })
 }
 
 /// `96.12 % (95.10 .. 97.14), n = 3`
 pub(super) fn describe(metric: Metric, sample: Sample) -> String {
-    let interval = match sample.low.zip(sample.high) {
+    let interval = match sample.low.zip(sample.high).map(|ends| metric.possible(ends)) {
         Some((low, high)) => format!(" ({} .. {})", metric.show(low), metric.show(high)),
         None => String::new(),
     };

@@ -116,7 +116,7 @@ fn marks(section: &Section, label: &str, runs: &[&Run], metric: Metric, x: Curve
     let at = |(epoch, (values, sum)): (usize, (Vec<f64>, f64))| {
         let sample = Sample::of(&values)?;
         let text = format!("{label}, epoch {epoch}: {}", describe(metric, sample));
-        mark(sum / sample.n as f64, sample, text)
+        mark(metric, sum / sample.n as f64, sample, text)
     };
     epochs.into_iter().enumerate().filter_map(at).collect()
 }

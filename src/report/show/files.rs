@@ -9,7 +9,7 @@ use serde::Serialize;
 use super::curves::CurveX;
 use super::document::{Comparison, MethodScore, Pair, PostHocScore, Section, Table};
 use super::metric::Metric;
-use super::{charts, html};
+use super::{charts, html, written};
 use crate::record::{atomic, csv_bytes, write_rows};
 use crate::{Error, Result};
 
@@ -138,18 +138,20 @@ fn tidy_row(
 /// Writes `comparison.csv`, the charts and `report.html` into `dir`, creating it if it is missing; returns the page's path.
 ///
 /// # Errors
-/// I/O errors, or `dir` is a file.
+/// I/O errors, `dir` is a file, or one of the files is there already and was not written by `mbn compare`.
 pub fn write(comparison: &Comparison, x: CurveX, dir: &Path) -> Result<PathBuf> {
     if dir.exists() && !dir.is_dir() {
         return Err(Error::data(dir, "is a file; --out takes a folder"));
     }
     fs::create_dir_all(dir).map_err(Error::io(dir))?;
-    write_rows(&dir.join("comparison.csv"), &tidy(comparison))?;
     let charts: Vec<_> = (0..comparison.sections.len()).map(|i| charts::of_section(comparison, i, x)).collect();
+    let (table, page) = (dir.join("comparison.csv"), dir.join("report.html"));
+    let drawn = charts.iter().flatten().map(|file| dir.join(&file.name));
+    drawn.chain([table.clone(), page.clone()]).try_for_each(|path| written::check(&path))?;
+    write_rows(&table, &tidy(comparison))?;
     for file in charts.iter().flatten() {
         atomic::write(&dir.join(&file.name), file.chart.svg(true).as_bytes())?;
     }
-    let page = dir.join("report.html");
     atomic::write(&page, html::page(comparison, &charts).as_bytes())?;
     Ok(page)
 }

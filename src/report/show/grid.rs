@@ -102,7 +102,8 @@ pub fn scores(section: &Section, table: &Table) -> Grid {
     header.extend(best.then_some("best"));
     let row = |cell: &MethodScore, label: String| {
         let mut row = vec![cell.x.to_string(), label];
-        row.extend(numbers(table.metric, cell.sample, String::new()));
+        let ends = |ends| table.metric.possible(ends);
+        row.extend(numbers(table.metric, cell.sample, String::new(), ends));
         row.push(cell.diverged.to_string());
         row.extend(failed.then(|| cell.failed.to_string()));
         row.extend(best.then(|| if cell.best { "*" } else { "" }.to_string()));
@@ -123,7 +124,7 @@ pub fn differences(section: &Section, table: &Table) -> Option<Grid> {
         let difference = pair.difference;
         let plus = |value: f64| if value > 0.0 { "+" } else { "" };
         let mut row = vec![pair.x.to_string(), pair.label.clone()];
-        row.extend(numbers(table.metric, Some(difference), plus(difference.mean).into()));
+        row.extend(numbers(table.metric, Some(difference), plus(difference.mean).into(), |ends| ends));
         row.push(side(difference).into());
         row
     };
@@ -161,14 +162,19 @@ fn words(names: Vec<&str>) -> Vec<String> {
     names.into_iter().map(String::from).collect()
 }
 
-/// Mean, sd, interval, n.
-fn numbers(metric: Metric, sample: Option<Sample>, sign: String) -> [String; 4] {
+/// Mean, sd, interval (its ends as `ends` limits them), n.
+fn numbers(
+    metric: Metric,
+    sample: Option<Sample>,
+    sign: String,
+    ends: impl Fn((f64, f64)) -> (f64, f64),
+) -> [String; 4] {
     let show = |value: Option<f64>| value.map_or("-".into(), |value| metric.show(value));
     let Some(Sample { n, mean, sd, low, high }) = sample else {
         return ["-".into(), "-".into(), "-".into(), "0".into()];
     };
-    let interval = match (low, high) {
-        (Some(low), Some(high)) => format!("{} .. {}", metric.show(low), metric.show(high)),
+    let interval = match low.zip(high).map(ends) {
+        Some((low, high)) => format!("{} .. {}", metric.show(low), metric.show(high)),
         _ => "-".into(),
     };
     [format!("{sign}{}", metric.show(mean)), show(sd), interval, n.to_string()]
@@ -177,17 +183,22 @@ fn numbers(metric: Metric, sample: Option<Sample>, sign: String) -> [String; 4] 
 /// Explanations of what occurs in `tables`.
 pub fn legend<'a>(comparison: &Comparison, tables: impl IntoIterator<Item = &'a Table>) -> Vec<&'static str> {
     let (mut cells, mut beside) = (Vec::<&MethodScore>::new(), BTreeSet::new());
+    let (mut scored, mut marked) = (false, false);
     for table in tables {
+        scored |= table.metric.is_score() && !table.cells.is_empty();
+        let sizes: BTreeSet<usize> = table.cells.iter().map(|cell| cell.x).collect();
+        marked |= sizes.len() > 1 && table.cells.iter().any(|cell| cell.diverged + cell.failed > 0);
         cells.extend(&table.cells);
         beside.extend(table.post_hoc.iter().map(|cell| cell.stats));
     }
     if cells.is_empty() {
         return vec![];
     }
-    let mut lines = vec![
+    let mut lines = vec![];
+    lines.extend(scored.then_some(
         "Scores are from the last epoch (never the best), under each method's own inference statistics unless stated otherwise.",
-        "Intervals are 95 % Student's t intervals for the mean of n runs; a single run has none. They are not corrected for multiple comparisons.",
-    ];
+    ));
+    lines.push("Intervals are 95 % Student's t intervals for the mean of n runs; a single run has none. They are not corrected for multiple comparisons.");
     lines.extend(beside.into_iter().filter_map(|stats| match stats {
         Stats::Precise => {
             Some("(precise): the same networks under statistics re-estimated over training images; not part of the comparison.")
@@ -203,10 +214,11 @@ pub fn legend<'a>(comparison: &Comparison, tables: impl IntoIterator<Item = &'a 
     }));
     if cells.iter().any(|cell| cell.best) {
         lines.push(
-            "best: at least three runs, none of them lost, and the interval of its lead over every other method at that size excludes 0 \
+            "best (*): at least three runs, none of them lost, and the interval of its lead over every other method at that size excludes 0 \
              (paired by seed where both share at least three seeds, else Welch's).",
         );
     }
+    lines.extend(marked.then_some("!: some of the method's runs at that batch size diverged or failed."));
     if cells.iter().any(|cell| cell.diverged > 0) {
         lines.push(if comparison.diverged_as_chance {
             "Diverged runs count at chance level in accuracy and loss; for other metrics they are left out of the mean and counted separately."

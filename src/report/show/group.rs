@@ -44,6 +44,9 @@ pub(super) enum Length {
     BySize,
 }
 
+/// Settings that never distinguish methods.
+const APART: [&str; 5] = ["dataset", "model", "epochs", "batch_size", "seed"];
+
 /// Sorts `runs` into sections and methods; methods differ in the keys `by`, or in any setting where `by` is empty.
 ///
 /// # Errors
@@ -119,6 +122,11 @@ fn check_keys(runs: &[Run], by: &[String]) -> Result<()> {
     let fields = ["norm", "label", "run", "double_forward", "norm_batch_size"];
     let known: Vec<&str> = fields.into_iter().chain(settings).collect();
     match by.iter().find(|key| !known.contains(&key.as_str())) {
+        Some(key) if APART.contains(&key.as_str()) => Err(Error::config(format!(
+            "--by {key}: it cannot distinguish methods: runs of different data sets, networks and lengths have tables of their own, \
+             batch sizes have rows, and seeds are averaged over; known: {}",
+            known.join(", ")
+        ))),
         Some(key) => {
             let near = closest(key, &known);
             Err(Error::config(format!("--by {key}: no run has such a setting{near}; known: {}", known.join(", "))))

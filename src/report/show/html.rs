@@ -8,16 +8,22 @@ use super::grid::{self, Grid};
 use super::metric::Metric;
 use super::svg::escape;
 
+/// The page's title, by which it is recognized.
+pub(super) const TITLE: &str = "<title>Normalizers compared</title>";
+
 /// The page, valid as XML and HTML; `charts` are those of each section.
 pub fn page(comparison: &Comparison, charts: &[Vec<ChartFile>]) -> String {
-    let runs = comparison.runs.len();
+    let runs = match comparison.runs.len() {
+        1 => "1 run".into(),
+        n => format!("{n} runs"),
+    };
     let mut out = format!(
         "<!DOCTYPE html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\"/>\n\
          <meta name=\"viewport\" content=\"width=device-width, initial-scale=1\"/>\n\
          <meta http-equiv=\"Content-Security-Policy\" content=\"default-src 'none'; style-src 'unsafe-inline'; \
          script-src 'unsafe-inline'; img-src data:\"/>\n<link rel=\"icon\" href=\"data:,\"/>\n\
-         <title>Normalizers compared</title>\n<style>\n{}</style>\n</head>\n<body>\n<main>\n\
-         <h1>Normalizers compared</h1>\n<p>{runs} runs, read by mbn {}. Hover over or tap a mark for its values.</p>\n",
+         {TITLE}\n<style>\n{}</style>\n</head>\n<body>\n<main>\n\
+         <h1>Normalizers compared</h1>\n<p>{runs}, read by mbn {}. Hover over or tap a mark for its values.</p>\n",
         include_str!("report.css"),
         escape(comparison.version),
     );

@@ -8,6 +8,9 @@ use crate::report::read::{Run, settings};
 /// The normalization batch size, as a key beside the settings.
 const NORM_BATCH: &str = "norm_batch_size";
 
+/// How a label names [`settings::ROWS_LR`]: the rate at the end of an epoch is not the setting `lr`.
+const RATE: &str = "lr(epoch 1)=";
+
 /// The labels of the runs of one section.
 pub(super) struct Labels {
     x: BatchSizeAxis,
@@ -74,6 +77,11 @@ pub(super) fn by(run: &Run, keys: &[String]) -> String {
     if parts.is_empty() { method(run) } else { parts.join(" ") }
 }
 
+/// Whether a label has a rate of rows in it.
+pub(super) fn names_rate(label: &str) -> bool {
+    label.contains(RATE)
+}
+
 /// Everything but the seed in which the runs differ, with the values.
 pub(super) fn differences(runs: &[&Run]) -> BTreeMap<String, BTreeSet<String>> {
     let mut values: BTreeMap<&str, BTreeSet<String>> = BTreeMap::new();
@@ -103,7 +111,10 @@ fn method(run: &Run) -> String {
 /// A setting in a label. A normalizer's parameter loses the normalizer's name, which precedes it anyway, unless there is
 /// a setting of the same name.
 fn said(key: &str, value: &str) -> String {
+    if key == settings::ROWS_LR {
+        return format!("{RATE}{value}");
+    }
     let short = key.rsplit('.').next().unwrap_or(key);
-    let clash = short != key && key != settings::ROWS_LR && crate::config::is_known(short);
+    let clash = short != key && crate::config::is_known(short);
     format!("{}={value}", if clash { key } else { short })
 }

@@ -146,12 +146,19 @@ impl Metric {
         }
     }
 
-    /// A value or a difference in [`Metric::unit`], with a sensible number of digits.
+    /// The ends of an interval of the mean, for reading: a share of images lies between 0 and 1, whatever Student's t says.
+    pub(super) fn possible(self, (low, high): (f64, f64)) -> (f64, f64) {
+        if self == Self::Accuracy { (low.max(0.0), high.min(1.0)) } else { (low, high) }
+    }
+
+    /// A value or a difference in [`Metric::unit`], with a sensible number of digits; in scientific notation where it has too
+    /// many before the point, or would be shown as 0.
     pub fn show(self, value: f64) -> String {
         match self {
             Self::Accuracy | Self::Gap => format!("{:.2}", 100.0 * value),
-            Self::Loss => format!("{value:.4}"),
+            _ if value.abs() >= 1e6 => format!("{value:.3e}"),
             Self::ImagesPerS | Self::Seconds | Self::PeakMemoryMib => format!("{value:.1}"),
+            Self::Loss if value.abs() >= 5e-5 => format!("{value:.4}"),
             _ if value == 0.0 || value.abs() >= 1e-3 => format!("{value:.4}"),
             _ => format!("{value:.2e}"),
         }

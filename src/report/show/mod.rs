@@ -16,9 +16,11 @@ mod judge;
 mod labels;
 mod metric;
 mod options;
+mod origin;
 mod range;
 mod remarks;
 mod svg;
+mod written;
 
 pub use crate::stats::{Sample, t_quantile, welch};
 pub use curves::CurveX;

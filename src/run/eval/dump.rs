@@ -16,6 +16,9 @@ const IMAGES: usize = 64;
 
 /// Refuses to overwrite an existing file, which could be the checkpoint itself.
 pub(super) fn check(path: &Path) -> Result<()> {
+    if path == Path::new("-") {
+        return Err(Error::config("--dump -: the dump is not written to standard output; give the name of a new file"));
+    }
     match path.symlink_metadata() {
         Ok(_) => Err(Error::config(format!(
             "--dump {}: the file exists and is not overwritten; choose another name, or remove the file",

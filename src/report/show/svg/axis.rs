@@ -120,6 +120,7 @@ impl Axis {
 /// A label with that many decimals; thousands and millions are abbreviated to save space.
 fn label(value: f64, decimals: usize) -> String {
     match value.abs() {
+        size if size >= 1e9 => plain(value),
         size if size >= 1e6 => format!("{}M", plain(value / 1e6)),
         size if size >= 1e4 => format!("{}k", plain(value / 1e3)),
         _ => format!("{:.decimals$}", value + 0.0),

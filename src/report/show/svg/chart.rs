@@ -18,6 +18,9 @@ const BELOW: f64 = 56.0;
 /// Most markers on a line; more would hide it.
 const MARKERS: usize = 16;
 
+/// The beginning of a chart in a file of its own, by which it is recognized.
+pub const CHART_START: &str = "<svg xmlns=\"http://www.w3.org/2000/svg\" class=\"chart\"";
+
 /// A chart: lines in a frame, with titles, legend and footnote.
 #[derive(Debug, Clone)]
 pub struct Chart {
@@ -46,9 +49,9 @@ impl Chart {
         let (legend, after) = legend(&self.lines, bottom);
         let notes = wrap(&format!("{} {}", self.about_intervals(), self.footnote), 58);
         let height = after + 16.0 * notes.len() as f64 + 4.0;
-        let namespace = if alone { " xmlns=\"http://www.w3.org/2000/svg\"" } else { "" };
+        let start = if alone { CHART_START } else { "<svg class=\"chart\"" };
         let mut out = format!(
-            "<svg{namespace} class=\"chart\" viewBox=\"0 0 {WIDTH} {height}\" role=\"img\" color=\"#1a1a1a\" \
+            "{start} viewBox=\"0 0 {WIDTH} {height}\" role=\"img\" color=\"#1a1a1a\" \
              font-family=\"system-ui, sans-serif\" font-size=\"13\" aria-label=\"{0}: {1}\">\n\
              <rect class=\"paper\" width=\"{WIDTH}\" height=\"{height}\" fill=\"#fff\"/>\n\
              <text x=\"10\" y=\"19\" font-size=\"15\" font-weight=\"600\" fill=\"currentColor\">{0}</text>\n\

@@ -7,7 +7,7 @@ mod line;
 mod style;
 
 pub use axis::{Axis, Scale};
-pub use chart::Chart;
+pub use chart::{CHART_START, Chart};
 pub use line::{Line, Mark};
 
 /// Text escaped for XML.
