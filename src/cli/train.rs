@@ -20,7 +20,7 @@ Examples:
   mbn train --dataset cifar10 --data-dir ./data --model resnet20 --batch-size 8 --epochs 10
   mbn train --config results/runs/RUN/config.toml --seed 1
 
-Flags and --set override the file, the file overrides the defaults.";
+Flags override --set, which overrides the file, which overrides the defaults.";
 
 /// Arguments of `mbn train`.
 #[derive(Args)]

@@ -11,7 +11,7 @@ impl Layers {
     /// # Errors
     /// The first one that is, with both places.
     pub fn once(&self) -> Result<()> {
-        match self.twice(|_, _| true) {
+        match self.pairs().next() {
             Some((first, again)) => {
                 Err(Error::config(format!("`{}` is given twice: {}, {}", again.path(), first.origin, again.origin)))
             }
@@ -19,32 +19,22 @@ impl Layers {
         }
     }
 
-    /// Checks that no setting is given twice with different values.
-    ///
-    /// # Errors
-    /// The first one that is, with both places.
-    pub fn agree(&self) -> Result<()> {
+    /// What is said of each setting that a later entry gives another value.
+    pub fn overridden(&self) -> Vec<String> {
         let number = |value: &Value| value.as_float().or(value.as_integer().map(|integer| integer as f64));
         let differ = |first: &Entry, again: &Entry| match (number(&first.value), number(&again.value)) {
             (Some(one), Some(other)) => one != other,
             _ => first.value != again.value,
         };
-        match self.twice(differ) {
-            Some((first, again)) => Err(Error::config(format!(
-                "`{}` is given different values by {} and {}; leave out one of the two",
-                again.path(),
-                first.origin,
-                again.origin
-            ))),
-            None => Ok(()),
-        }
+        let pairs = self.pairs().filter(|(first, again)| differ(first, again));
+        pairs.map(|(first, again)| format!("{} has no effect: {} overrides it", first.origin, again.origin)).collect()
     }
 
-    /// The first two entries of the same setting for which `wrong` holds.
-    fn twice(&self, wrong: impl Fn(&Entry, &Entry) -> bool) -> Option<(&Entry, &Entry)> {
-        self.entries().enumerate().find_map(|(i, again)| {
-            let first = self.entries().take(i).find(|first| first.path() == again.path() && wrong(first, again))?;
-            Some((first, again))
+    /// Every two entries of the same setting.
+    fn pairs(&self) -> impl Iterator<Item = (&Entry, &Entry)> {
+        self.entries().enumerate().flat_map(|(i, again)| {
+            let earlier = self.entries().take(i).filter(move |first| first.path() == again.path());
+            earlier.map(move |first| (first, again))
         })
     }
 }

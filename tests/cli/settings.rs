@@ -3,7 +3,7 @@
 use crate::support::{command, mbn, printed, refused, stderr, stdout};
 
 #[test]
-fn flags_and_set_win_over_the_file_over_the_default() {
+fn a_flag_wins_over_set_over_the_file_over_the_default() {
     let dir = tempfile::tempdir().unwrap();
     let file = dir.path().join("c.toml");
     std::fs::write(&file, "lr = 0.2\nseed = 5\n[mbn]\nsize = 3\n").unwrap();
@@ -11,12 +11,12 @@ fn flags_and_set_win_over_the_file_over_the_default() {
     printed(&[], "lr = 0.1");
     printed(&["--config", file], "lr = 0.2");
     printed(&["--config", file, "--set", "lr=0.3"], "lr = 0.3");
-    printed(&["--lr", "0.4", "--config", file], "lr = 0.4");
+    printed(&["--lr", "0.4", "--config", file, "--set", "lr=0.3"], "lr = 0.4");
     printed(&["--config", file, "--set", "lr=0.3"], "seed = 5");
     printed(&["--config", file], "size = 3");
     printed(&["--config", file, "--set", "mbn.size=6"], "size = 6");
     printed(&["--double-forward"], "double_forward = true");
-    printed(&["--double-forward=false"], "double_forward = false");
+    printed(&["--set", "double_forward=true", "--double-forward=false"], "double_forward = false");
     printed(&["--augment"], "augment = true");
     printed(&["--dataset", "cifar10", "--no-augment"], "augment = false");
     printed(&["--no-gap", "--nesterov", "--precise"], "gap = false");
@@ -77,17 +77,20 @@ fn what_is_given_twice_is_said_so() {
     refused(&["train", "--augment", "--no-augment"], &["--augment", "--no-augment"]);
     refused(&["train", "--set", "epochs=1", "--set", "epochs=2"], &["`epochs` is given twice", "epochs=1", "epochs=2"]);
     refused(&["train", "--set", "gn={groups=2}", "--set", "gn.groups=4"], &["`gn.groups` is given twice"]);
-    for (args, parts) in [
-        (
-            &["--set", "epochs=1", "--epochs", "2"][..],
-            &["`epochs` is given different values by --set epochs=1 and --epochs"][..],
-        ),
-        (&["--norm=bn", "--set", "norm=gn"], &["`norm`", "--set norm=gn", "--norm"]),
-        (&["--set", "gap=true", "--no-gap"], &["--no-gap"]),
-        (&["--lr", "1", "--set", "lr=fast"], &["--set lr=fast", "a number"]),
+    printed(&["--set", "epochs=1", "--epochs", "2"], "epochs = 2");
+    for (args, note) in [
+        (&["--set", "epochs=1", "--epochs", "2"][..], "--set epochs=1 has no effect: --epochs overrides it"),
+        (&["--norm=bn", "--set", "norm=gn"], "--set norm=gn has no effect: --norm overrides it"),
+        (&["--set", "gap=true", "--no-gap"], "--set gap=true has no effect: --no-gap overrides it"),
     ] {
-        refused(&[&["train", "--print-config"], args].concat(), parts);
+        let output = mbn(&[&["train", "--print-config"], args].concat());
+        assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
+        assert!(stderr(&output).contains(note), "{}", stderr(&output));
     }
+    refused(&["train", "--print-config", "--lr", "1", "--set", "lr=fast"], &["--set lr=fast", "a number"]);
+    let agreeing =
+        mbn(&["train", "--print-config", "--set", "lr=1", "--lr", "1.0", "--set", "norm=bn", "--norm", "bn"]);
+    assert_eq!(stderr(&agreeing), "");
     printed(&["--set", "lr=1", "--lr", "1.0", "--set", "norm=bn", "--norm", "bn"], "lr = 1.0");
 }
 
@@ -120,7 +123,7 @@ fn settings_without_effect_are_refused_on_the_command_line_and_noted_in_a_file()
             &["--norm", "gn", "--norm-batch-size", "16"][..],
             "--norm-batch-size: `norm_batch_size` has no effect: `gn` takes",
         ),
-        (&["--norm", "gn", "--no-gap"], "--gap: `gap` has no effect"),
+        (&["--norm", "gn", "--no-gap"], "--no-gap: `gap` has no effect"),
         (&["--weight-decay", "0", "--set", "decay_norm=false"], "`decay_norm` has no effect: weight_decay is 0"),
         (&["--set", "mbn.size=4", "--set", "mbn.samples=64"], "`mbn.samples` has no effect: size is given"),
         (

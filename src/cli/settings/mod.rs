@@ -33,10 +33,10 @@ pub struct Settings {
 }
 
 impl Settings {
-    /// The resolved configuration, defaults < file < `--set` and flags, and notes on settings without effect.
+    /// The resolved configuration, defaults < file < `--set` < flags, and notes on settings without effect.
     ///
     /// # Errors
-    /// A setting that is unknown, out of range or contradicts another, is given twice with different values, or has no effect.
+    /// A setting that is unknown, out of range or contradicts another, or has no effect.
     pub fn resolve(&self) -> anyhow::Result<(Config, Vec<String>)> {
         let (name, file) = match &self.layers.config {
             None => (None, Layers::new()),
@@ -57,7 +57,7 @@ impl Settings {
         given.once()?;
         file.clone().and(&given).build()?; // all of it, also what a flag gives, too
         let given = given.and(&self.flags()?);
-        given.agree()?;
+        let overridden = given.overridden().into_iter().map(|text| format!("note: {text}"));
         let config = file.clone().and(&given).resolve()?;
         // On the command line, most settings without effect are mistakes; a file may serve several kinds of runs.
         let (mistakes, others): (Vec<_>, Vec<_>) =
@@ -67,7 +67,7 @@ impl Settings {
         }
         let in_file = file.without_effect(&config)?.into_iter().filter(|idle| !idle.is_default);
         let idle = in_file.chain(others).map(|idle| format!("note: {idle}"));
-        let notes = empty.into_iter().chain(idle).collect();
+        let notes = empty.into_iter().chain(overridden).chain(idle).collect();
         Ok((config, notes))
     }
 
