@@ -17,7 +17,7 @@ pub(super) type Cells = HashMap<String, String>;
 /// The rows by run of the file at `path` in the sweep folder `dir`, those of failed runs aside; none where there is no file.
 ///
 /// # Errors
-/// It is a link; it was not written by a sweep; a row in it belongs to none of `jobs` and has no run folder, so that it would
+/// It is a link; it was not written by a sweep, and there are no runs of this one beside it; a row in it belongs to none of `jobs` and has no run folder, so that it would
 /// be lost.
 pub(super) fn read(dir: &Path, path: &Path, jobs: &[Job]) -> Result<HashMap<String, Cells>> {
     refuse_link(path)?;
@@ -33,9 +33,12 @@ pub(super) fn read(dir: &Path, path: &Path, jobs: &[Job]) -> Result<HashMap<Stri
             path.display()
         ))
     };
-    let mut rows = rows(&bytes, jobs)?.ok_or_else(foreign)?;
     let own: BTreeSet<&str> = jobs.iter().map(|job| job.name.as_str()).collect();
     let has_folder = |run: &str| read_summary(&dir.join("runs").join(run)).is_ok_and(|summary| summary.is_some());
+    let Some(mut rows) = rows(&bytes, jobs)? else {
+        // Beside runs of this sweep it is their damaged summary, which is made again.
+        return if own.iter().any(|run| has_folder(run)) { Ok(HashMap::new()) } else { Err(foreign()) };
+    };
     if let Some(run) = rows.keys().filter(|run| !own.contains(run.as_str()) && !has_folder(run)).min() {
         return Err(Error::config(format!(
             "{}: its row of the run {run} would be lost: this sweep has no such run, and there is no folder of it in runs/; \
