@@ -148,7 +148,7 @@ impl Config {
     /// The run's name, such as `digits-lenet-mbn-df-b2-s0-1a2b3c4d`: the settings people look for first, then the
     /// first eight hexadecimal digits of the BLAKE3 hash of [`Config::canonical`]. `nb` appears where the normalization
     /// batch is not the batch. Call it on a resolved configuration: a default left out hashes differently from one
-    /// written down. The name of a run includes the digest of its data ([`Config::on`]).
+    /// written down. The name of a run includes the digest of its data ([`Config::with_data_digest`]).
     ///
     /// # Errors
     /// As [`Config::to_table`].

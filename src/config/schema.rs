@@ -30,7 +30,7 @@ pub enum ScheduleKind {
 }
 
 /// Everything that determines the result of a run, and nothing else: two runs with the same resolved configuration
-/// on the same data ([`Config::on`]) have the same name, and on the same device the same numbers.
+/// on the same data ([`Config::with_data_digest`]) have the same name, and on the same device the same numbers.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Config {

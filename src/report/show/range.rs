@@ -10,7 +10,7 @@ const WIDE: f64 = 20.0;
 /// would hide the differences among the others.
 const UNEQUAL: f64 = 4.0;
 
-/// How far beyond the range of the means intervals are shown, as a multiple of that range: an interval of two runs can be
+/// How far beyond the range of the means intervals are shown, as a multiple of that range: an interval of few runs can be
 /// arbitrarily wide.
 const REACH: f64 = 0.75;
 

@@ -93,10 +93,10 @@ impl Chart {
         }
         let bars = self.lines.iter().all(|line| line.marks.len() < 2);
         match (bars, intervals.any(|(low, high)| low < self.y.min || high > self.y.max)) {
-            (true, true) => "Bars: 95 % interval, cut at the edge.",
-            (true, false) => "Bars: 95 % interval.",
-            (false, true) => "Bands: 95 % interval, cut at the edge.",
-            (false, false) => "Bands: 95 % interval.",
+            (true, true) => "Bars: 95 % interval of three runs or more, cut at the edge.",
+            (true, false) => "Bars: 95 % interval of three runs or more.",
+            (false, true) => "Bands: 95 % interval of three runs or more, cut at the edge.",
+            (false, false) => "Bands: 95 % interval of three runs or more.",
         }
     }
 
