@@ -62,7 +62,8 @@ pub mod run;
 mod stats;
 #[doc(hidden)]
 pub mod sweep;
-mod text;
+#[doc(hidden)]
+pub mod text;
 pub mod train;
 
 pub use error::{Error, Result};

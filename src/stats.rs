@@ -4,6 +4,9 @@ use std::sync::LazyLock;
 
 use serde::Serialize;
 
+/// Fewest runs, or pairs, whose interval says something: two are too often equal by chance, and the interval of two is huge.
+pub const ENOUGH: usize = 3;
+
 /// Probability below the upper end of a two-sided 95 % confidence interval.
 const UPPER: f64 = 0.975;
 

@@ -1,12 +1,21 @@
-//! Text files in whatever encoding other programs wrote them; numbers with their nouns.
+//! Text files in whatever encoding other programs wrote them; numbers with their nouns; lists of names.
 
 use std::path::Path;
 
 use crate::{Error, Result};
 
 /// `1 image`, `2 images`
-pub(crate) fn count(n: usize, noun: &str) -> String {
+pub fn count(n: usize, noun: &str) -> String {
     format!("{n} {noun}{}", if n == 1 { "" } else { "s" })
+}
+
+/// `a, b and 3 more`: the first `most` names.
+pub(crate) fn first(names: &[impl AsRef<str>], most: usize) -> String {
+    let named = names.iter().take(most).map(AsRef::as_ref).collect::<Vec<&str>>().join(", ");
+    match names.len().saturating_sub(most) {
+        0 => named,
+        more => format!("{named} and {more} more"),
+    }
 }
 
 /// Whether `bytes` begin with a byte-order mark of UTF-16, which spreadsheets and some editors write.
@@ -63,7 +72,18 @@ pub(crate) fn read(path: &Path, what: &str) -> Result<String> {
 
 #[cfg(test)]
 mod tests {
-    use super::{decode, one_line};
+    use super::{count, decode, first, one_line};
+
+    #[test]
+    fn numbers_agree_with_their_nouns() {
+        assert_eq!([0, 1, 2].map(|n| count(n, "step")), ["0 steps", "1 step", "2 steps"]);
+    }
+
+    #[test]
+    fn long_lists_are_cut() {
+        assert_eq!(first(&["a", "b", "c"], 3), "a, b, c");
+        assert_eq!(first(&["a", "b", "c"], 1), "a and 2 more");
+    }
 
     #[test]
     fn no_control_character_is_left() {

@@ -72,9 +72,7 @@ impl CompareArgs {
             None => Ok(()),
         }
     }
-}
 
-impl CompareArgs {
     /// Says which flags do not change the tables; page and JSON document hold other metrics, which they may change.
     fn note_what_is_without_effect(&self, metric: Metric) {
         let only_tables = self.out.is_none() && !self.json;

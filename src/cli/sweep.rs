@@ -121,10 +121,7 @@ fn check_folder(out: &Path, sweep: &Sweep) -> Result<(), Error> {
     let kept = out.join("sweep.toml");
     let other = fs::read(&kept).is_ok_and(|bytes| bytes != sweep.text.as_bytes());
     match other && !has("runs") && !has("summary.csv") {
-        true => Err(Error::config(format!(
-            "{}: this file was not written by a sweep and would be overwritten; choose another --out, or rename it",
-            kept.display()
-        ))),
+        true => Err(sweep::foreign(&kept)),
         false => Ok(()),
     }
 }

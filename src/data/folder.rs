@@ -4,7 +4,7 @@ use std::fs;
 use std::io::{self, ErrorKind};
 use std::path::{Path, PathBuf};
 
-use crate::{Error, Result};
+use crate::{Error, Result, text};
 
 /// Number of names that are listed before "and N more".
 const LISTED: usize = 12;
@@ -84,11 +84,10 @@ pub(super) fn listing(folder: &Path) -> String {
         true => format!("{name} (a link that points nowhere)"),
         false => name,
     };
-    let names: Vec<String> = names(folder).into_iter().map(shown).collect();
-    let more = names.len().saturating_sub(LISTED);
-    let more = if more > 0 { format!(" and {more} more") } else { String::new() };
-    match names.len() {
-        0 => "holds nothing".into(),
-        _ => format!("holds {}{more}", names[..names.len().min(LISTED)].join(", ")),
+    let mut names = names(folder);
+    names.iter_mut().take(LISTED).for_each(|name| *name = shown(std::mem::take(name)));
+    match names.is_empty() {
+        true => "holds nothing".into(),
+        false => format!("holds {}", text::first(&names, LISTED)),
     }
 }

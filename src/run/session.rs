@@ -8,7 +8,7 @@ use super::open_device;
 use crate::config::Config;
 use crate::data::{self, Augment, Batch, Dataset, Images, Normalization, Source, gather};
 use crate::model::Task;
-use crate::text::count;
+use crate::text::{self, count};
 use crate::train::Part;
 use crate::{Error, Result};
 
@@ -175,11 +175,9 @@ impl Session {
 
 /// `class 3`, `the classes 3, 7 and 12 more`
 fn classes(missing: &[usize]) -> String {
-    let named: Vec<String> = missing.iter().take(10).map(usize::to_string).collect();
-    let more = missing.len() - named.len();
-    let more = if more > 0 { format!(" and {more} more") } else { String::new() };
+    let named: Vec<String> = missing.iter().map(usize::to_string).collect();
     let word = if missing.len() == 1 { "class" } else { "the classes" };
-    format!("{word} {}{more}", named.join(", "))
+    format!("{word} {}", text::first(&named, 10))
 }
 
 /// Checks that the data set has the shape and classes that a checkpoint was trained for.

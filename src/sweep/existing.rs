@@ -17,8 +17,8 @@ pub(super) type Cells = HashMap<String, String>;
 /// The rows by run of the file at `path` in the sweep folder `dir`, those of failed runs aside; none where there is no file.
 ///
 /// # Errors
-/// It is a link; it was not written by a sweep, and there are no runs of this one beside it; a row in it belongs to none of `jobs` and has no run folder, so that it would
-/// be lost.
+/// It is a link; it was not written by a sweep, and there are no runs of this one beside it; a row in it belongs to none of
+/// `jobs` and has no run folder, so that it would be lost.
 pub(super) fn read(dir: &Path, path: &Path, jobs: &[Job]) -> Result<HashMap<String, Cells>> {
     refuse_link(path)?;
     let bytes = match fs::read(path) {
@@ -27,17 +27,11 @@ pub(super) fn read(dir: &Path, path: &Path, jobs: &[Job]) -> Result<HashMap<Stri
         }
         bytes => bytes.map_err(Error::io(path))?,
     };
-    let foreign = || {
-        Error::config(format!(
-            "{}: this file was not written by a sweep and would be overwritten; choose another --out, or rename it",
-            path.display()
-        ))
-    };
     let own: BTreeSet<&str> = jobs.iter().map(|job| job.name.as_str()).collect();
     let has_folder = |run: &str| read_summary(&dir.join("runs").join(run)).is_ok_and(|summary| summary.is_some());
     let Some(mut rows) = rows(&bytes, jobs)? else {
         // Beside runs of this sweep it is their damaged summary, which is made again.
-        return if own.iter().any(|run| has_folder(run)) { Ok(HashMap::new()) } else { Err(foreign()) };
+        return if own.iter().any(|run| has_folder(run)) { Ok(HashMap::new()) } else { Err(foreign(path)) };
     };
     if let Some(run) = rows.keys().filter(|run| !own.contains(run.as_str()) && !has_folder(run)).min() {
         return Err(Error::config(format!(
@@ -48,6 +42,14 @@ pub(super) fn read(dir: &Path, path: &Path, jobs: &[Job]) -> Result<HashMap<Stri
     }
     rows.retain(|_, cells| cells.get("status").is_some_and(|status| *status != Status::Failed.to_string()));
     Ok(rows)
+}
+
+/// The error about a file of another origin in the place of a sweep's own.
+pub fn foreign(path: &Path) -> Error {
+    Error::config(format!(
+        "{}: this file was not written by a sweep and would be overwritten; choose another --out, or rename it",
+        path.display()
+    ))
 }
 
 /// The rows; none if the file is not a summary of a sweep: it has other columns, or is no CSV.

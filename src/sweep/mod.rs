@@ -32,6 +32,7 @@ use toml::Value;
 pub use check::check;
 pub use estimate::Estimate;
 pub use event::{Ending, Event, OUT_OF_MEMORY};
+pub use existing::foreign;
 pub use identity::Need;
 pub use observe::{Observer, SweepOptions, Tally};
 pub use select::Shard;

@@ -8,6 +8,7 @@ use super::run::{Insertion, Run};
 use super::same::contradict_at_the_end;
 use super::settings::ROWS_LR;
 use crate::record::{Split, Status};
+use crate::text::count;
 
 /// Merges records of the same run; where two differ, the first is used.
 #[derive(Default)]
@@ -46,8 +47,8 @@ fn absorb(run: &mut Run, other: Run, notes: &mut Notes) {
     }
     if differ > 0 {
         let (name, first) = (&run.name, run.source.display());
-        let rows = if differ == 1 { "1 row of".into() } else { format!("{differ} rows of") };
-        notes.file(&other.source, format!("{rows} {name}: other scores than in {first}, which are used"));
+        let rows = count(differ, "row");
+        notes.file(&other.source, format!("{rows} of {name}: other scores than in {first}, which are used"));
     }
     if contradict_at_the_end(&run.finals, &other.finals) {
         let (name, first) = (&run.name, run.source.display());
@@ -150,11 +151,9 @@ fn assume_epochs(runs: &mut [Run], notes: &mut Notes) {
         short += usize::from(!over && run.status.is_none() && run.epochs.is_some_and(|n| run.reached() < n));
     }
     if short > 0 {
-        let runs = if short == 1 {
-            "1 run, known by its rows alone, has".into()
-        } else {
-            format!("{short} runs, known by their rows alone, have")
-        };
-        notes.say(format!("{runs} fewer epochs than others of the same method: taken as unfinished"));
+        let (runs, [its, have]) = (count(short, "run"), if short == 1 { ["its", "has"] } else { ["their", "have"] });
+        notes.say(format!(
+            "{runs}, known by {its} rows alone, {have} fewer epochs than others of the same method: taken as unfinished"
+        ));
     }
 }

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use serde::Serialize;
 
-use crate::text::one_line;
+use crate::text::{count, one_line};
 
 /// A remark on a file or on the comparison as a whole.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -60,10 +60,11 @@ impl Notes {
     }
 
     /// A remark on rows that are in a file twice: how many, and the line of the first.
-    pub fn twice(&mut self, path: &Path, (count, line): (usize, usize)) {
-        if count > 0 {
-            let rows = if count == 1 { "1 row is".into() } else { format!("{count} rows are") };
-            self.file(path, format!("{rows} there twice (the first in line {line}); each counts once"));
+    pub fn twice(&mut self, path: &Path, (rows, line): (usize, usize)) {
+        if rows > 0 {
+            let are = if rows == 1 { "is" } else { "are" };
+            let rows = count(rows, "row");
+            self.file(path, format!("{rows} {are} there twice (the first in line {line}); each counts once"));
         }
     }
 

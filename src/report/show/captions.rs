@@ -3,15 +3,13 @@
 use super::document::{Comparison, MethodScore, Section};
 use super::metric::Metric;
 use super::svg::Mark;
-use crate::stats::Sample;
-
-/// Runs from which on an interval is drawn: that of two is so wide that it hides the others.
-const DRAWN: usize = 3;
+use crate::stats::{ENOUGH, Sample};
 
 /// The mark of `sample` at `x`; none where its mean is not finite (the sum of huge numbers overflows).
 pub(super) fn mark(metric: Metric, x: f64, sample: Sample, text: String) -> Option<Mark> {
     let interval = sample.low.zip(sample.high).filter(|(low, high)| low.is_finite() && high.is_finite());
-    let interval = interval.filter(|_| sample.n >= DRAWN).map(|ends| metric.possible(ends));
+    // That of two runs is so wide that it hides the others.
+    let interval = interval.filter(|_| sample.n >= ENOUGH).map(|ends| metric.possible(ends));
     (sample.mean.is_finite() && x.is_finite()).then_some(Mark { x, y: sample.mean, interval, text })
 }
 

@@ -7,6 +7,7 @@ use super::horizontal::BatchSizeAxis;
 use super::metric::Metric;
 use crate::record::Stats;
 use crate::stats::Sample;
+use crate::text::count;
 
 /// A table of text; `-` stands for a missing value.
 #[derive(Debug, Clone)]
@@ -23,11 +24,8 @@ impl Section {
     /// `digits, lenet, 3 epochs`
     pub fn name(&self) -> String {
         let word = |text: &str| if text.is_empty() { "?".to_string() } else { text.to_string() };
-        let epochs = match self.epochs {
-            Some(1) => Some("1 epoch".into()),
-            Some(n) => Some(format!("{n} epochs")),
-            None => self.epochs_by_size.then(|| "epochs by batch size".into()),
-        };
+        let by_size = || self.epochs_by_size.then(|| "epochs by batch size".into());
+        let epochs = self.epochs.map(|n| count(n, "epoch")).or_else(by_size);
         let batch = self.batch_size.map(|size| format!("batch size {size}"));
         let parts = [Some(word(&self.dataset)), Some(word(&self.model)), epochs, batch];
         parts.into_iter().flatten().collect::<Vec<_>>().join(", ")

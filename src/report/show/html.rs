@@ -7,16 +7,14 @@ use super::document::{Comparison, Section};
 use super::grid::{self, Grid};
 use super::metric::Metric;
 use super::svg::escape;
+use crate::text::count;
 
 /// The page's title, by which it is recognized.
 pub(super) const TITLE: &str = "<title>Normalizers compared</title>";
 
 /// The page, valid as XML and HTML; `charts` are those of each section.
 pub fn page(comparison: &Comparison, charts: &[Vec<ChartFile>]) -> String {
-    let runs = match comparison.runs.len() {
-        1 => "1 run".into(),
-        n => format!("{n} runs"),
-    };
+    let runs = count(comparison.runs.len(), "run");
     let mut out = format!(
         "<!DOCTYPE html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\"/>\n\
          <meta name=\"viewport\" content=\"width=device-width, initial-scale=1\"/>\n\

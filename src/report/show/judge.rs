@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use super::document::{MethodScore, Pair};
 use super::metric::Metric;
-use crate::stats::{Sample, welch};
+use crate::stats::{ENOUGH, Sample, welch};
 
 /// Every method's difference from `baseline` at the same batch size; none where they share no seed.
 pub(super) fn pairs(cells: &[MethodScore], baseline: &str) -> Vec<Pair> {
@@ -34,9 +34,6 @@ fn by_seed(cell: &MethodScore) -> BTreeMap<u64, f64> {
     }
     sums.into_iter().map(|(seed, (sum, count))| (seed, sum / count)).collect()
 }
-
-/// Fewest runs, and pairs, that can make a method the best: two differences of accuracies are too often equal by chance.
-const ENOUGH: usize = 3;
 
 /// Marks the best cell of each batch size, if the interval of its difference from every other excludes 0. A method with
 /// failed runs, or with diverged runs that do not count at chance level, is never marked: its mean covers only survivors.

@@ -6,9 +6,10 @@ use super::document::Section;
 use super::metric::Metric;
 use crate::record::Split;
 use crate::report::read::{Notes, Run};
+use crate::text;
 
 /// Test scores of fewer images than this say little.
-const FEW_IMAGES: u64 = 100;
+const FEW_IMAGES: usize = 100;
 
 /// As many runs show by their accuracies how many images they were scored on.
 const MANY_RUNS: usize = 20;
@@ -22,8 +23,9 @@ pub(super) fn on(section: &Section, runs: &[&Run], metric: Metric, notes: &mut N
         notes.say(format!("{name}: throughput and times are from different machines: {machines}"));
     }
     let commits: BTreeSet<&str> = runs.iter().filter_map(|run| run.commit.as_deref()).collect();
+    let commits: Vec<&str> = commits.into_iter().collect();
     if commits.len() > 1 {
-        notes.say(format!("{name}: the runs were made by programs of different commits: {}", first_two(&commits)));
+        notes.say(format!("{name}: the runs were made by programs of different commits: {}", text::first(&commits, 2)));
     } else if let Some(commit) = commits.first().filter(|commit| commit.ends_with("-dirty")) {
         notes.say(format!("{name}: the runs were made by a program with uncommitted changes: {commit}"));
     }
@@ -32,7 +34,7 @@ pub(super) fn on(section: &Section, runs: &[&Run], metric: Metric, notes: &mut N
         && let Some(least) =
             recorded_images(runs).or_else(|| images_by_scores(section, runs)).filter(|n| *n < FEW_IMAGES)
     {
-        let images = if least == 1 { "1 image".into() } else { format!("{least} images") };
+        let images = text::count(least, "image");
         let has_val = runs.iter().any(|run| run.score(Split::Val, section.stats).is_some());
         let advice = if has_val { "; --split val compares on validation images" } else { "" };
         notes.say(format!("{name}: test scores are of {images} only{advice}"));
@@ -40,14 +42,14 @@ pub(super) fn on(section: &Section, runs: &[&Run], metric: Metric, notes: &mut N
 }
 
 /// The smallest number of test images in the settings of the runs, where one is limited.
-fn recorded_images(runs: &[&Run]) -> Option<u64> {
-    let limits = runs.iter().filter_map(|run| run.settings.get("test_limit")?.parse::<u64>().ok());
+fn recorded_images(runs: &[&Run]) -> Option<usize> {
+    let limits = runs.iter().filter_map(|run| run.settings.get("test_limit")?.parse::<usize>().ok());
     limits.filter(|limit| *limit > 0).min()
 }
 
 /// The number of images of which all accuracies are fractions, where it is small, and no rounding of the table explains it:
 /// the losses have more digits.
-fn images_by_scores(section: &Section, runs: &[&Run]) -> Option<u64> {
+fn images_by_scores(section: &Section, runs: &[&Run]) -> Option<usize> {
     let scores: Vec<_> = runs.iter().filter_map(|run| run.score(section.split, section.stats)).collect();
     let accuracies: Vec<f64> = scores.iter().filter_map(|score| score.accuracy).collect();
     let values: BTreeSet<u64> = accuracies.iter().map(|accuracy| accuracy.to_bits()).collect();
@@ -57,10 +59,4 @@ fn images_by_scores(section: &Section, runs: &[&Run]) -> Option<u64> {
         return None;
     }
     (1..FEW_IMAGES).find(|n| accuracies.iter().all(|accuracy| is_whole(*n as f64 * accuracy)))
-}
-
-fn first_two(commits: &BTreeSet<&str>) -> String {
-    let named = commits.iter().take(2).copied().collect::<Vec<_>>().join(", ");
-    let more = commits.len().saturating_sub(2);
-    if more > 0 { format!("{named} and {more} more") } else { named }
 }

@@ -14,9 +14,8 @@ use crate::data;
 use crate::norm::NormSpec;
 use crate::record::{Split, Stats};
 use crate::report::read::{Notes, Run, RunState};
-
-/// Fewer runs than this make an interval that says little.
-const FEW: usize = 3;
+use crate::stats::ENOUGH;
+use crate::text;
 
 /// As many places are all named; of more, only the first.
 const NAMED: usize = 4;
@@ -50,7 +49,7 @@ pub(super) fn on(section: &Section, runs: &[Run], options: &CompareOptions, note
     for (places, what, advice) in [
         (places.without_value, format!("finished runs without {metric}{space}{on}, not in the table"), advice),
         (places.without_statistics, format!("methods without batch statistics have no {metric}"), ""),
-        (places.few, format!("fewer than {FEW} runs"), ""),
+        (places.few, format!("fewer than {ENOUGH} runs"), ""),
         (
             places.seed_twice,
             "the same seed occurs in two runs, which may differ in a setting that their rows do not record".into(),
@@ -119,7 +118,7 @@ impl Places {
                 } else if counted < all {
                     places.without_value.push(place((all - counted).to_string()));
                 }
-                places.few.extend((1..FEW).contains(&counted).then(|| place(format!("n = {counted}"))));
+                places.few.extend((1..ENOUGH).contains(&counted).then(|| place(format!("n = {counted}"))));
                 match repeated_seed(&runs) {
                     Some((seed, None)) => places.seed_twice.push(place(format!("seed {seed}"))),
                     Some((seed, Some(column))) => {
@@ -171,8 +170,5 @@ fn averaged(runs: &[&Run]) -> Vec<String> {
 }
 
 fn some_of(places: &[String]) -> String {
-    match places {
-        [first, _, ..] if places.len() > NAMED => format!("{first} and {} more", places.len() - 1),
-        _ => places.join(", "),
-    }
+    text::first(places, if places.len() > NAMED { 1 } else { NAMED })
 }

@@ -10,7 +10,7 @@ use crate::model::{Network, Store, Task};
 use crate::norm::{NormSpec, is_statistic};
 use crate::record::Stats;
 use crate::train::{self, TRAIN};
-use crate::{Error, Result};
+use crate::{Error, Result, text};
 
 /// The statistics that inference uses by default.
 const RUNNING: [&str; 2] = ["running_mean", "running_var"];
@@ -86,11 +86,9 @@ fn complete(
 
 /// The first tensors by name, to tell what network they are of.
 fn examples(tensors: &HashMap<String, Tensor>) -> String {
-    let mut names: Vec<&str> = tensors.keys().map(String::as_str).collect();
+    let mut names: Vec<String> = tensors.keys().map(|name| format!("`{name}`")).collect();
     names.sort_unstable();
-    let more = if names.len() > 3 { format!(" and {} more", names.len() - 3) } else { String::new() };
-    let first: Vec<String> = names.iter().take(3).map(|name| format!("`{name}`")).collect();
-    format!("the file holds {}{more}", first.join(", "))
+    format!("the file holds {}", text::first(&names, 3))
 }
 
 fn last_component(name: &str) -> &str {
